@@ -1,0 +1,195 @@
+"""The one shape of a replicated log: what a consensus core takes in and what it hands out, for Raft and Paxos alike.
+
+A core is sans-IO. The world calls `propose`, `step`, `tick` ... and then `take_output`, and carries the output out. The
+core rebuilds itself after a crash by replaying its own records over the newest snapshot.
+
+**Durability is structure.** Records are numbered 1, 2, 3 ... in the order in which a core emits them. A message says after
+which record it may leave (`Send.after`; 0 means at once), and the world reports progress with `synced(number)`. A core
+counts its own vote or its own copy of an entry only once it is told that the record is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Any, Protocol
+
+import msgspec
+
+__all__ = [
+    "Config",
+    "Entry",
+    "EntryKind",
+    "Output",
+    "Record",
+    "ReplicatedLog",
+    "Role",
+    "Send",
+    "SnapshotMeta",
+    "Status",
+]
+
+
+class EntryKind(IntEnum):
+    """What the data of an entry is: an application command, nothing, or a configuration."""
+
+    COMMAND = 0
+    NOOP = 1
+    CONFIG = 2
+
+
+class Role(IntEnum):
+    """What a member is at the moment."""
+
+    FOLLOWER = 0
+    CANDIDATE = 1
+    LEADER = 2
+    LEARNER = 3
+
+
+class Entry(msgspec.Struct, array_like=True, gc=False):
+    """One slot of the log: the term (Raft) or ballot (Paxos) it was written in, its kind, and opaque bytes."""
+
+    term: int
+    kind: int
+    data: bytes
+
+
+class Config(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Who takes part: `voters`, and during a joint change (Raft section 6) also the `outgoing` voters; `learners` only copy.
+
+    A decision needs a majority of `voters` and, when `outgoing` is not empty, also one of `outgoing`.
+    """
+
+    voters: tuple[int, ...]
+    outgoing: tuple[int, ...] = ()
+    learners: tuple[int, ...] = ()
+
+    def members(self) -> tuple[int, ...]:
+        """Everyone who gets the log, sorted, once each."""
+        return tuple(sorted({*self.voters, *self.outgoing, *self.learners}))
+
+    def votes(self, member: int) -> bool:
+        """Whether `member` takes part in elections."""
+        return member in self.voters or member in self.outgoing
+
+
+class SnapshotMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a snapshot stands for: the state after entry `index` (of `term`), with the configuration in force there."""
+
+    index: int
+    term: int
+    config: Config
+
+
+class Record(msgspec.Struct, array_like=True, gc=False):
+    """One typed record of a core for the log on disk; `kind` and `payload` mean something only to the core."""
+
+    kind: int
+    payload: bytes
+
+
+class Send(msgspec.Struct, gc=False):
+    """A message to member `to` that may leave once record number `after` is durable (0: at once)."""
+
+    to: int
+    message: Any
+    after: int
+
+
+class Output(msgspec.Struct):
+    """What a core wants done since the last `take_output`.
+
+    `records`: to be appended to the log, in order. `messages`: see `Send`. `committed`: entries now decided, as (index,
+    entry) in order, each once; apply them. `barriers`: (token, index): the read may be served once `index` is applied.
+    `failed_barriers`: tokens of reads that must be asked again (leadership was lost). `install`: a snapshot received from
+    the leader; the world writes its file durably *before* the records of this same output, then restores the state from
+    it before it applies anything. `wants_snapshot`: members that need a snapshot; answer with `offer_snapshot`.
+    `changed`: role, term or leader changed.
+    """
+
+    records: list[Record] = []
+    messages: list[Send] = []
+    committed: list[tuple[int, Entry]] = []
+    barriers: list[tuple[int, int]] = []
+    failed_barriers: list[int] = []
+    install: tuple[SnapshotMeta, bytes] | None = None
+    wants_snapshot: list[int] = []
+    changed: bool = False
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A core as others see it. `match`: what the leader knows of each member's log (empty elsewhere)."""
+
+    id: int
+    role: Role
+    term: int
+    leader: int
+    commit: int
+    last_index: int
+    first_index: int
+    config: Config
+    match: dict[int, int] = {}
+
+
+class ReplicatedLog(Protocol):
+    """A consensus core: events in, `Output` out. Time is a monotonic float in seconds, handed in by `tick`."""
+
+    def recover(self, snapshot: SnapshotMeta | None, records: Iterable[Record]) -> None:
+        """Rebuild from the newest snapshot and all records found on disk, oldest first. Call once, before all else.
+
+        Raises `ValueError` saying what is missing when the records do not continue from the snapshot.
+        """
+        ...
+
+    def checkpoint(self) -> list[Record]:
+        """The records that a new log segment must start with, so that older segments can go."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Time has come to `now`: elections, heartbeats, retransmission. Call at least every tenth of a heartbeat."""
+        ...
+
+    def step(self, sender: int, message: Any) -> None:
+        """A message of the core of member `sender` arrived."""
+        ...
+
+    def propose(self, data: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND) -> int:
+        """Append entries; returns the index of the first, or 0 when this member does not lead."""
+        ...
+
+    def read_barrier(self, token: int) -> bool:
+        """Ask for a linearizable read point; the answer comes in `Output.barriers`. False when not leading."""
+        ...
+
+    def change_members(self, config: Config) -> int:
+        """Start a change to `config.voters` and `config.learners`; returns the index, or 0 when not possible now."""
+        ...
+
+    def transfer(self, to: int) -> bool:
+        """Hand leadership to `to`; False when that is not possible."""
+        ...
+
+    def synced(self, number: int) -> None:
+        """All records up to `number` are durable."""
+        ...
+
+    def compact(self, index: int) -> SnapshotMeta:
+        """A durable snapshot exists at `index` (applied): forget entries up to it."""
+        ...
+
+    def snapshot_meta(self, index: int) -> SnapshotMeta:
+        """What a snapshot taken at applied `index` has to say of itself."""
+        ...
+
+    def offer_snapshot(self, to: int, meta: SnapshotMeta, data: bytes) -> None:
+        """Send this snapshot to `to`, which asked for one in `wants_snapshot`."""
+        ...
+
+    def take_output(self) -> Output:
+        """Everything to be done since the last call."""
+        ...
+
+    def status(self) -> Status:
+        """Where this member stands."""
+        ...

@@ -1,0 +1,182 @@
+"""What clients and nodes say to each other: the frames of the client protocol, as msgspec structs.
+
+A connection starts with `Hello` and `Welcome` (or `Refused` and close). Then the client sends `Submit`, `Query`,
+`WatchCreate`, `WatchCancel` and `Ping`; the node sends `Results`, `Refused`, `WatchEvents`, `WatchEnd`, `Topology` and
+`Pong`. `frame` numbers are chosen by the client, unique on the connection; the answer carries the same number. Unknown
+trailing fields are tolerated.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ringleader.errors import Reason
+from ringleader.store.commands import Event, Read, Result
+
+__all__ = [
+    "MAGIC",
+    "MAX_FRAME",
+    "PROTOCOL_VERSION",
+    "ClientFrame",
+    "Hello",
+    "NodeInfo",
+    "Ping",
+    "Pong",
+    "Query",
+    "Refused",
+    "Results",
+    "ServerFrame",
+    "Submit",
+    "Topology",
+    "WatchCancel",
+    "WatchCreate",
+    "WatchEnd",
+    "WatchEvents",
+    "Welcome",
+]
+
+MAGIC = "ringleader"
+PROTOCOL_VERSION = 1
+MAX_FRAME = 8 * 1024 * 1024
+"""The largest frame, in bytes, length prefix aside. A longer one ends the connection with a reason."""
+
+
+class NodeInfo(msgspec.Struct, array_like=True, frozen=True):
+    """One node of the cluster as clients know it; addresses are "host:port"."""
+
+    id: int
+    name: str
+    client: str
+    http: str = ""
+
+
+# --------------------------------------------------------------------------------------------- client to node
+
+
+class Hello(msgspec.Struct, array_like=True, tag=1):
+    """The first frame. `cluster` "": any."""
+
+    magic: str
+    version: int
+    cluster: str = ""
+    client_name: str = ""
+
+
+class Submit(msgspec.Struct, array_like=True, gc=False, tag=2):
+    """Commands for the log. `commands` is the msgpack of `list[tuple[int, Command]]`, taken into the log unchanged.
+
+    `timeout_ms` counts from arrival; `session` 0 means no session. See `store.commands.Envelope` for `ack`.
+    """
+
+    frame: int
+    timeout_ms: int
+    session: int
+    ack: int
+    commands: msgspec.Raw
+
+
+class Query(msgspec.Struct, array_like=True, tag=3):
+    """Reads. `consistency`: "linearizable" | "leader_lease" | "stale"; `max_staleness_ms` 0: however stale."""
+
+    frame: int
+    timeout_ms: int
+    consistency: str
+    reads: list[Read]
+    max_staleness_ms: int = 0
+
+
+class WatchCreate(msgspec.Struct, array_like=True, tag=4):
+    """Send events of `key` (or [key, range_end)) from `start_revision` on (0: from now on)."""
+
+    watch: int
+    key: bytes
+    range_end: bytes = b""
+    start_revision: int = 0
+    prev_kv: bool = False
+    no_put: bool = False
+    no_delete: bool = False
+
+
+class WatchCancel(msgspec.Struct, array_like=True, gc=False, tag=5):
+    """Stop a watch; a `WatchEnd` follows."""
+
+    watch: int
+
+
+class Ping(msgspec.Struct, array_like=True, gc=False, tag=6):
+    """Are you there?"""
+
+    frame: int
+
+
+ClientFrame = Hello | Submit | Query | WatchCreate | WatchCancel | Ping
+
+# --------------------------------------------------------------------------------------------- node to client
+
+
+class Welcome(msgspec.Struct, array_like=True, tag=1):
+    """The answer to `Hello`: who is speaking, who leads (node id, 0: nobody known) and who else there is."""
+
+    version: int
+    cluster: str
+    node: int
+    name: str
+    leader: int
+    nodes: list[NodeInfo]
+
+
+class Results(msgspec.Struct, array_like=True, tag=2):
+    """The results of a `Submit` or `Query`, one for each command or read, in its order."""
+
+    frame: int
+    results: list[Result]
+
+
+class Refused(msgspec.Struct, array_like=True, tag=3):
+    """A whole frame was not served. `unknown`: the commands may have been (or may yet be) applied.
+
+    `frame` 0: it concerns the connection, which is closed after it. `leader`: where to try, 0 when nobody knows.
+    """
+
+    frame: int
+    reason: Reason
+    message: str
+    unknown: bool = False
+    leader: int = 0
+    hint: str = ""
+
+
+class WatchEvents(msgspec.Struct, array_like=True, tag=4):
+    """Events in revision order, never splitting a revision. No events: all up to `revision` have been sent.
+
+    The first frame of a watch has no events and says that it is set up (`revision`: the last one before its first).
+    """
+
+    watch: int
+    revision: int
+    events: list[Event]
+
+
+class WatchEnd(msgspec.Struct, array_like=True, tag=5):
+    """The watch has ended. `compact_revision`: when history was compacted away, the oldest revision still there."""
+
+    watch: int
+    reason: Reason
+    message: str
+    compact_revision: int = 0
+
+
+class Topology(msgspec.Struct, array_like=True, tag=6):
+    """The leader or the nodes changed."""
+
+    leader: int
+    nodes: list[NodeInfo]
+
+
+class Pong(msgspec.Struct, array_like=True, gc=False, tag=7):
+    """I am here."""
+
+    frame: int
+
+
+ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong
