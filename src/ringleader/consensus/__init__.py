@@ -1,0 +1,1 @@
+"""Consensus: cores behind one shape of a replicated log (`consensus.shape`)."""

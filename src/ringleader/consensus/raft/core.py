@@ -1,0 +1,329 @@
+"""The Raft core: the state of one member, and the dispatch of what happens to it to the file that knows what to do.
+
+Follows Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (2014), and Ongaro's thesis for PreVote
+(9.6), CheckQuorum (6.2), ReadIndex (6.4), leadership transfer (3.10) and joint consensus (4.3).
+
+* `election.py`: who leads.
+* `replication.py`: how the leader's entries reach the others and when they are committed.
+* `reads.py`: when a read may be served.
+* `membership.py`: who takes part.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ringleader.consensus.raft import election, membership, reads, replication
+from ringleader.consensus.raft.entries import EntryLog
+from ringleader.consensus.raft.messages import (
+    Append,
+    AppendReply,
+    InstallSnapshot,
+    RaftMessage,
+    SnapshotReply,
+    TimeoutNow,
+    Vote,
+    VoteReply,
+)
+from ringleader.consensus.raft.progress import Progress
+from ringleader.consensus.raft.records import entries_record, hard_record, replay, reset_record
+from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role, Send, SnapshotMeta, Status
+from ringleader.ports import Entropy
+
+__all__ = ["Raft", "RaftOptions"]
+
+
+class RaftOptions(msgspec.Struct, frozen=True):
+    """Times in seconds, sizes in bytes.
+
+    A follower stands for election when it has heard from no leader for one to two `election` times. `append_bytes`:
+    most data in one append message. `window_bytes`, `window_messages`: most on the way to one member.
+    """
+
+    heartbeat: float = 0.1
+    election: float = 1.0
+    append_bytes: int = 1 << 20
+    window_bytes: int = 8 << 20
+    window_messages: int = 256
+    pre_vote: bool = True
+    check_quorum: bool = True
+
+
+class Raft:
+    """One member of a Raft group; implements `consensus.shape.ReplicatedLog`.
+
+    `id`: this member (> 0). `config`: the members that the group starts with; a snapshot or the log overrides it.
+    """
+
+    def __init__(self, id: int, config: Config, entropy: Entropy, options: RaftOptions | None = None) -> None:
+        self.id = id
+        self.options = options or RaftOptions()
+        self.entropy = entropy
+        self.now = 0.0
+        self.ticked = False
+        # On disk, by records.
+        self.term = 0
+        self.vote = 0
+        self.log = EntryLog()
+        # Configurations: the base one, then those in the log, as (index, config), oldest first.
+        self.configs: list[tuple[int, Config]] = [(0, config)]
+        # Of every member.
+        self.role = Role.FOLLOWER
+        self.leader = 0
+        self.commit = 0
+        self.handed_out = 0  # up to here entries have been given out as committed
+        self.heard_leader = 0.0
+        self.deadline = 0.0  # of the election timer
+        # Of a candidate.
+        self.pre = False
+        self.votes: dict[int, bool] = {}
+        self.self_vote_record = 0
+        self.forced = False
+        # Of a leader.
+        self.progress: dict[int, Progress] = {}
+        self.heartbeat_due = 0.0
+        self.term_start = 0  # index of the no-op of this term
+        self.reads = reads.Reads()
+        self.transferee = 0
+        self.transfer_until = 0.0
+        # Durability: records are numbered as they are emitted.
+        self.emitted = 0
+        self.durable = 0
+        self.term_record = 0  # the record that holds the present term
+        self.durable_index = 0  # own log is on disk up to here
+        self.on_the_way: deque[tuple[int, int]] = deque()  # (record number, last index it covers)
+        self.unwritten_first = 0  # entries from here on have no record yet; 0: none
+        self.out = Output()
+        self.replies: dict[int, AppendReply] = {}  # the newest append reply for each leader, sent once a turn
+
+    # ------------------------------------------------------------------------------------------------ start-up
+
+    def recover(self, snapshot: SnapshotMeta | None, records: Iterable[Record]) -> None:
+        """See `ReplicatedLog.recover`."""
+        found = replay(snapshot, records)
+        self.term, self.vote, self.log = found.term, found.vote, found.log
+        if snapshot is not None:
+            self.configs = [(snapshot.index, snapshot.config)]
+            self.commit = self.handed_out = snapshot.index
+            if snapshot.term > self.term:  # its file outlived the records that were to follow it
+                self.term, self.vote = snapshot.term, 0
+        self.durable_index = self.log.last
+        for position, entry in enumerate(self.log.entries):
+            if entry.kind == EntryKind.CONFIG:
+                self.configs.append((self.log.first + position, membership.decode(entry.data)))
+
+    def checkpoint(self) -> list[Record]:
+        """See `ReplicatedLog.checkpoint`: term and vote; entries stay in the segments until a snapshot covers them."""
+        return [hard_record(self.term, self.vote)]
+
+    # -------------------------------------------------------------------------------------------------- events
+
+    def tick(self, now: float) -> None:
+        """See `ReplicatedLog.tick`."""
+        self.now = now
+        if not self.ticked:
+            self.ticked = True
+            # A restarted member may have promised a leader, by hearing from it, not to vote for an election time.
+            self.heard_leader = now if self.term else now - self.options.election
+            election.restart_timer(self)
+            if self.config.voters == (self.id,) and not self.config.outgoing:
+                self.deadline = now  # nobody to wait for
+        if self.role is Role.LEADER:
+            replication.tick_leader(self)
+        elif now >= self.deadline:
+            election.timer_ran_out(self)
+
+    def step(self, sender: int, message: RaftMessage) -> None:
+        """See `ReplicatedLog.step`."""
+        match message:
+            case Append():
+                replication.on_append(self, sender, message)
+            case AppendReply():
+                replication.on_append_reply(self, sender, message)
+            case Vote():
+                election.on_vote(self, sender, message)
+            case VoteReply():
+                election.on_vote_reply(self, sender, message)
+            case InstallSnapshot():
+                replication.on_install_snapshot(self, sender, message)
+            case SnapshotReply():
+                replication.on_snapshot_reply(self, sender, message)
+            case TimeoutNow():
+                election.on_timeout_now(self, sender, message)
+
+    def propose(self, data: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND) -> int:
+        """See `ReplicatedLog.propose`."""
+        if self.role is not Role.LEADER or self.transferee:
+            return 0
+        first = self.log.last + 1
+        self.append_entries([Entry(self.term, int(kind), item) for item in data])
+        return first
+
+    def read_barrier(self, token: int) -> bool:
+        """See `ReplicatedLog.read_barrier`."""
+        if self.role is not Role.LEADER:
+            return False
+        self.reads.ask(token)
+        return True
+
+    def lease_valid(self) -> bool:
+        """Whether no other leader can have been elected yet, if clocks run at rates that differ by less than a tenth."""
+        return (
+            self.role is Role.LEADER
+            and not self.transferee
+            and self.commit >= self.term_start
+            and self.now < self.reads.confirmed_at + self.options.election * 0.9
+        )
+
+    def change_members(self, config: Config) -> int:
+        """See `ReplicatedLog.change_members`."""
+        return membership.start_change(self, config)
+
+    def transfer(self, to: int) -> bool:
+        """See `ReplicatedLog.transfer`."""
+        return replication.start_transfer(self, to)
+
+    def synced(self, number: int) -> None:
+        """See `ReplicatedLog.synced`."""
+        self.durable = max(self.durable, number)
+        while self.on_the_way and self.on_the_way[0][0] <= self.durable:
+            self.durable_index = max(self.durable_index, self.on_the_way.popleft()[1])
+        if self.role is Role.LEADER:
+            replication.advance_commit(self)
+        elif self.role is Role.CANDIDATE and not self.pre:
+            election.tally(self)
+
+    def compact(self, index: int) -> SnapshotMeta:
+        """See `ReplicatedLog.compact`."""
+        meta = self.snapshot_meta(index)
+        if index > self.log.offset:
+            self.log.compact(index)
+            keep = [item for item in self.configs if item[0] > index]
+            self.configs = [(index, meta.config), *keep]
+        return meta
+
+    def snapshot_meta(self, index: int) -> SnapshotMeta:
+        """See `ReplicatedLog.snapshot_meta`."""
+        assert self.log.offset <= index <= self.handed_out, (self.log.offset, index, self.handed_out)
+        config = next(config for at, config in reversed(self.configs) if at <= index)
+        return SnapshotMeta(index, self.log.term(index), config)
+
+    def offer_snapshot(self, to: int, meta: SnapshotMeta, data: bytes) -> None:
+        """See `ReplicatedLog.offer_snapshot`."""
+        replication.send_snapshot(self, to, meta, data)
+
+    def take_output(self) -> Output:
+        """See `ReplicatedLog.take_output`."""
+        if self.role is Role.LEADER:
+            reads.start_round(self)
+            replication.send_all(self)
+        self.flush_entries()
+        for to, reply in self.replies.items():
+            self.send(to, reply, self.emitted)
+        self.replies.clear()
+        out = self.out
+        if self.commit > self.handed_out:
+            first = self.handed_out + 1
+            out.committed = list(enumerate(self.log.slice(first, self.commit), first))
+            self.handed_out = self.commit
+        self.out = Output()
+        return out
+
+    def status(self) -> Status:
+        """See `ReplicatedLog.status`."""
+        match = {id: peer.match for id, peer in self.progress.items()}
+        return Status(
+            id=self.id,
+            role=Role.LEARNER if self.role is Role.FOLLOWER and self.id in self.config.learners else self.role,
+            term=self.term,
+            leader=self.leader,
+            commit=self.commit,
+            last_index=self.log.last,
+            first_index=self.log.first,
+            config=self.config,
+            match=match,
+        )
+
+    # ------------------------------------------------------------------------- what the handlers have in common
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force: the latest in the log, committed or not (Raft section 6)."""
+        return self.configs[-1][1]
+
+    def next_record(self) -> int:
+        """The number of the record that will hold everything that has happened up to now."""
+        return self.emitted + (1 if self.unwritten_first else 0)
+
+    def send(self, to: int, message: RaftMessage, after: int) -> None:
+        """Hand out a message that may leave once record `after`, and the present term, are durable."""
+        after = max(after, self.term_record)
+        self.out.messages.append(Send(to, message, 0 if after <= self.durable else after))
+
+    def emit(self, record: Record) -> None:
+        """Hand out a record and number it."""
+        self.flush_entries()
+        self.emitted += 1
+        self.out.records.append(record)
+
+    def save_term(self, term: int, vote: int) -> None:
+        """Take up a term and a vote, in one record."""
+        self.term, self.vote = term, vote
+        self.emit(hard_record(term, vote))
+        self.term_record = self.emitted
+
+    def append_entries(self, entries: list[Entry]) -> None:
+        """Add entries at the end of the own log; their record is emitted at the end of the turn."""
+        first = self.log.last + 1
+        if not self.unwritten_first:
+            self.unwritten_first = first
+        self.log.append(entries)
+        for position, entry in enumerate(entries):
+            if entry.kind == EntryKind.CONFIG:
+                membership.adopt(self, first + position, membership.decode(entry.data))
+
+    def truncate(self, first: int) -> None:
+        """Remove own entries from `first` on: a leader of a newer term has other ones. Never reaches committed ones."""
+        assert first > self.commit, (first, self.commit)
+        self.flush_entries()
+        self.log.truncate(first)
+        self.durable_index = min(self.durable_index, first - 1)
+        self.on_the_way = deque((number, min(last, first - 1)) for number, last in self.on_the_way)
+        while self.configs[-1][0] >= first:
+            self.configs.pop()
+
+    def flush_entries(self) -> None:
+        """Emit the record of entries that have none yet."""
+        if self.unwritten_first:
+            first, self.unwritten_first = self.unwritten_first, 0
+            self.emitted += 1
+            self.out.records.append(entries_record(first, self.log.slice(first, self.log.last)))
+            self.on_the_way.append((self.emitted, self.log.last))
+
+    def reset_log(self, meta: SnapshotMeta) -> None:
+        """Replace the whole log by the snapshot."""
+        self.emit(reset_record(meta.index, meta.term))
+        self.log.reset(meta.index, meta.term)
+        self.configs = [(meta.index, meta.config)]
+        self.commit = self.handed_out = meta.index
+        self.durable_index = 0
+        self.on_the_way.clear()
+        self.on_the_way.append((self.emitted, meta.index))
+
+    def become_follower(self, term: int, leader: int) -> None:
+        """Follow in `term`, giving up whatever role there was. `leader` 0: not known yet."""
+        if term > self.term:
+            self.save_term(term, 0)
+        if self.role is Role.LEADER:
+            self.out.failed_barriers.extend(self.reads.give_up())
+            self.progress = {}
+            self.transferee = 0
+            election.restart_timer(self)
+        self.role = Role.FOLLOWER
+        self.pre = False
+        if leader != self.leader:
+            self.leader = leader
+        self.out.changed = True

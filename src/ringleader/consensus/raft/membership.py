@@ -1,0 +1,77 @@
+"""Who takes part: configurations in the log, changed by joint consensus only (Raft section 6, thesis section 4.3).
+
+A configuration is in force as soon as it is appended. A change of voters first appends a joint one (old and new majorities
+both decide); when that is committed the leader, whoever it is by then, appends the new one alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ringleader.consensus.raft.progress import Progress
+from ringleader.consensus.shape import Config, Entry, EntryKind, Role
+
+if TYPE_CHECKING:
+    from ringleader.consensus.raft.core import Raft
+
+__all__ = ["adopt", "committed", "decode", "encode", "leave_joint_if_due", "start_change"]
+
+_decoder = msgspec.msgpack.Decoder(Config)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(config: Config) -> bytes:
+    """The data of a configuration entry."""
+    return _encoder.encode(config)
+
+
+def decode(data: bytes) -> Config:
+    """Inverse of `encode`. Raises `msgspec.DecodeError`."""
+    return _decoder.decode(data)
+
+
+def start_change(raft: Raft, target: Config) -> int:
+    """Append the first step towards `target` (its voters and learners); 0 when not leading or not now.
+
+    Refused while another change is not committed, and before this term has committed anything (hazard 1).
+    """
+    current_index, current = raft.configs[-1]
+    if raft.role is not Role.LEADER or raft.transferee or not target.voters:
+        return 0
+    if raft.commit < raft.term_start or current_index > raft.commit or current.outgoing:
+        return 0
+    joint = set(target.voters) != set(current.voters)
+    config = Config(target.voters, current.voters if joint else (), target.learners)
+    raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode(config))])
+    return raft.log.last
+
+
+def adopt(raft: Raft, index: int, config: Config) -> None:
+    """A configuration was appended: it is in force from now on."""
+    raft.configs.append((index, config))
+    if raft.role is Role.LEADER:
+        members = config.members()
+        for member in members:
+            if member != raft.id and member not in raft.progress:
+                raft.progress[member] = Progress(raft.log.last + 1, raft.now)
+        for member in [member for member in raft.progress if member not in members]:
+            del raft.progress[member]
+    raft.out.changed = True
+
+
+def leave_joint_if_due(raft: Raft) -> None:
+    """As leader, append the configuration that ends a committed joint one (also one that a former leader left)."""
+    index, config = raft.configs[-1]
+    if raft.role is Role.LEADER and config.outgoing and index <= raft.commit:
+        final = Config(config.voters, (), config.learners)
+        raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode(final))])
+
+
+def committed(raft: Raft) -> None:
+    """The commit index has moved: end a joint change; a leader that is no longer a voter steps down."""
+    leave_joint_if_due(raft)
+    index, config = raft.configs[-1]
+    if raft.role is Role.LEADER and index <= raft.commit and not config.votes(raft.id):
+        raft.become_follower(raft.term, 0)

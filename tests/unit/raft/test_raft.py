@@ -1,0 +1,238 @@
+"""Raft, a sentence of the paper at a time."""
+
+from __future__ import annotations
+
+from ringleader.consensus.raft.messages import Append, InstallSnapshot, Vote
+from ringleader.consensus.shape import Config, Entry, Role
+from unit.raft.harness import Cluster
+
+
+def test_one_leader_is_elected_and_replicates() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    assert leader.core.propose([b"a", b"b"]) == 2
+    cluster.settle()
+    cluster.run(0.3)
+    assert all(cluster.commands(id) == [b"a", b"b"] for id in cluster.members)
+
+
+def test_a_single_voter_leads_at_once_and_commits_only_what_is_durable() -> None:
+    cluster = Cluster(1)
+    cluster.run(0.05)
+    leader = cluster.leader()
+    leader.core.propose([b"x"])
+    cluster.settle(sync=False)
+    assert cluster.commands(1) == []
+    cluster.settle()
+    assert cluster.commands(1) == [b"x"]
+
+
+def test_a_vote_leaves_only_after_it_is_on_disk() -> None:
+    cluster = Cluster(3)
+    voter = cluster.members[2]
+    voter.core.tick(5.0)
+    voter.core.step(1, Vote(term=1, last_index=0, last_term=0))
+    cluster.collect(voter)
+    assert [send for _, send in cluster.queue if send.to == 1] == []
+    cluster.sync(voter)
+    cluster.collect(voter)
+    assert [send.message.granted for _, send in cluster.queue] == [True]
+
+
+def test_the_same_candidate_may_ask_twice_in_a_term() -> None:
+    cluster = Cluster(3)
+    voter = cluster.members[2]
+    voter.core.tick(5.0)
+    for _ in range(2):
+        voter.core.step(1, Vote(term=1, last_index=0, last_term=0))
+        cluster.collect(voter)
+        cluster.sync(voter)
+    cluster.collect(voter)
+    assert [send.message.granted for _, send in cluster.queue] == [True, True]
+
+
+def test_an_old_append_does_not_truncate_what_followed() -> None:
+    cluster = Cluster(3)
+    follower = cluster.members[2].core
+    follower.tick(1.0)
+    entries = [Entry(1, 0, bytes([65 + i])) for i in range(4)]
+    follower.step(1, Append(1, 0, 0, entries, 0))
+    follower.step(1, Append(1, 0, 0, entries[:2], 0))
+    assert follower.log.last == 4
+
+
+def test_an_append_below_the_compacted_part_is_not_a_conflict() -> None:
+    cluster = Cluster(3)
+    follower = cluster.members[2].core
+    follower.tick(1.0)
+    entries = [Entry(1, 0, bytes([65 + i])) for i in range(4)]
+    follower.step(1, Append(1, 0, 0, entries, 3))
+    follower.take_output()
+    follower.compact(3)
+    follower.step(1, Append(1, 1, 1, entries[1:], 3))
+    assert (follower.log.first, follower.log.last) == (4, 4)
+
+
+def test_figure_8_an_older_term_is_not_committed_by_counting() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader().core
+    others = [id for id in cluster.members if id != leader.id]
+    cluster.drop = lambda sender, to, message: sender == leader.id
+    leader.propose([b"old"])
+    cluster.settle()
+    old_index = leader.log.last
+    assert leader.commit < old_index
+    cluster.drop = lambda sender, to, message: False
+    cluster.crash(others[0])
+    cluster.run(6)
+    again = cluster.leader().core
+    assert again.commit >= old_index
+    assert again.log.term(again.commit) == again.term
+
+
+def test_lost_messages_in_a_full_window_are_sent_again() -> None:
+    cluster = Cluster(3, window_messages=4, append_bytes=64)
+    cluster.run(3)
+    leader = cluster.leader().core
+    cluster.drop = lambda sender, to, message: (
+        sender == leader.id and isinstance(message, Append) and bool(message.entries)
+    )
+    leader.propose([b"x" * 60 for _ in range(20)])
+    cluster.run(0.25)
+    cluster.drop = lambda sender, to, message: False
+    cluster.run(1)
+    assert all(len(cluster.commands(id)) == 20 for id in cluster.members)
+
+
+def test_a_deposed_leader_serves_no_read() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    old = cluster.leader()
+    cluster.drop = lambda sender, to, message: old.id in (sender, to)
+    cluster.run(0.3)
+    assert old.core.read_barrier(77)
+    cluster.run(4)
+    assert old.barriers == []
+    assert old.failed == [77]
+    assert cluster.leader().id != old.id
+
+
+def test_a_read_waits_for_an_entry_of_the_leaders_own_term() -> None:
+    cluster = Cluster(3)
+    for member in cluster.members.values():
+        member.core.tick(0.0)
+    while not any(member.core.role is Role.LEADER for member in cluster.members.values()):
+        cluster.run(0.01)
+        if any(member.core.role is Role.LEADER for member in cluster.members.values()):
+            break
+    leader = cluster.leader()
+    assert leader.core.read_barrier(5)
+    cluster.run(0.3)
+    assert next(index for token, index in leader.barriers if token == 5) >= leader.core.term_start
+
+
+def test_a_member_that_was_cut_off_does_not_depose_the_leader() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    term = leader.core.term
+    away = next(id for id in cluster.members if id != leader.id)
+    cluster.drop = lambda sender, to, message: away in (sender, to)
+    cluster.run(10)
+    cluster.drop = lambda sender, to, message: False
+    cluster.run(3)
+    assert (cluster.leader().id, cluster.leader().core.term) == (leader.id, term)
+
+
+def test_a_leader_that_hears_no_quorum_steps_down() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    cluster.drop = lambda sender, to, message: leader.id in (sender, to)
+    cluster.run(2.5)
+    assert leader.core.role is not Role.LEADER
+
+
+def test_crash_loses_unsynced_records_and_recovery_replays_the_rest() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    leader.core.propose([b"kept"])
+    cluster.settle()
+    follower = next(id for id in cluster.members if id != leader.id)
+    cluster.crash(follower)
+    leader.core.propose([b"later"])
+    cluster.settle()
+    cluster.restart(follower)
+    cluster.run(1)
+    assert cluster.commands(follower) == [b"kept", b"later"]
+
+
+def test_a_whole_cluster_restart_keeps_term_and_log() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    cluster.leader().core.propose([b"a"])
+    cluster.settle()
+    term = cluster.leader().core.term
+    for id in list(cluster.members):
+        cluster.crash(id)
+    for id in list(cluster.members):
+        cluster.restart(id)
+    cluster.run(4)
+    assert cluster.leader().core.term > term
+    cluster.run(0.3)
+    assert all(cluster.commands(id) == [b"a"] for id in cluster.members)
+
+
+def test_a_follower_too_far_behind_gets_a_snapshot() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    behind = next(id for id in cluster.members if id != leader.id)
+    cluster.drop = lambda sender, to, message: behind in (sender, to)
+    leader.core.propose([b"1", b"2", b"3"])
+    cluster.settle()
+    leader.core.compact(leader.core.commit)
+    cluster.drop = lambda sender, to, message: False
+    cluster.run(1)
+    follower = cluster.members[behind].core
+    assert follower.commit == leader.core.commit
+    assert follower.log.offset == leader.core.log.offset
+
+
+def test_a_snapshot_of_what_is_already_here_only_moves_the_commit_index() -> None:
+    cluster = Cluster(3)
+    follower = cluster.members[2].core
+    follower.tick(1.0)
+    follower.step(1, Append(1, 0, 0, [Entry(1, 0, b"a"), Entry(1, 0, b"b")], 0))
+    meta = follower.snapshot_meta(0)
+    follower.step(1, InstallSnapshot(1, type(meta)(2, 1, meta.config), b""))
+    out = follower.take_output()
+    assert out.install is None
+    assert [index for index, _ in out.committed] == [1, 2]
+
+
+def test_leadership_is_handed_over() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    to = next(id for id in cluster.members if id != leader.id)
+    assert leader.core.transfer(to)
+    cluster.settle()
+    cluster.run(0.2)
+    assert cluster.leader().id == to
+
+
+def test_members_change_by_joint_consensus() -> None:
+    cluster = Cluster(5)
+    cluster.run(3)
+    leader = cluster.leader()
+    keep = tuple(sorted([leader.id, *[id for id in cluster.members if id != leader.id][:2]]))
+    assert leader.core.change_members(Config(keep))
+    assert leader.core.change_members(Config((leader.id,))) == 0, "one change at a time"
+    cluster.settle()
+    cluster.run(0.5)
+    assert leader.core.config == Config(keep)
+    assert leader.core.role is Role.LEADER
