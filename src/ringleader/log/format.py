@@ -32,6 +32,7 @@ __all__ = [
     "decode_header",
     "encode_batch",
     "encode_header",
+    "encode_payload",
     "segment_name",
     "segment_number",
     "segment_seed",

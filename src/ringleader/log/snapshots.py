@@ -62,7 +62,8 @@ def snapshot_ops(group: int, index: int, meta: bytes, data: bytes, replaces: Ite
     """
     name = snapshot_name(group, index)
     sizes = _SIZES.pack(group, index, len(meta), len(data))
-    crc = google_crc32c.extend(google_crc32c.extend(google_crc32c.value(sizes), meta), data)
+    crc = google_crc32c.value(struct.pack("<I", SNAPSHOT_VERSION) + sizes + meta)
+    crc = google_crc32c.extend(crc, data)
     start = _START.pack(_MAGIC, SNAPSHOT_VERSION, crc) + sizes + meta
     temporary = name + ".tmp"
     ops: list[DiskOp] = [Unlink(temporary), Create(temporary), Write(temporary, 0, start)]
@@ -88,7 +89,7 @@ def _decode(raw: bytes, name: str, group: int, index: int) -> Snapshot:
     magic, version, crc = _START.unpack_from(raw)
     if magic != _MAGIC:
         raise LogCorruptError("this is not a snapshot", file=name, offset=0)
-    if google_crc32c.value(raw[_START.size :]) != crc:
+    if google_crc32c.extend(google_crc32c.value(struct.pack("<I", version)), raw[_START.size :]) != crc:
         raise LogCorruptError("the checksum of the snapshot does not match", file=name, offset=0)
     if version != SNAPSHOT_VERSION:
         raise WrongIdentityError(
