@@ -189,7 +189,9 @@ class LeaseList(msgspec.Struct, array_like=True, gc=False, tag=14):
     """All lease ids."""
 
 
-Command = Put | Delete | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseKeepAlive | ExpireLeases | SessionOpen | SessionClose
+Command = (
+    Put | Delete | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseKeepAlive | ExpireLeases | SessionOpen | SessionClose
+)
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
 Read = Range | Txn | HashKv | LeaseInfo | LeaseList

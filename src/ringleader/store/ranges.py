@@ -1,0 +1,123 @@
+"""Answering a range: which keys, at which revision, in which order, how many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from ringleader.errors import Reason
+from ringleader.store.commands import Failure, KeyValue, Range, RangeResult
+from ringleader.store.index import interval
+from ringleader.store.mvcc import Mvcc
+from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
+
+__all__ = ["Budget", "check_range", "check_revision", "evaluate"]
+
+_SORT_KEYS: dict[str, Callable[[KeyValue], Any]] = {
+    "key": lambda kv: kv.key,
+    "version": lambda kv: kv.version,
+    "create": lambda kv: kv.create_revision,
+    "mod": lambda kv: kv.mod_revision,
+    "value": lambda kv: kv.value,
+}
+_ORDERS = ("none", "ascend", "descend")
+_OVERHEAD = 32
+
+
+class Budget:
+    """How many bytes a command may still answer with; `spend` raises `Refusal` when it is over."""
+
+    __slots__ = ("_left", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
+
+    def spend(self, kv: KeyValue) -> None:
+        self._left -= _OVERHEAD + len(kv.key) + len(kv.value)
+        if self._left < 0:
+            message = f"the result would be larger than {self._limit} bytes; ask for less at a time (limit, keys_only)"
+            raise Refusal(Failure(Reason.TOO_LARGE, message))
+
+
+def check_range(op: Range) -> None:
+    """Refuse a range that makes no sense whatever the state is."""
+    if not op.key:
+        raise Refusal(invalid("the key is empty"))
+    if op.sort_order not in _ORDERS or op.sort_target not in _SORT_KEYS:
+        raise Refusal(invalid(f"sort {op.sort_order[:32]!r} by {op.sort_target[:32]!r} is not known"))
+
+
+def check_revision(mvcc: Mvcc, revision: int) -> None:
+    """Refuse a revision (0 or less: now) that is compacted or has not happened."""
+    if revision > 0:
+        if revision > mvcc.revision:
+            raise Refusal(future_revision(revision, mvcc.revision))
+        if revision < mvcc.compact_revision:
+            raise Refusal(compacted(revision, mvcc.compact_revision))
+
+
+def evaluate(mvcc: Mvcc, op: Range, budget: Budget) -> RangeResult:
+    """The result of a checked range. A sort by something other than the key is ascending unless said otherwise.
+
+    Equal ones stay in key order. Raises `Refusal` when the result would be too large.
+    """
+    now = mvcc.pending
+    past = op.revision if 0 < op.revision < now else 0
+    limit = max(op.limit, 0)
+    if not op.range_end:
+        kv = mvcc.at(op.key, past) if past else mvcc.current.get(op.key)
+        found = [] if kv is None else [kv]
+        count = len(found)
+    else:
+        low, high = interval(op.key, op.range_end)
+        if op.count_only:
+            count = sum(1 for _ in mvcc.scan_at(low, high, past)) if past else mvcc.index.count(low, high)
+            return RangeResult(now, [], count)
+        found, count = _collect(mvcc, op, low, high, past, limit)
+    if op.count_only:
+        return RangeResult(now, [], count)
+    found = _filtered(op, found)
+    if op.sort_target != "key":
+        found.sort(key=_SORT_KEYS[op.sort_target], reverse=op.sort_order == "descend")
+    more = 0 < limit < len(found)
+    if more:
+        del found[limit:]
+    if op.keys_only:
+        found = [KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease) for kv in found]
+    for kv in found:
+        budget.spend(kv)
+    return RangeResult(now, found, count, more)
+
+
+def _collect(
+    mvcc: Mvcc, op: Range, low: bytes, high: bytes | None, past: int, limit: int
+) -> tuple[list[KeyValue], int]:
+    """What is needed of the interval, in key order (backwards when asked), and how many there are in all."""
+    backwards = op.sort_target == "key" and op.sort_order == "descend"
+    if past:
+        found = list(mvcc.scan_at(low, high, past, backwards))
+        return found, len(found)
+    kvs: Iterator[KeyValue] = mvcc.scan(low, high, backwards)
+    if limit and op.sort_target == "key":
+        # One more than asked for tells whether there is more; filters have to see them all.
+        wanted: Iterable[KeyValue] = kvs if _filters(op) else islice(kvs, limit + 1)
+        return list(wanted), mvcc.index.count(low, high)
+    found = list(kvs)
+    return found, len(found)
+
+
+def _filters(op: Range) -> bool:
+    return bool(op.min_mod_revision or op.max_mod_revision or op.min_create_revision or op.max_create_revision)
+
+
+def _filtered(op: Range, kvs: list[KeyValue]) -> list[KeyValue]:
+    if not _filters(op):
+        return kvs
+    lowest_mod, highest_mod = op.min_mod_revision, op.max_mod_revision or float("inf")
+    lowest_create, highest_create = op.min_create_revision, op.max_create_revision or float("inf")
+    return [
+        kv
+        for kv in kvs
+        if lowest_mod <= kv.mod_revision <= highest_mod and lowest_create <= kv.create_revision <= highest_create
+    ]

@@ -1,0 +1,301 @@
+"""The strong state machine: the same batches in the same order give the same state, results and snapshots everywhere.
+
+`Store` takes batches from the log, in order, and answers reads from the state as it is. It knows no clock (log time comes
+with the batches), no randomness, no disk and no network. Results are shared with the state and with other results: they
+are never to be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from xxhash import xxh3_64
+
+from ringleader.errors import Reason
+from ringleader.store import snapshot
+from ringleader.store.codec import BATCH_VERSION, ENCODER
+from ringleader.store.commands import (
+    Batch,
+    Command,
+    Compact,
+    CompactResult,
+    Delete,
+    Envelope,
+    ExpireLeases,
+    Failure,
+    HashKv,
+    HashKvResult,
+    KeyValue,
+    LeaseGrant,
+    LeaseInfo,
+    LeaseInfoResult,
+    LeaseKeepAlive,
+    LeaseList,
+    LeaseListResult,
+    LeaseResult,
+    LeaseRevoke,
+    Put,
+    PutResult,
+    Range,
+    Read,
+    Result,
+    SessionClose,
+    SessionOpen,
+    SessionResult,
+    Txn,
+)
+from ringleader.store.lease import Leases
+from ringleader.store.limits import Limits
+from ringleader.store.mvcc import Mvcc
+from ringleader.store.ranges import check_revision
+from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
+from ringleader.store.session import Sessions
+from ringleader.store.watch import WatchHub
+from ringleader.store.writes import Writer
+
+__all__ = ["Store"]
+
+_MAX_LEASE_ID = (1 << 63) - 1
+
+
+class Store:
+    """The state of one consensus group.
+
+    `revision`: of the last write that changed something (1: none yet). `compact_revision`: the oldest revision that can
+    still be read (0: all). `applied`: index of the last log entry applied. `time_ms`: log time, milliseconds.
+    """
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
+        self.limits = limits
+        self.applied = 0
+        self.time_ms = 0
+        self._mvcc = Mvcc()
+        self._leases = Leases()
+        self._sessions = Sessions(limits)
+        self._writer = Writer(limits, self._mvcc, self._leases)
+        self.watches = WatchHub(self._mvcc, limits)
+        self._commands: dict[type, Callable[[Any], Result]] = {
+            Delete: lambda op: self._writer.delete(op),
+            Txn: lambda op: self._writer.txn(op),
+            Compact: self._compact,
+            LeaseGrant: self._lease_grant,
+            LeaseRevoke: self._lease_revoke,
+            LeaseKeepAlive: self._lease_keep_alive,
+            ExpireLeases: self._expire_leases,
+            SessionOpen: self._session_open,
+        }
+        self._reads: dict[type, Callable[[Any], Result]] = {
+            Range: lambda op: self._writer.read_range(op),
+            Txn: lambda op: self._writer.read_txn(op),
+            HashKv: self._hash,
+            LeaseInfo: self._lease_info,
+            LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+        }
+
+    @property
+    def revision(self) -> int:
+        return self._mvcc.revision
+
+    @property
+    def compact_revision(self) -> int:
+        return self._mvcc.compact_revision
+
+    # ------------------------------------------------------------------------------------------------ the log
+
+    def apply(self, index: int, batch: Batch) -> list[list[Result]]:
+        """Carry out the batch of log entry `index`; for each envelope the results of its commands, in order.
+
+        Raises `ValueError` when an entry is left out or comes twice, or for a batch of a later format: what no client can
+        cause. What clients can send wrongly is answered with a `Failure`.
+        """
+        if batch.version > BATCH_VERSION:
+            raise ValueError(f"batch {index} has format version {batch.version}, known is {BATCH_VERSION}")
+        self._step(index)
+        if batch.time_ms > self.time_ms:
+            self.time_ms = batch.time_ms
+            self._sessions.expire(self.time_ms)
+        return [self._envelope(envelope) for envelope in batch.envelopes]
+
+    def skip(self, index: int) -> None:
+        """Log entry `index` holds no commands."""
+        self._step(index)
+
+    def _step(self, index: int) -> None:
+        if index != self.applied + 1:
+            raise ValueError(f"entry {index} was given to be applied after entry {self.applied}")
+        self.applied = index
+
+    def _envelope(self, envelope: Envelope) -> list[Result]:
+        number = envelope.session
+        if not number:
+            return [self._run(command) for _, command in envelope.commands]
+        session = self._sessions.touch(number, envelope.ack, self.time_ms)
+        if session is None:
+            return [_expired(number) for _ in envelope.commands]
+        answers: list[Result] = []
+        results = session.results
+        floor = session.floor
+        window = self.limits.session_window
+        ceiling = floor + window
+        for seq, command in envelope.commands:
+            if seq in results:
+                answers.append(session.answer_again(seq))
+            elif not floor <= seq < ceiling:
+                answers.append(session.refuse(seq, window))
+            elif number not in self._sessions.by_id:  # closed by a command of this very envelope
+                answers.append(_expired(number))
+            elif type(command) is SessionClose:
+                self._sessions.close(number)
+                answers.append(SessionResult(number, 0))
+            else:
+                result = results[seq] = self._run(command)
+                answers.append(result)
+                if type(result) is not PutResult or result.prev_kv is not None:
+                    self._sessions.weigh(session, seq)
+        return answers
+
+    def _run(self, command: Command) -> Result:
+        try:
+            if type(command) is Put:
+                return self._writer.put(command)
+            handler = self._commands.get(type(command))
+            if handler is None:
+                return invalid("this command has to be part of a session")
+            return handler(command)
+        except Refusal as refusal:
+            return refusal.failure
+
+    # ------------------------------------------------------------------------------------------------ commands
+
+    def _compact(self, op: Compact) -> Result:
+        mvcc = self._mvcc
+        if op.revision > mvcc.revision:
+            return future_revision(op.revision, mvcc.revision)
+        if op.revision <= mvcc.compact_revision:
+            return compacted(op.revision, mvcc.compact_revision)
+        self.watches.before_compaction()
+        mvcc.compact(op.revision)
+        return CompactResult(mvcc.revision)
+
+    def _lease_grant(self, op: LeaseGrant) -> Result:
+        limits = self.limits
+        if not 0 <= op.id <= _MAX_LEASE_ID:
+            return invalid(f"a lease id has to be positive and below 2**63, not {op.id}")
+        if not 0 < op.ttl_ms <= limits.lease_ttl_max_ms:
+            return invalid(f"a lease of {op.ttl_ms} ms: it has to be from 1 to {limits.lease_ttl_max_ms}")
+        if op.id in self._leases.by_id:
+            return Failure(Reason.LEASE_EXISTS, f"there is already a lease {op.id}")
+        if len(self._leases.by_id) >= limits.leases:
+            return Failure(Reason.OVERLOADED, f"there are {limits.leases} leases, which is the limit")
+        lease = self._leases.grant(op.id, max(op.ttl_ms, limits.lease_ttl_min_ms), self.time_ms)
+        return LeaseResult(self.revision, lease.id, lease.ttl_ms)
+
+    def _lease_revoke(self, op: LeaseRevoke) -> Result:
+        lease = self._leases.by_id.get(op.id)
+        if lease is None:
+            return _no_lease(op.id)
+        self._writer.end_lease(op.id)
+        return LeaseResult(self.revision, op.id, lease.ttl_ms)
+
+    def _lease_keep_alive(self, op: LeaseKeepAlive) -> Result:
+        lease = self._leases.by_id.get(op.id)
+        if lease is None:
+            return _no_lease(op.id)
+        lease.deadline_ms = self.time_ms + lease.ttl_ms
+        return LeaseResult(self.revision, op.id, lease.ttl_ms)
+
+    def _expire_leases(self, op: ExpireLeases) -> Result:
+        """Answers with the leases that did end, each at a revision of its own."""
+        ended = []
+        for lease_id in op.ids:
+            lease = self._leases.by_id.get(lease_id)
+            if lease is not None and lease.deadline_ms <= self.time_ms:
+                self._writer.end_lease(lease_id)
+                ended.append(lease_id)
+        return LeaseListResult(self.revision, ended)
+
+    def _session_open(self, _: SessionOpen) -> Result:
+        session = self._sessions.open(self.time_ms)
+        return SessionResult(session.id, self.limits.session_ttl_ms)
+
+    # --------------------------------------------------------------------------------------------------- reads
+
+    def read(self, op: Read) -> Result:
+        """Answer from the state as it is now; a `Failure` when that is not possible."""
+        handler = self._reads.get(type(op))
+        if handler is None:
+            return invalid("this command writes and cannot be served as a read")
+        try:
+            return handler(op)
+        except Refusal as refusal:
+            return refusal.failure
+
+    def due_leases(self, time_ms: int, limit: int = 1000) -> list[int]:
+        """The leases that the leader may propose to expire at log time `time_ms`, the longest due first."""
+        return self._leases.due(time_ms, limit)
+
+    def _lease_info(self, op: LeaseInfo) -> Result:
+        lease = self._leases.by_id.get(op.id)
+        if lease is None:
+            return LeaseInfoResult(self.revision, op.id, 0, -1)
+        keys = sorted(lease.keys) if op.keys else []
+        remaining_ms = max(lease.deadline_ms - self.time_ms, 0)
+        return LeaseInfoResult(self.revision, op.id, lease.ttl_ms, remaining_ms, keys)
+
+    def hash_kv(self, revision: int = 0) -> int:
+        """A hash over every key visible at `revision` (0: now), equal on all members; takes time for every key.
+
+        Raises `ValueError` when that revision is compacted or has not happened.
+        """
+        result = self.read(HashKv(revision))
+        if isinstance(result, HashKvResult):
+            return result.hash
+        raise ValueError(result.message if isinstance(result, Failure) else "no hash")
+
+    def _hash(self, op: HashKv) -> Result:
+        mvcc = self._mvcc
+        check_revision(mvcc, op.revision)
+        revision = op.revision if op.revision > 0 else mvcc.revision
+        kvs: Iterator[KeyValue]
+        if revision == mvcc.revision:
+            kvs = mvcc.scan(b"", None)
+        else:
+            kvs = mvcc.scan_at(b"", None, revision)
+        digest = xxh3_64()
+        encode = ENCODER.encode
+        for kv in kvs:
+            digest.update(encode(kv))
+        return HashKvResult(mvcc.revision, digest.intdigest(), revision, mvcc.compact_revision)
+
+    # ------------------------------------------------------------------------------------------------ snapshots
+
+    def snapshot_chunks(self) -> Iterator[bytes]:
+        """The whole state in pieces, to be joined. Nothing may be applied until the last one is taken."""
+        state = snapshot.State(self._mvcc, self._leases, self._sessions, self.applied, self.time_ms)
+        return snapshot.chunks(state)
+
+    def snapshot(self) -> bytes:
+        """The whole state: the same bytes on every member that applied the same entries."""
+        return b"".join(self.snapshot_chunks())
+
+    def restore(self, data: bytes) -> None:
+        """Become what `snapshot` gave; raises `ValueError` saying what is wrong, and then nothing has changed.
+
+        Watches go on from where they were, or are told that what they missed is compacted.
+        """
+        state = snapshot.restore(data, self.limits)
+        self.watches.before_compaction()
+        self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
+        self.applied, self.time_ms = state.applied, state.time_ms
+        self._writer = Writer(self.limits, self._mvcc, self._leases)
+        self.watches.restored(self._mvcc)
+
+
+def _expired(session: int) -> Failure:
+    message = f"session {session} is not known here or has expired; whether the command ran before cannot be told"
+    return Failure(Reason.SESSION_EXPIRED, message, unknown=True)
+
+
+def _no_lease(lease_id: int) -> Failure:
+    return Failure(Reason.LEASE_NOT_FOUND, f"there is no lease {lease_id}")
