@@ -1,0 +1,108 @@
+"""One call of the user, from the moment it is asked until it is answered, and the session that numbers its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import msgspec
+
+from ringleader.client.failures import describe
+from ringleader.store.commands import Command, Read
+
+__all__ = ["Call", "Flight", "Kind", "Session"]
+
+
+class Kind(IntEnum):
+    """What may be done with a call when the connection is lost.
+
+    `ONCE`: repeated under its number within the session. `PLAIN`: sent once, then its outcome is unknown. `READ`, `STATUS`:
+    repeated freely. `OPEN`: the opening of a session, belongs to nobody.
+    """
+
+    ONCE = 0
+    PLAIN = 1
+    READ = 2
+    STATUS = 3
+    OPEN = 4
+
+
+class Call:
+    """A call. `raws`: its commands encoded; `reads` for a query. `group`: what may share a frame with it.
+
+    `flying`: a copy is on its way. `doubt`: a copy was sent whose fate is unknown. `done`: answered, or nobody waits.
+    """
+
+    __slots__ = (
+        "alone", "commands", "count", "deadline", "done", "doubt", "flying", "group", "kind", "number", "raws",
+        "seq", "session", "size", "timeout",
+    )  # fmt: skip
+
+    def __init__(self, number: int, kind: Kind, commands: Sequence[Command] | Sequence[Read], deadline: float) -> None:
+        self.number = number
+        self.kind = kind
+        self.commands = commands
+        self.count = len(commands)
+        self.deadline = deadline
+        self.timeout = 0.0
+        self.raws: list[msgspec.Raw] = []
+        self.size = 0
+        self.group: tuple[str, int] = ("", 0)
+        self.session: Session | None = None
+        self.seq = 0
+        self.alone = False
+        self.flying = False
+        self.doubt = False
+        self.done = False
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the outcome could not be told if the call ended now."""
+        return (self.flying or self.doubt) and self.kind <= Kind.PLAIN
+
+    def what(self) -> str:
+        """The call in a few words."""
+        return describe(list(self.commands)) if self.commands else "status"
+
+
+class Flight:
+    """A frame on its way: the calls in it, in order, and when it was sent."""
+
+    __slots__ = ("calls", "count", "kind", "sent_at")
+
+    def __init__(self, kind: Kind, calls: list[Call], count: int, sent_at: float) -> None:
+        self.kind = kind
+        self.calls = calls
+        self.count = count
+        self.sent_at = sent_at
+
+
+class Session:
+    """A session of the store: gives sequence numbers out and knows below which all are answered."""
+
+    __slots__ = ("_next", "_unanswered", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._next = 1
+        self._unanswered: dict[int, Call] = {}  # in order of the numbers, since they are only ever appended
+
+    def assign(self, call: Call) -> None:
+        """Give the commands of `call` the next numbers."""
+        call.session = self
+        call.seq = self._next
+        self._next += call.count
+        self._unanswered[call.seq] = call
+
+    def answered(self, call: Call) -> None:
+        """The answer of `call` is here, or nobody waits for it any more: its numbers will not be used again."""
+        self._unanswered.pop(call.seq, None)
+
+    @property
+    def ack(self) -> int:
+        """All numbers below this one are answered."""
+        return next(iter(self._unanswered), self._next)
+
+    def span(self, more: int) -> int:
+        """How far the numbers would run ahead of the oldest unanswered one with `more` commands."""
+        return self._next + more - self.ack

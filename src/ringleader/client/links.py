@@ -1,0 +1,111 @@
+"""Where to connect: the endpoints with their backoff, and the state of one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+
+from ringleader.client.calls import Flight
+from ringleader.ports import Entropy
+from ringleader.wire.frames import NodeInfo
+
+__all__ = ["Endpoints", "Link", "LinkState"]
+
+_LEARNED_MAX = 64
+
+
+class LinkState(IntEnum):
+    """The life of a connection: being made, waiting for `Welcome`, usable, or only waiting for answers to come."""
+
+    DIALING = 0
+    GREETING = 1
+    READY = 2
+    DRAINING = 3
+
+
+class Link:
+    """One connection. `flights`: frames not yet answered, oldest first. `watches`: wire number to watch call."""
+
+    __slots__ = (
+        "address",
+        "flights",
+        "heard_at",
+        "name",
+        "node",
+        "number",
+        "pinged_at",
+        "started_at",
+        "state",
+        "watches",
+    )
+
+    def __init__(self, number: int, address: str, now: float) -> None:
+        self.number = number
+        self.address = address
+        self.state = LinkState.DIALING
+        self.node = 0
+        self.name = address
+        self.started_at = now
+        self.heard_at = now
+        self.pinged_at: float | None = None
+        self.flights: dict[int, Flight] = {}
+        self.watches: dict[int, int] = {}
+
+
+class Endpoints:
+    """All addresses worth trying: those given by the user and those that nodes told of; each with its own backoff."""
+
+    def __init__(self, addresses: Sequence[str], entropy: Entropy, backoff_min: float, backoff_max: float) -> None:
+        self._given = list(dict.fromkeys(addresses))
+        self._all = list(self._given)
+        self._entropy = entropy
+        self._min = backoff_min
+        self._max = backoff_max
+        self._cursor = int(entropy.random() * len(self._given))
+        self._failures: dict[str, tuple[int, float]] = {}  # how often in a row, and when to try again
+        self.nodes: dict[int, NodeInfo] = {}
+
+    def learn(self, nodes: Iterable[NodeInfo]) -> None:
+        """These are the nodes of the cluster now."""
+        self.nodes = {node.id: node for node in nodes}
+        told = [node.client for node in self.nodes.values() if node.client][:_LEARNED_MAX]
+        self._all = list(dict.fromkeys([*self._given, *told]))
+        self._failures = {address: state for address, state in self._failures.items() if address in self._all}
+
+    def address_of(self, node: int) -> str:
+        """The client address of a node, "" when it is not known."""
+        info = self.nodes.get(node)
+        return info.client if info is not None else ""
+
+    def failed(self, address: str, now: float) -> None:
+        """A connection to `address` could not be made or was lost: leave it alone for a while."""
+        count = self._failures.get(address, (0, 0.0))[0] + 1
+        self._failures[address] = (count, now + self.pause(count))
+
+    def worked(self, address: str) -> None:
+        """A connection to `address` got an answer."""
+        self._failures.pop(address, None)
+
+    def pause(self, count: int) -> float:
+        """A jittered pause before the next attempt after `count` failures in a row, seconds."""
+        full = min(self._max, self._min * 2.0 ** min(count - 1, 16))
+        return full * (0.5 + 0.5 * self._entropy.random())
+
+    def retry_at(self, address: str) -> float:
+        """When `address` may be tried; minus infinity when it has not failed."""
+        state = self._failures.get(address)
+        return state[1] if state is not None else float("-inf")
+
+    def pick(self, now: float, avoid: str = "") -> str | None:
+        """The next address to try now, taking turns, or None when all have to wait. Never `avoid`."""
+        count = len(self._all)
+        for step in range(count):
+            address = self._all[(self._cursor + step) % count]
+            if address != avoid and self.retry_at(address) <= now:
+                self._cursor = (self._cursor + step + 1) % count
+                return address
+        return None
+
+    def next_try(self, avoid: str = "") -> float:
+        """When `pick` will next have something to give."""
+        return min((self.retry_at(address) for address in self._all if address != avoid), default=float("inf"))

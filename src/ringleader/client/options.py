@@ -1,0 +1,37 @@
+"""Every bound and period of a client in one place."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["ClientOptions"]
+
+
+class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client behaves. Times in seconds, sizes in bytes.
+
+    `name`: how the client calls itself to nodes. `cluster`: the only cluster it will talk to ("": the first one met).
+    `prefer_leader`: move to the leader's node once it is known (saves a hop). `window`: commands and reads in flight.
+    `session_window`: how far sequence numbers may run ahead of the oldest unanswered one (less than the store's limit).
+    `max_pending`: calls accepted before `OVERLOADED`. `batch_commands` and `batch_bytes`: the most in one frame.
+    `connect_timeout`: from dialling to `Welcome`. `attempt_timeout`: how long a node may keep a call waiting before it is
+    tried elsewhere; doubles each time in a row. A connection silent for `ping_interval` while something is awaited
+    (`idle_ping_interval` when not) is asked for a sign of life, and given up after another `ping_timeout`.
+    `backoff_min`, `backoff_max`: the pause after a refusal or a failed connection, doubling, jittered.
+    """
+
+    name: str = ""
+    cluster: str = ""
+    prefer_leader: bool = True
+    window: int = 1024
+    session_window: int = 2048
+    max_pending: int = 16_384
+    batch_commands: int = 512
+    batch_bytes: int = 1024 * 1024
+    connect_timeout: float = 1.0
+    attempt_timeout: float = 2.0
+    ping_interval: float = 1.0
+    idle_ping_interval: float = 10.0
+    ping_timeout: float = 2.0
+    backoff_min: float = 0.02
+    backoff_max: float = 1.0
