@@ -1,0 +1,238 @@
+"""The nemesis: faults begin at random moments, last for a random while, and end; each seed has its own selection.
+
+The budget: whatever happens here, a correct cluster must lose nothing. Disks lose or garble only what was not synced; nodes
+that stop (power, full disk, failed sync) start again on the same disk; clocks may drift since nothing that is checked relies on
+their rate. So every violation is a bug. Progress is asked for only after `heal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ringleader.consensus.shape import Role
+from ringleader.sim.choice import stream
+from ringleader.sim.network import Pair, bridge, halves, ring
+from ringleader.sim.trace import Kind
+
+if TYPE_CHECKING:
+    from ringleader.sim.node import Machine
+    from ringleader.sim.world import World
+
+__all__ = ["Nemesis"]
+
+CRASH_POINTS = ("disk", "disk", "disk", "done", "send", "recovery")
+
+
+class Nemesis:
+    """Injects the faults of `world.options.faults` until `heal`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.timeline = world.timeline
+        self.choice = stream(world.options.seed, "faults")
+        self.healed = False
+        self._kinds: dict[str, Callable[[], None]] = {
+            "partition": self._partition,
+            "one-way": self._one_way,
+            "partial": self._partial,
+            "isolate-leader": self._isolate_leader,
+            "reset": self._reset,
+            "slow-link": self._slow_link,
+            "kill": self._kill,
+            "power-cut": self._power_cut,
+            "power-cut-all": self._power_cut_all,
+            "crash-point": self._crash_point,
+            "pause": self._pause,
+            "freeze": self._freeze,
+            "slow-disk": self._slow_disk,
+            "disk-full": self._disk_full,
+            "sync-error": self._sync_error,
+            "clock-rate": self._clock_rate,
+            "client-crash": self._client_crash,
+            "client-disconnect": self._client_disconnect,
+        }
+
+    def start(self) -> None:
+        """Schedule the first fault of each kind."""
+        for kind in sorted(self.world.options.faults):
+            self._again(kind, self.world.options.faults_from)
+
+    def heal(self) -> None:
+        """End all faults, for good: links work, disks too, every node runs."""
+        world = self.world
+        self.healed = True
+        self._note("all faults end")
+        world.network.heal()
+        for machine in world.machines.values():
+            machine.crash_point = ""
+            machine.disk_slow = 1.0
+            machine.disk.full = machine.disk.fail_sync = False
+            machine.clock.set_rate(self.timeline.now, 1.0)
+            if machine.host is None:
+                machine.start()
+
+    # ---------------------------------------------------------------------------------------------------- plumbing
+
+    def _again(self, kind: str, since: float) -> None:
+        moment = since + self.choice.expovariate(1.0 / self.world.options.faults[kind])
+        if moment < self.world.options.faults_until:
+            self.timeline.at(moment, self._strike, kind)
+
+    def _strike(self, kind: str) -> None:
+        self._kinds[kind]()
+        self._again(kind, self.timeline.now)
+
+    def _note(self, text: str) -> None:
+        self.world.trace.add((self.timeline.now, Kind.NOTE, 0, 0, text, 0.0))
+
+    def _while(self) -> float:
+        """How long a fault lasts: tenths of a second to some seconds, around the times that elections take."""
+        return self.choice.log_uniform(0.1, 6.0)
+
+    def _later(self, seconds: float, undo: Callable[[], None]) -> None:
+        def end() -> None:
+            if not self.healed:
+                undo()
+
+        self.timeline.after(seconds, end)
+
+    def _machine(self) -> Machine:
+        """Any node; every other time one that leads."""
+        machines = list(self.world.machines.values())
+        leaders = [machine for machine in machines if self._leads(machine)]
+        if leaders and self.choice.random() < 0.5:
+            return self.choice.choice(leaders)
+        return self.choice.choice(machines)
+
+    def _leads(self, machine: Machine) -> bool:
+        return machine.host is not None and self.world.core_of(machine.host).role is Role.LEADER
+
+    # ----------------------------------------------------------------------------------------------------- network
+
+    def _cut(self, what: str, pairs: list[Pair]) -> None:
+        if not pairs:
+            return
+        seconds = self._while()
+        self._note(f"{what} for {seconds:.2f} s: cut {' '.join(f'{a}->{b}' for a, b in pairs)}")
+        network = self.world.network
+        network.cut(pairs)
+        self._later(seconds, lambda: network.mend(pairs))
+
+    def _shuffled(self) -> list[int]:
+        nodes = list(self.world.network.nodes)
+        self.choice.shuffle(nodes)
+        return nodes
+
+    def _partition(self) -> None:
+        nodes = self._shuffled()
+        size = self.choice.randrange(1, len(nodes))
+        self.world.probes.hit("partition")
+        self._cut("partition", halves(nodes[:size], nodes[size:]))
+
+    def _one_way(self) -> None:
+        nodes = self._shuffled()
+        size = self.choice.randrange(1, len(nodes))
+        self.world.probes.hit("one-way partition")
+        self._cut("one-way partition", [(a, b) for a in nodes[:size] for b in nodes[size:]])
+
+    def _partial(self) -> None:
+        nodes = self._shuffled()
+        self.world.probes.hit("partial connectivity")
+        if self.choice.random() < 0.5:
+            self._cut("bridge", bridge(nodes))
+        else:
+            self._cut("ring", ring(nodes))
+
+    def _isolate_leader(self) -> None:
+        leaders = [machine.id for machine in self.world.machines.values() if self._leads(machine)]
+        if not leaders:
+            return
+        leader = self.choice.choice(leaders)
+        others = [node for node in self.world.network.nodes if node != leader]
+        way = self.choice.randrange(3)
+        pairs = [pair for pair in halves([leader], others) if way == 0 or (pair[0] == leader) == (way == 1)]
+        self._cut("leader isolated", pairs)
+
+    def _reset(self) -> None:
+        pair = self.choice.choice(sorted(self.world.network.links))
+        self._note(f"connection {pair[0]}->{pair[1]} breaks")
+        self.world.network.reset(pair)
+
+    def _slow_link(self) -> None:
+        link = self.world.network.links[self.choice.choice(sorted(self.world.network.links))]
+        link.slow = self.choice.log_uniform(2.0, 300.0)
+        self._later(self._while(), lambda: setattr(link, "slow", 1.0))
+
+    # ------------------------------------------------------------------------------------------------------- nodes
+
+    def _kill(self) -> None:
+        machine = self._machine()
+        if machine.host is not None:
+            machine.crash("killed", power=False)
+            self.world.restart_later(machine)
+
+    def _power_cut(self) -> None:
+        machine = self._machine()
+        if machine.host is not None:
+            machine.crash("no power", power=True)
+            self.world.restart_later(machine)
+
+    def _power_cut_all(self) -> None:
+        self.world.probes.hit("all nodes down at once")
+        for machine in self.world.machines.values():
+            if machine.host is not None:
+                machine.crash("no power anywhere", power=True)
+            else:
+                machine.disk.power_cut()
+            self.world.restart_later(machine)
+
+    def _crash_point(self) -> None:
+        machine = self._machine()
+        machine.crash_point = self.choice.choice(CRASH_POINTS)
+        if machine.crash_point == "recovery" and machine.host is not None:
+            machine.crash("killed, and to be killed again in recovery", power=self.choice.chance(0.5))
+            self.world.restart_later(machine)
+
+    def _pause(self) -> None:
+        self.world.probes.hit("pause")
+        machine, seconds = self._machine(), self._while()
+        self._note(f"n{machine.id} stands still for {seconds:.2f} s")
+        machine.pause(seconds, freeze=False)
+
+    def _freeze(self) -> None:
+        self.world.probes.hit("clock frozen")
+        machine, seconds = self._machine(), self._while()
+        self._note(f"n{machine.id} and its clock stand still for {seconds:.2f} s")
+        machine.pause(seconds, freeze=True)
+
+    def _slow_disk(self) -> None:
+        machine = self._machine()
+        machine.disk_slow = self.choice.log_uniform(5.0, 500.0)
+        self._later(self._while(), lambda: setattr(machine, "disk_slow", 1.0))
+
+    def _disk_full(self) -> None:
+        machine = self._machine()
+        machine.disk.full = True
+        self._note(f"the disk of n{machine.id} is full")
+        self._later(self._while(), lambda: setattr(machine.disk, "full", False))
+
+    def _sync_error(self) -> None:
+        machine = self._machine()
+        machine.disk.fail_sync = True
+        self._note(f"the next sync of n{machine.id} will fail")
+
+    def _clock_rate(self) -> None:
+        machine = self._machine()
+        rate = self.choice.log_uniform(0.5, 2.0)
+        self._note(f"the clock of n{machine.id} runs at {rate:.2f}")
+        machine.clock.set_rate(self.timeline.now, rate)
+        self._later(self._while(), lambda: machine.clock.set_rate(self.timeline.now, 1.0))
+
+    # ----------------------------------------------------------------------------------------------------- clients
+
+    def _client_crash(self) -> None:
+        self.world.crash_client(self.choice.choice(self.world.client_places()))
+
+    def _client_disconnect(self) -> None:
+        self.world.disconnect_client(self.choice.choice(self.world.client_places()))

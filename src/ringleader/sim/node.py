@@ -1,0 +1,337 @@
+"""A simulated machine: the real `Host` on a simulated disk and clock, which can pause, crash anywhere, and start again.
+
+Disk operations of one batch have a time each, but cost the simulator one event: they are carried out when the last is due,
+or, when the machine crashes before, as far as they had come. So a crash can fall between any two of them, or inside one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ringleader.errors import RingleaderError
+from ringleader.group.host import Host
+from ringleader.ports import DiskOp, Sync, SyncFolder
+from ringleader.sim.choice import stream
+from ringleader.sim.clock import SimClock
+from ringleader.sim.disk import CrashPoint, SimDisk
+from ringleader.sim.oracle import Violation
+from ringleader.sim.trace import Kind
+
+if TYPE_CHECKING:
+    from ringleader.sim.world import World
+
+__all__ = ["Machine"]
+
+
+class _Work:
+    """A batch of disk operations under way. `due[i]`: when operation i is done; `done`: how many were carried out."""
+
+    __slots__ = ("done", "due", "number", "ops", "records")
+
+    def __init__(self, number: int, ops: list[DiskOp], due: list[float], records: int) -> None:
+        self.number = number
+        self.ops = ops
+        self.due = due
+        self.records = records
+        self.done = 0
+
+
+class Machine:
+    """Node `id` of the world. `host` is None while it is down. `life` counts its starts, so that old events miss it."""
+
+    def __init__(self, world: World, id: int) -> None:
+        self.world = world
+        self.id = id
+        self.timeline = world.timeline
+        options = world.options
+        self.choice = stream(options.seed, f"node {id}")
+        drift = options.clock.drift
+        self.clock = SimClock(self.choice.uniform(0.0, 1000.0), 1.0 + self.choice.uniform(-drift, drift))
+        self.disk = SimDisk(stream(options.seed, f"disk {id}"), options.disk.habits)
+        self.disk.settle = self._settle
+        self.disk_slow = 1.0
+        self.host: Host | None = None
+        self.life = 0
+        self.paused_until = 0.0
+        self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.crash_point = ""  # where the next effect boundary is to be a crash, "" for nowhere
+        self.connections: set[int] = set()
+        self._work: _Work | None = None
+
+    # ------------------------------------------------------------------------------------------------ start, stop
+
+    def start(self) -> None:
+        """Open the host on what the disk holds."""
+        if self.host is not None:
+            return
+        world = self.world
+        self.life += 1
+        if self.crash_point == "recovery":
+            self._arm_recovery()
+        try:
+            host = world.open_host(self)
+        except CrashPoint:
+            world.probes.hit("crash in recovery")
+            self.crash("in recovery", power=True)
+            world.restart_later(self)
+            return
+        except OSError as error:
+            self.crash(f"stopped in recovery: {error}", power=True)
+            world.disk_failed(self, error)
+            return
+        except RingleaderError as error:
+            raise Violation("recovery", f"node {self.id} refuses to start: {error}") from error
+        finally:
+            self.disk.on_change = None
+        self.host = host
+        world.trace.add((self.timeline.now, Kind.START, self.id, 0, f"life {self.life}", 0.0))
+        core = world.core_of(host)
+        world.oracle.recovered(self.id, core)
+        world.observe(self, core)
+        self.timeline.after(self.choice.uniform(0.0, world.options.tick), self._tick, self.life)
+        self._drain()
+
+    def _arm_recovery(self) -> None:
+        self.crash_point = ""
+        left = self.choice.randrange(8)
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise CrashPoint
+
+        self.disk.on_change = count
+
+    def crash(self, why: str, *, power: bool) -> None:
+        """The process is gone at once; with `power` so is the page cache."""
+        world = self.world
+        now = self.timeline.now
+        self._settle()
+        work, self._work = self._work, None
+        if work is not None and 0 < work.done < len(work.ops):
+            world.probes.hit("crash in disk work")
+        if power:
+            if work is not None and work.done < len(work.ops):
+                self.disk.begin(work.ops[work.done])
+            report = self.disk.power_cut()
+            world.probes.count_cut(report)
+            why = f"{why} (power cut: {report.lost} bytes lost, {report.kept} kept)"
+        world.probes.hit("power cut" if power else "process killed")
+        world.trace.add((now, Kind.CRASH, self.id, 0, why, 0.0))
+        self.host = None
+        self.life += 1
+        self.paused_until = 0.0
+        self.waiting.clear()
+        self.connections.clear()
+        self.clock.thaw(now)
+        world.network.lose_inbound(self.id)
+        world.node_is_gone(self)
+
+    # ------------------------------------------------------------------------------------------------------ pause
+
+    def pause(self, seconds: float, *, freeze: bool) -> None:
+        """Stand still for a while; with `freeze` the clock stands still too."""
+        now = self.timeline.now
+        if self.host is None or now < self.paused_until:
+            return
+        self.paused_until = now + seconds
+        if freeze:
+            self.clock.freeze(now)
+        self.timeline.at(self.paused_until, self._resume, self.life)
+
+    def _resume(self, life: int) -> None:
+        if life != self.life:
+            return
+        self.paused_until = 0.0
+        self.clock.thaw(self.timeline.now)
+        waiting, self.waiting = self.waiting, []
+        for call, arguments in waiting:
+            if life != self.life:
+                return
+            call(*arguments)
+
+    def _held(self, call: Callable[..., None], *arguments: Any) -> bool:
+        """Whether the node stands still; then the event waits."""
+        if self.timeline.now < self.paused_until:
+            self.waiting.append((call, arguments))
+            return True
+        return False
+
+    # ----------------------------------------------------------------------------------------------------- events
+
+    def _tick(self, life: int) -> None:
+        host = self.host
+        if life != self.life or host is None:
+            return
+        if self.paused_until and self._held(self._tick, life):
+            return
+        timeline = self.timeline
+        host.tick(self.clock.at(timeline.now))
+        self._drain()
+        if life == self.life:
+            timeline.after(self.world.options.tick, self._tick, life)
+
+    def peer_messages(self, sender: int, messages: list[Any], sent: float) -> None:
+        """Messages from another node arrive."""
+        host = self.host
+        if host is None:
+            return
+        if self.paused_until and self._held(self.peer_messages, sender, messages, sent):
+            return
+        now = self.timeline.now
+        add = self.world.trace.add
+        for group, message in messages:
+            add((now, Kind.DELIVER, self.id, sender, message, sent))
+            host.peer_message(sender, group, message)
+        self._drain()
+
+    def client_opened(self, conn: int, life: int) -> None:
+        """A client connects."""
+        if self.host is None or life != self.life or self._held(self.client_opened, conn, life):
+            return
+        self.connections.add(conn)
+        self.host.client_opened(conn)
+        self._drain()
+
+    def client_frame(self, conn: int, frame: Any) -> None:
+        """A frame of a client arrives."""
+        if self.host is None or (self.paused_until and self._held(self.client_frame, conn, frame)):
+            return
+        if conn in self.connections:
+            self.host.client_frame(conn, frame)
+            self._drain()
+
+    def client_closed(self, conn: int) -> None:
+        """A client's connection broke or was closed."""
+        if self.host is None or self._held(self.client_closed, conn):
+            return
+        if conn in self.connections:
+            self.connections.remove(conn)
+            self.host.client_closed(conn)
+            self._drain()
+
+    # ---------------------------------------------------------------------------------------------------- effects
+
+    def _drain(self) -> None:
+        """Carry out what the host wants done."""
+        host = self.host
+        assert host is not None
+        out = host.take_output()
+        point = self.crash_point
+        if out.disk is not None:
+            self._start_work(out.disk.number, out.disk.ops)
+        if out.peers:
+            if point == "send" and self._crash_while_sending(out.peers):
+                return
+            self._send(out.peers)
+        for conn, frame in out.clients:
+            self.world.to_client(self, conn, frame)
+        for conn in out.close:
+            self.connections.discard(conn)
+            self.world.close_client(self, conn)
+
+    def _send(self, peers: list[tuple[int, int, Any]]) -> None:
+        world = self.world
+        if len(peers) == 1:
+            to, group, message = peers[0]
+            world.oracle.sent(self.id, to, [message])
+            world.network.send(self.id, to, [(group, message)])
+            return
+        batches: dict[int, list[Any]] = {}
+        for to, group, message in peers:
+            batches.setdefault(to, []).append((group, message))
+        for to, batch in batches.items():
+            world.oracle.sent(self.id, to, [message for _, message in batch])
+            world.network.send(self.id, to, batch)
+
+    def _crash_while_sending(self, peers: list[tuple[int, int, Any]]) -> bool:
+        """Crash with some, perhaps none, of these messages sent."""
+        self.crash_point = ""
+        kept = self.choice.randrange(len(peers))
+        if kept:
+            self._send(peers[:kept])
+        self.world.probes.hit("crash in mid-send" if kept else "crash before send")
+        self.crash("at an effect boundary: while sending", power=self.choice.chance(0.7))
+        self.world.restart_later(self)
+        return True
+
+    # ------------------------------------------------------------------------------------------------------- disk
+
+    def _start_work(self, number: int, ops: list[DiskOp]) -> None:
+        assert self._work is None, "two disk batches at once"
+        options = self.world.options.disk
+        time = self.timeline.now
+        due: list[float] = []
+        sync, write = options.sync * self.disk_slow, options.write * self.disk_slow
+        for op in ops:
+            kind = type(op)
+            time += self.choice.expovariate(1.0 / sync) if kind is Sync or kind is SyncFolder else write
+            due.append(time)
+        self._work = _Work(number, ops, due, self.world.oracle.disk_taken(self.id))
+        self.timeline.at(time, self._work_done, self.life, self._work)
+        if self.crash_point == "disk":
+            self._crash_in_work(due)
+
+    def _crash_in_work(self, due: list[float]) -> None:
+        """Crash before, between or after the operations of this batch, or in the middle of one."""
+        self.crash_point = ""
+        now = self.timeline.now
+        bounds = [now, *due]
+        place = self.choice.randrange(len(bounds))
+        moment = bounds[place]
+        if place + 1 < len(bounds) and self.choice.chance(0.5):
+            moment = self.choice.uniform(moment, bounds[place + 1])
+        self.timeline.at(moment, self._boundary_crash, self.life, "in disk work")
+
+    def _boundary_crash(self, life: int, where: str) -> None:
+        if life == self.life and self.host is not None:
+            self.crash(f"at an effect boundary: {where}", power=self.choice.chance(0.7))
+            self.world.restart_later(self)
+
+    def _settle(self) -> None:
+        """Carry out the operations that are due by now."""
+        work = self._work
+        if work is None:
+            return
+        now = self.timeline.now
+        while work.done < len(work.ops) and work.due[work.done] <= now:
+            work.done += 1
+            try:
+                self.disk.apply(work.ops[work.done - 1])
+            except OSError as error:
+                self._work = None
+                self.timeline.at(now, self._disk_failed, self.life, error)
+                return
+
+    def _work_done(self, life: int, work: _Work) -> None:
+        if life != self.life or self._work is not work:
+            return
+        self._settle()
+        if self._work is not work or self._held(self._report_done, life, work):
+            return
+        self._report_done(life, work)
+
+    def _report_done(self, life: int, work: _Work) -> None:
+        host = self.host
+        if life != self.life or host is None:
+            return
+        self._work = None
+        world = self.world
+        world.trace.add((self.timeline.now, Kind.DISK, self.id, 0, work.ops, 0.0))
+        world.oracle.disk_done(self.id, work.records)
+        if self.crash_point == "done":
+            self.crash_point = ""
+            world.probes.hit("crash before send")
+            self.crash("at an effect boundary: work done, nobody told", power=self.choice.chance(0.7))
+            world.restart_later(self)
+            return
+        host.disk_done(work.number)
+        self._drain()
+
+    def _disk_failed(self, life: int, error: OSError) -> None:
+        """An operation failed: the node stops, as the runtime would make it; what was unsynced may be lost."""
+        if life == self.life and self.host is not None:
+            self.crash(f"stopped: {error}", power=True)
+            self.world.disk_failed(self, error)

@@ -1,0 +1,177 @@
+"""What one seed is like: its size, its load, its habits, and the subset of faults it turns on, each at its own strength.
+
+This is swarm testing (Groce et al., "Swarm Testing", ISSTA 2012): a world with every fault at once hides the bugs that need
+one fault to be absent, so each seed leaves out a random half, and draws the strength of the rest over orders of magnitude.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ringleader.sim.choice import Choice, stream
+from ringleader.sim.disk import DiskHabits
+
+__all__ = ["FAULTS", "ClockOptions", "DiskOptions", "LoadOptions", "NetOptions", "Options", "draw"]
+
+FAULTS: dict[str, tuple[float, float]] = {
+    "partition": (3.0, 15.0),
+    "one-way": (3.0, 15.0),
+    "partial": (5.0, 20.0),
+    "isolate-leader": (4.0, 15.0),
+    "reset": (0.2, 3.0),
+    "slow-link": (2.0, 10.0),
+    "kill": (3.0, 15.0),
+    "power-cut": (3.0, 15.0),
+    "power-cut-all": (8.0, 30.0),
+    "crash-point": (1.0, 6.0),
+    "pause": (3.0, 12.0),
+    "freeze": (4.0, 15.0),
+    "slow-disk": (3.0, 12.0),
+    "disk-full": (6.0, 20.0),
+    "sync-error": (6.0, 20.0),
+    "clock-rate": (3.0, 15.0),
+    "client-crash": (3.0, 15.0),
+    "client-disconnect": (1.0, 8.0),
+}
+"""Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
+
+
+class NetOptions(msgspec.Struct, frozen=True):
+    """Delays in seconds (`delay` always, plus an exponential `jitter` by its mean), the rest probabilities.
+
+    `stream`: links are in order and lose only when cut (then the probabilities mean nothing).
+    """
+
+    stream: bool = True
+    delay: float = 0.0005
+    jitter: float = 0.0005
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+
+
+class DiskOptions(msgspec.Struct, frozen=True):
+    """`sync`: mean seconds of a sync; `write`: seconds of any other operation. `segment_bytes`: of the log."""
+
+    habits: DiskHabits = DiskHabits()
+    sync: float = 0.002
+    write: float = 0.00005
+    segment_bytes: int = 64 * 1024
+    runway_bytes: int = 16 * 1024
+
+
+class ClockOptions(msgspec.Struct, frozen=True):
+    """`drift`: nodes' clocks run at rates in [1 - drift, 1 + drift]."""
+
+    drift: float = 0.0
+
+
+class LoadOptions(msgspec.Struct, frozen=True):
+    """`rate`: client calls a second over all clients. `keys`: how many keys they share. `outstanding`: most calls
+    that a client has under way. `reads`: the share of reads. `timeout`: of a call, seconds, give or take half."""
+
+    clients: int = 4
+    rate: float = 60.0
+    keys: int = 6
+    outstanding: int = 50
+    reads: float = 0.35
+    timeout: float = 3.0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """One seed's world. Times in simulated seconds.
+
+    `faults`: kind to mean seconds between two. They happen in [`faults_from`, `faults_until`); the load goes on to
+    `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
+    encoded and decoded instead of passed as objects. `tick`: seconds between two ticks of a node. `image_checks`: how
+    often a running node's durable image is recovered and checked.
+    """
+
+    seed: int
+    nodes: int = 3
+    duration: float = 30.0
+    faults_from: float = 1.0
+    faults_until: float = 24.0
+    grace: float = 15.0
+    heartbeat: float = 0.1
+    election: float = 1.0
+    tick: float = 0.02
+    snapshot_every: int = 2000
+    recode: bool = False
+    image_checks: int = 2
+    pre_vote: bool = True
+    check_quorum: bool = True
+    net: NetOptions = NetOptions()
+    disk: DiskOptions = DiskOptions()
+    clock: ClockOptions = ClockOptions()
+    load: LoadOptions = LoadOptions()
+    faults: dict[str, float] = {}
+
+    def lines(self) -> list[str]:
+        """All of it, one setting a line, for the head of a trace."""
+        tree = msgspec.to_builtins(self)
+        return [f"{name}: {value}" for name, value in tree.items()]
+
+
+def draw(seed: int, nodes: int = 0) -> Options:
+    """The options of `seed`. `nodes` 0: 3 or 5, as the seed says."""
+    choice = stream(seed, "options")
+    drawn_nodes = choice.choice((3, 3, 5))
+    strength = choice.random() < 0.1  # one seed in ten has no faults of its own: bugs without any are bugs too
+    faults = {
+        kind: choice.log_uniform(low, high)
+        for kind, (low, high) in FAULTS.items()
+        if choice.random() < 0.45 and not strength
+    }
+    return Options(
+        seed=seed,
+        nodes=nodes or drawn_nodes,
+        tick=choice.choice((0.01, 0.02, 0.02)),
+        snapshot_every=choice.choice((30, 100, 100, 300, 300, 1000, 100_000)),
+        recode=choice.random() < 0.1,
+        net=_draw_net(choice),
+        disk=_draw_disk(choice),
+        clock=ClockOptions(choice.choice((0.0, 0.001, 0.05, 0.2))),
+        load=_draw_load(choice),
+        faults=faults,
+    )
+
+
+def _draw_net(choice: Choice) -> NetOptions:
+    bad = choice.random() < 0.4
+    return NetOptions(
+        stream=not bad,
+        delay=choice.log_uniform(0.0001, 0.005),
+        jitter=choice.log_uniform(0.0001, 0.01),
+        loss=choice.log_uniform(0.001, 0.1) if bad and choice.random() < 0.7 else 0.0,
+        duplicate=choice.log_uniform(0.001, 0.1) if bad and choice.random() < 0.7 else 0.0,
+        reorder=choice.log_uniform(0.001, 0.3) if bad and choice.random() < 0.7 else 0.0,
+    )
+
+
+def _draw_disk(choice: Choice) -> DiskOptions:
+    habits = DiskHabits(
+        writeback=choice.choice((0.0, 0.0, 0.1, 0.5)),
+        keep=choice.choice((0.0, 0.3, 0.5, 0.9)),
+        tear=choice.choice((0.0, 0.3, 0.8)),
+        corrupt=choice.choice((0.0, 0.0, 0.1, 0.5)),
+        keep_folder=choice.choice((0.0, 0.5, 0.9)),
+    )
+    return DiskOptions(
+        habits=habits,
+        sync=choice.log_uniform(0.0002, 0.02),
+        write=choice.log_uniform(0.00001, 0.0005),
+        segment_bytes=choice.choice((4_096, 16_384, 65_536, 1_048_576)),
+        runway_bytes=choice.choice((0, 4_096, 16_384)),
+    )
+
+
+def _draw_load(choice: Choice) -> LoadOptions:
+    return LoadOptions(
+        clients=choice.choice((3, 4, 6)),
+        rate=choice.uniform(55.0, 70.0),
+        keys=choice.choice((2, 5, 8)),
+        outstanding=choice.choice((10, 50, 50)),
+        reads=choice.choice((0.2, 0.4, 0.6)),
+        timeout=choice.choice((1.0, 3.0, 6.0)),
+    )

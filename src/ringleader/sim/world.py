@@ -1,0 +1,250 @@
+"""A whole simulated world: machines, clients, network and nemesis on one timeline, watched over by the oracle.
+
+Everything in it is the code that runs in production, but for disk, network and clock. It is single-threaded and draws all
+chance from the seed, so the same seed gives the same run, event by event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ringleader.consensus.raft import Raft, RaftOptions
+from ringleader.consensus.raft.messages import RaftMessage
+from ringleader.consensus.shape import Entry, Output, Role
+from ringleader.group.host import Host
+from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.log import LogOptions
+from ringleader.sim.caller import Caller, Wire
+from ringleader.sim.choice import stream
+from ringleader.sim.faults import Nemesis
+from ringleader.sim.network import SimNetwork
+from ringleader.sim.node import Machine
+from ringleader.sim.options import Options
+from ringleader.sim.oracle import Oracle, Violation
+from ringleader.sim.probes import Probes
+from ringleader.sim.record import CallLog
+from ringleader.sim.timeline import Timeline
+from ringleader.sim.trace import Kind, Trace
+from ringleader.sim.truth import Truth
+from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame
+from ringleader.wire.relay import RelayMessage
+
+__all__ = ["World"]
+
+_encode = msgspec.msgpack.Encoder().encode
+_peer = msgspec.msgpack.Decoder(tuple[int, RaftMessage | RelayMessage]).decode
+_client = msgspec.msgpack.Decoder(ClientFrame).decode
+_server = msgspec.msgpack.Decoder(ServerFrame).decode
+
+
+class World:
+    """The world of `options`. `run` raises `Violation` when an invariant breaks."""
+
+    def __init__(self, options: Options, trace: Trace | None = None) -> None:
+        self.options = options
+        self.timeline = Timeline()
+        self.trace = trace if trace is not None else Trace()
+        self.probes = Probes()
+        self.choice = stream(options.seed, "world")
+        ids = list(range(1, options.nodes + 1))
+        self.oracle = Oracle(ids, self.timeline, self.trace, self.probes)
+        self.truth = Truth(self.probes)
+        self.oracle.on_commit.append(self.truth.committed)
+        self.log = CallLog(self.timeline)
+        self.network = SimNetwork(
+            ids,
+            options.net,
+            stream(options.seed, "network"),
+            self.timeline,
+            self._arrive,
+            self.trace,
+            self.probes,
+            _recode_peer if options.recode else None,
+        )
+        self.machines = {id: Machine(self, id) for id in ids}
+        self.wires: dict[int, tuple[Caller, Wire]] = {}
+        self._last_wire = 0
+        self.callers: list[Caller] = []
+        self.nemesis = Nemesis(self)
+
+    # --------------------------------------------------------------------------------------------------- the course
+
+    def run(self) -> None:
+        """The fault phase, then healing, then the phase in which everything must come right."""
+        options, timeline = self.options, self.timeline
+        for machine in self.machines.values():
+            machine.start()
+        self.callers = [Caller(self, place) for place in range(options.load.clients)]
+        self.nemesis.start()
+        for _ in range(options.image_checks):
+            timeline.at(self.choice.uniform(options.faults_from, options.faults_until), self._check_images)
+        timeline.run_until(options.faults_until)
+        self.nemesis.heal()
+        timeline.run_until(options.duration)
+        for caller in self.callers:
+            caller.stop_calling()
+        timeline.run_until(options.duration + options.grace, self.settled)
+        self._must_be_settled()
+
+    def settled(self) -> bool:
+        """One leader, no call outstanding, and all nodes have applied the whole log."""
+        if not all(caller.finished() for caller in self.callers):
+            return False
+        hosts = [machine.host for machine in self.machines.values()]
+        running = [host for host in hosts if host is not None]
+        if len(running) < len(hosts):
+            return False
+        cores = [self.core_of(host) for host in running]
+        last = cores[0].log.last
+        same = all(core.log.last == last and host.store.applied == last for core, host in zip(cores, running, strict=True))
+        leaders = [core for core in cores if core.role is Role.LEADER]
+        return same and len(leaders) == 1 and all(core.leader == leaders[0].id for core in cores)
+
+    def _must_be_settled(self) -> None:
+        if self.settled():
+            for id, machine in self.machines.items():
+                assert machine.host is not None
+                self.truth.compare(id, machine.host.store)
+            return
+        parts = [
+            f"n{id}: " + ("down" if machine.host is None else str(self.core_of(machine.host).status()))
+            for id, machine in self.machines.items()
+        ]
+        calls = sum(len(caller.calls) for caller in self.callers)
+        text = f"{self.options.grace} s after the last call was made {calls} calls are outstanding; {'; '.join(parts)}"
+        raise Violation("liveness", text)
+
+    # ------------------------------------------------------------------------------------------------------- nodes
+
+    def open_host(self, machine: Machine) -> Host:
+        """Open the host of a machine on its disk."""
+        return self._open(machine.id, machine.disk, machine.choice, machine.clock.at(self.timeline.now))
+
+    def _open(self, id: int, disk: Any, entropy: Any, now: float) -> Host:
+        options = self.options
+        nodes = tuple(NodeInfo(node, f"n{node}", f"n{node}:1") for node in self.machines)
+        config = HostConfig(
+            cluster="sim",
+            node=id,
+            name=f"n{id}",
+            nodes=nodes,
+            voters=tuple(self.machines),
+            raft=RaftOptions(
+                heartbeat=options.heartbeat,
+                election=options.election,
+                pre_vote=options.pre_vote,
+                check_quorum=options.check_quorum,
+            ),
+            log=LogOptions(options.disk.segment_bytes, options.disk.runway_bytes),
+            group=GroupOptions(snapshot_entries=options.snapshot_every, keep_entries=options.snapshot_every // 4),
+        )
+        return Host.open(config, disk, entropy, now)
+
+    @staticmethod
+    def core_of(host: Host) -> Raft:
+        """The core of a host; the oracle looks right into it."""
+        core = host.core
+        assert isinstance(core, Raft)
+        return core
+
+    def observe(self, machine: Machine, core: Raft) -> None:
+        """From now on the oracle sees every output of `core`."""
+        host = machine.host
+        assert host is not None
+        take, output, id, store = core.take_output, self.oracle.output, machine.id, host.store
+        truth = self.truth
+        truth.compare(id, store)
+
+        def take_output() -> Output:
+            out = take()
+            if out.records or out.committed or out.changed or out.install is not None:
+                output(id, core, out)
+            return out
+
+        core.take_output = take_output  # type: ignore[method-assign]
+
+    def restart_later(self, machine: Machine) -> None:
+        """Start a machine again in a while."""
+        pause = self.choice.log_uniform(0.05, 8.0)
+        self.timeline.after(pause, self._restart, machine)
+
+    def _restart(self, machine: Machine) -> None:
+        if machine.host is None:
+            machine.start()
+
+    def node_is_gone(self, machine: Machine) -> None:
+        """A machine crashed."""
+        for caller in self.callers:
+            caller.node_gone(machine)
+
+    def disk_failed(self, machine: Machine, error: OSError) -> None:
+        """A machine stopped because its disk failed; it comes back once the disk is well."""
+        self.probes.hit("disk full" if machine.disk.full else "sync failed")
+        self.restart_later(machine)
+
+    def _arrive(self, receiver: int, sender: int, messages: list[Any], sent: float) -> None:
+        self.machines[receiver].peer_messages(sender, messages, sent)
+
+    def _check_images(self) -> None:
+        """What every disk holds for certain right now, read by the real recovery, must hold what was promised."""
+        for id, machine in self.machines.items():
+            if machine.host is None:
+                continue
+            copy = machine.disk.durable_copy(stream(self.options.seed, "image"))
+            if not copy.names():
+                continue
+            host = self._open(id, copy, stream(self.options.seed, "image"), machine.clock.at(self.timeline.now))
+            self.oracle.check_image(id, self.core_of(host))
+
+    # ----------------------------------------------------------------------------------------------------- clients
+
+    def new_wire(self, caller: Caller, link: int, machine: Machine) -> Wire:
+        """A connection between a client and a machine."""
+        self._last_wire += 1
+        wire = Wire(self._last_wire, link, machine)
+        self.wires[wire.number] = (caller, wire)
+        return wire
+
+    def to_client(self, machine: Machine, conn: int, frame: Any) -> None:
+        """A node sends a frame to a client."""
+        caller, wire = self.wires[conn]
+        caller.from_node(wire, frame)
+
+    def close_client(self, machine: Machine, conn: int) -> None:
+        """A node closes a connection."""
+        caller, wire = self.wires[conn]
+        caller.node_closed(wire)
+
+    def crash_client(self, place: int) -> None:
+        """Client `place` loses its memory and starts anew."""
+        self.callers[place].crash()
+
+    def disconnect_client(self, place: int) -> None:
+        """The connections of client `place` break."""
+        self.callers[place].disconnect(silent=self.choice.random() < 0.5)
+
+    def client_places(self) -> list[int]:
+        """All clients, by place."""
+        return list(range(len(self.callers)))
+
+    def recode_client(self, frame: Any) -> Any:
+        """A frame as the node will see it."""
+        return _client(_encode(frame)) if self.options.recode else frame
+
+    def recode_server(self, frame: Any) -> Any:
+        """A frame as the client will see it."""
+        return _server(_encode(frame)) if self.options.recode else frame
+
+    def violated(self, invariant: str, text: str) -> None:
+        """Raise a `Violation`."""
+        raise Violation(invariant, text)
+
+
+def _recode_peer(message: tuple[int, Any]) -> tuple[int, Any]:
+    return _peer(_encode(message))
+
+
+CommitHook = Callable[[int, Entry], None]
