@@ -135,6 +135,40 @@ class Status(msgspec.Struct, frozen=True):
 class ReplicatedLog(Protocol):
     """A consensus core: events in, `Output` out. Time is a monotonic float in seconds, handed in by `tick`."""
 
+    @property
+    def leads(self) -> bool:
+        """Whether this member believes that it leads and takes proposals."""
+        ...
+
+    @property
+    def term(self) -> int:
+        """The present term (or ballot)."""
+        ...
+
+    @property
+    def leader(self) -> int:
+        """The member that leads as far as this one knows; 0: nobody known."""
+        ...
+
+    @property
+    def last_index(self) -> int:
+        """The highest index in the log, committed or not."""
+        ...
+
+    @property
+    def commit(self) -> int:
+        """The highest index known to be decided."""
+        ...
+
+    @property
+    def contact(self) -> float:
+        """When a quorum (at the leader) or the leader (elsewhere) was last heard; `-inf`: never."""
+        ...
+
+    def lease_valid(self) -> bool:
+        """Whether this member may answer reads by its leader lease, without a round."""
+        ...
+
     def recover(self, snapshot: SnapshotMeta | None, records: Iterable[Record]) -> None:
         """Rebuild from the newest snapshot and all records found on disk, oldest first. Call once, before all else.
 

@@ -2,8 +2,8 @@
 
 A connection starts with `Hello` and `Welcome` (or `Refused` and close). Then the client sends `Submit`, `Query`,
 `WatchCreate`, `WatchCancel` and `Ping`; the node sends `Results`, `Refused`, `WatchEvents`, `WatchEnd`, `Topology` and
-`Pong`. `frame` numbers are chosen by the client, unique on the connection; the answer carries the same number. Unknown
-trailing fields are tolerated.
+`Pong`; `StatusQuery` is answered by `StatusReply`. `frame` numbers are chosen by the client, unique on the connection;
+the answer carries the same number. Unknown trailing fields are tolerated.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ __all__ = [
     "Refused",
     "Results",
     "ServerFrame",
+    "StatusQuery",
+    "StatusReply",
     "Submit",
     "Topology",
     "WatchCancel",
@@ -109,7 +111,13 @@ class Ping(msgspec.Struct, array_like=True, gc=False, tag=6):
     frame: int
 
 
-ClientFrame = Hello | Submit | Query | WatchCreate | WatchCancel | Ping
+class StatusQuery(msgspec.Struct, array_like=True, gc=False, tag=7):
+    """How does this node stand?"""
+
+    frame: int
+
+
+ClientFrame = Hello | Submit | Query | WatchCreate | WatchCancel | Ping | StatusQuery
 
 # --------------------------------------------------------------------------------------------- node to client
 
@@ -179,4 +187,24 @@ class Pong(msgspec.Struct, array_like=True, gc=False, tag=7):
     frame: int
 
 
-ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong
+class StatusReply(msgspec.Struct, array_like=True, tag=8):
+    """One node's own view. `role`: "leader" | "follower" | "candidate" | "learner". `uptime`: seconds."""
+
+    frame: int
+    node: int
+    name: str
+    release: str
+    role: str
+    term: int
+    leader: int
+    commit: int
+    applied: int
+    last_index: int
+    revision: int
+    compact_revision: int
+    voters: list[int]
+    learners: list[int]
+    uptime: float
+
+
+ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong | StatusReply

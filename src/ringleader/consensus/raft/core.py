@@ -75,7 +75,7 @@ class Raft:
         self.leader = 0
         self.commit = 0
         self.handed_out = 0  # up to here entries have been given out as committed
-        self.heard_leader = 0.0
+        self.heard_leader = float("-inf")
         self.deadline = 0.0  # of the election timer
         # Of a candidate.
         self.pre = False
@@ -127,7 +127,7 @@ class Raft:
         if not self.ticked:
             self.ticked = True
             # A restarted member may have promised a leader, by hearing from it, not to vote for an election time.
-            self.heard_leader = now if self.term else now - self.options.election
+            self.heard_leader = now if self.term else float("-inf")
             election.restart_timer(self)
             if self.config.voters == (self.id,) and not self.config.outgoing:
                 self.deadline = now  # nobody to wait for
@@ -198,7 +198,7 @@ class Raft:
 
     def compact(self, index: int) -> SnapshotMeta:
         """See `ReplicatedLog.compact`."""
-        meta = self.snapshot_meta(index)
+        meta = self.snapshot_meta(max(index, self.log.offset))
         if index > self.log.offset:
             self.log.compact(index)
             keep = [item for item in self.configs if item[0] > index]
@@ -246,6 +246,21 @@ class Raft:
             config=self.config,
             match=match,
         )
+
+    @property
+    def leads(self) -> bool:
+        """See `ReplicatedLog.leads`."""
+        return self.role is Role.LEADER and not self.transferee
+
+    @property
+    def last_index(self) -> int:
+        """See `ReplicatedLog.last_index`."""
+        return self.log.last
+
+    @property
+    def contact(self) -> float:
+        """See `ReplicatedLog.contact`."""
+        return self.reads.confirmed_at if self.role is Role.LEADER else self.heard_leader
 
     # ------------------------------------------------------------------------- what the handlers have in common
 

@@ -1,0 +1,284 @@
+"""A whole node without a world: what arrives goes in, what is to be written, sent and answered comes out.
+
+Both worlds drive this very object: the runtime with real disks and sockets, the simulator with simulated ones. It decides
+the order of persist, send and apply; a world only carries out lists in their order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ringleader.consensus.raft import Raft
+from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send, SnapshotMeta
+from ringleader.errors import Reason, RingleaderError
+from ringleader.group.member import Member
+from ringleader.group.options import HostConfig
+from ringleader.group.service import Service
+from ringleader.log import (
+    Identity,
+    LogCorruptError,
+    LogRecord,
+    LogWriter,
+    cleanup_ops,
+    create,
+    exists,
+    read_snapshot,
+    recover,
+    snapshot_ops,
+)
+from ringleader.ports import Disk, DiskOp, Entropy
+from ringleader.store.store import Store
+from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame, StatusReply
+from ringleader.wire.relay import RelayMessage
+
+__all__ = ["GROUP", "DiskWork", "Host", "HostOutput"]
+
+GROUP = 0
+"""The group of the strong store; frames, records and file names have room for more."""
+IDLE_MARK = 1.0
+"""Seconds after the last batch at which an empty one is written."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_meta = msgspec.msgpack.Decoder(SnapshotMeta)
+
+
+class DiskWork(msgspec.Struct):
+    """Carry out `ops` in order, then report `disk_done(number)`. Any failure is fatal to the node."""
+
+    number: int
+    ops: list[DiskOp]
+
+
+class HostOutput(msgspec.Struct):
+    """`disk`: at most one piece of work at a time. `peers`: (node, group, message). `clients`: (connection, frame).
+
+    `close`: connections to close once their frames are written.
+    """
+
+    disk: DiskWork | None = None
+    peers: list[tuple[int, int, Any]] = []
+    clients: list[tuple[int, ServerFrame]] = []
+    close: list[int] = []
+
+
+class Covered(msgspec.Struct):
+    """What a piece of disk work makes durable: the log position, the core's record, perhaps a snapshot."""
+
+    position: int
+    record: int
+    snapshot: int
+
+
+class Host:
+    """Made by `Host.open`. Not thread-safe; call from one loop."""
+
+    def __init__(
+        self,
+        config: HostConfig,
+        core: ReplicatedLog,
+        store: Store,
+        writer: LogWriter,
+        entropy: Entropy,
+        now: float,
+        report: str,
+    ) -> None:
+        self.config = config
+        self.core = core
+        self.store = store
+        self.writer = writer
+        self.report = report
+        self.out = HostOutput()
+        self.started = now
+        self.now = now
+        node = next((info for info in config.nodes if info.id == config.node), NodeInfo(config.node, config.name, ""))
+        self.member = Member(config.node, core, store, entropy, config.group, self._answer, self._relay)
+        self.service = Service(
+            config.cluster, node, config.nodes, self.member, config.group, self._answer, self._close, self.status
+        )
+        self.held: list[Send] = []  # messages that wait for the disk
+        self.records = 0  # of the core, handed to the log so far
+        self.durable = 0  # of them, known on disk
+        self.pending_ops: list[DiskOp] = []  # to go before the log's own in the next piece of work
+        self.pending_snapshot = 0
+        self.appended = now
+        self.work_number = 0
+        self.working: Covered | None = None
+
+    @classmethod
+    def open(cls, config: HostConfig, disk: Disk, entropy: Entropy, now: float) -> Host:
+        """Recover from `disk`, or start with an empty one.
+
+        Raises `RingleaderError` (`LogCorruptError`, `WrongIdentityError` ...) saying what is wrong and what to do, and
+        `OSError` when the disk itself fails.
+        """
+        identity = Identity(config.cluster, config.node, config.incarnation)
+        snapshot = read_snapshot(disk, GROUP)
+        disk.execute(cleanup_ops(disk))
+        records: list[LogRecord] = []
+        if exists(disk):
+            recovery = recover(disk, identity, config.log)
+            records, writer, report = recovery.records, recovery.writer, recovery.report
+        elif snapshot is not None:
+            raise LogCorruptError("there is a snapshot but no log", file="log-*", offset=0)
+        else:
+            writer, report = create(identity, config.log, disk), "started with an empty log"
+        core = Raft(config.node, Config(config.voters), entropy, config.raft)
+        store = Store(config.limits)
+        meta = None
+        if snapshot is not None:
+            meta = _meta.decode(snapshot.meta)
+            store.restore(snapshot.data)
+        try:
+            core.recover(meta, [Record(record.kind, record.payload) for record in records if record.group == GROUP])
+        except ValueError as error:
+            raise RingleaderError(
+                f"the log does not fit the snapshot: {error}",
+                reason=Reason.DATA_CORRUPT,
+                hint="Remove this node from the cluster and add it again with an empty data folder",
+            ) from error
+        host = cls(config, core, store, writer, entropy, now, report)
+        if meta is not None:
+            host.member.snapshot_index = meta.index
+            host.member.applied_term = meta.term
+        host.tick(now)
+        return host
+
+    # -------------------------------------------------------------------------------------------------- what arrives
+
+    def tick(self, now: float) -> None:
+        """Time has come to `now` (monotonic seconds); at least every tenth of a heartbeat."""
+        self.now = now
+        self.member.tick(now)
+        if self.writer.wants_mark and now >= self.appended + IDLE_MARK:
+            self.writer.append([])  # says on disk that the batch before it is durable, so that its loss is noticed
+
+    def peer_message(self, sender: int, group: int, message: Any) -> None:
+        """A message of node `sender`; of an unknown group it is ignored."""
+        if group == GROUP:
+            self.member.step(sender, message)
+
+    def client_opened(self, conn: int) -> None:
+        """A client connection was accepted; `conn` is a number never used before."""
+        self.service.opened(conn)
+
+    def client_frame(self, conn: int, frame: ClientFrame) -> None:
+        """A frame of a client."""
+        self.service.frame(conn, frame)
+
+    def client_closed(self, conn: int) -> None:
+        """A client connection is gone."""
+        self.service.closed(conn)
+
+    def client_writable(self, conn: int, flag: bool) -> None:
+        """Whether the connection takes more data at the moment."""
+        self.service.writable(conn, flag)
+
+    def disk_done(self, number: int) -> None:
+        """The work handed out under `number` is carried out and durable."""
+        done = self.working
+        assert done is not None, "no disk work is outstanding"
+        assert number == self.work_number, (number, self.work_number)
+        self.working = None
+        self.durable = done.record
+        self.writer.synced(done.position)
+        self.core.synced(done.record)
+        still = []
+        for send in self.held:
+            if send.after <= self.durable:
+                self.out.peers.append((send.to, GROUP, send.message))
+            else:
+                still.append(send)
+        self.held = still
+        if done.snapshot:
+            self.member.snapshot_durable(done.snapshot)
+            self.writer.drop_segments({GROUP: done.snapshot})
+
+    # ----------------------------------------------------------------------------------------------- what is to do
+
+    def take_output(self) -> HostOutput:
+        """Everything to be done since the last call; call it after events, once a turn."""
+        out = self.member.end_turn()
+        if out.install is not None:
+            self._save_snapshot(*out.install)
+        self.service.end_turn()
+        for wanting in out.wants_snapshot:
+            self.core.offer_snapshot(wanting, *self.member.take_snapshot())
+        if out.records:
+            batch = [LogRecord(GROUP, record.kind, record.payload) for record in out.records]
+            self.writer.append(batch, {GROUP: self.core.last_index})
+            self.records += len(batch)
+            self.appended = self.now
+        for send in out.messages:
+            if send.after <= self.durable:
+                self.out.peers.append((send.to, GROUP, send.message))
+            else:
+                self.held.append(send)
+        if self.member.wants_snapshot and not self.pending_snapshot and not self._snapshot_on_the_way():
+            self._save_snapshot(*self.member.take_snapshot())
+        if self.working is None:
+            self._start_work()
+        result, self.out = self.out, HostOutput()
+        return result
+
+    def _snapshot_on_the_way(self) -> bool:
+        return self.working is not None and self.working.snapshot > 0
+
+    def _save_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
+        """Its file must be durable before any record that follows it; so its operations go first."""
+        self.pending_ops += snapshot_ops(GROUP, meta.index, _encode(meta), data, [self.member.snapshot_index])
+        self.pending_snapshot = meta.index
+        self.member.snapshot_index = meta.index
+        self.member.bytes_since_snapshot = 0
+
+    def _start_work(self) -> None:
+        if self.writer.wants_roll:
+            checkpoint = [LogRecord(GROUP, record.kind, record.payload) for record in self.core.checkpoint()]
+            self.writer.roll(checkpoint)
+        ops = self.pending_ops + self.writer.take_ops()
+        if not ops:
+            return
+        self.work_number += 1
+        self.working = Covered(self.writer.position, self.records, self.pending_snapshot)
+        self.pending_ops, self.pending_snapshot = [], 0
+        self.out.disk = DiskWork(self.work_number, ops)
+
+    # ----------------------------------------------------------------------------------------------------- plumbing
+
+    def _answer(self, conn: int, frame: ServerFrame) -> None:
+        if conn in self.service.connections:
+            self.out.clients.append((conn, frame))
+
+    def _relay(self, node: int, message: RelayMessage) -> None:
+        self.out.peers.append((node, GROUP, message))
+
+    def _close(self, conn: int) -> None:
+        self.out.close.append(conn)
+
+    # ------------------------------------------------------------------------------------------------------- status
+
+    def status(self, frame: int = 0) -> StatusReply:
+        """How this node stands, as it tells clients."""
+        status = self.core.status()
+        return StatusReply(
+            frame=frame,
+            node=self.config.node,
+            name=self.config.name,
+            release=RELEASE,
+            role=Role(status.role).name.lower(),
+            term=status.term,
+            leader=status.leader,
+            commit=status.commit,
+            applied=self.store.applied,
+            last_index=status.last_index,
+            revision=self.store.revision,
+            compact_revision=self.store.compact_revision,
+            voters=list(status.config.voters),
+            learners=list(status.config.learners),
+            uptime=self.now - self.started,
+        )
+
+
+RELEASE = "0.1.0"
+"""The release as nodes tell it; a test holds it equal to `ringleader.__version__`."""

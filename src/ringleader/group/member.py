@@ -1,0 +1,391 @@
+"""One member of one consensus group: the core, the state machine and everyone who waits for them, put together.
+
+The order of things, which the simulator runs as it is: proposals of one turn become one entry; records go to the log; what
+is committed is applied in order; whoever waits for it is answered from the result of the own apply. It knows neither
+connections nor files: `Host` carries its output on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ringleader.consensus.shape import Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
+from ringleader.errors import Reason
+from ringleader.group.logtime import LogTime
+from ringleader.group.options import GroupOptions
+from ringleader.group.pending import PendingWrite, PendingWrites
+from ringleader.group.readers import Reader, Readers
+from ringleader.ports import Entropy
+from ringleader.store.commands import Batch, Command, Envelope, ExpireLeases, Result
+from ringleader.store.store import Store
+from ringleader.wire.frames import Query, Refused, Results, ServerFrame, Submit
+from ringleader.wire.relay import Forward, ForwardRefused, ReadIndex, ReadIndexReply, RelayMessage
+
+__all__ = ["BATCH_VERSION", "ApplyError", "Member"]
+
+BATCH_VERSION = 1
+EXPIRY_PERIOD = 0.2
+"""Seconds between two looks of the leader for leases that are over."""
+LEADER_CHANGED = "the leader changed"
+
+_encode = msgspec.msgpack.Encoder().encode
+_batch = msgspec.msgpack.Decoder(Batch)
+_envelope = msgspec.msgpack.Decoder(Envelope)
+_commands = msgspec.msgpack.Decoder(list[tuple[int, Command]])
+
+
+class ApplyError(Exception):
+    """A committed entry cannot be understood by this release; applying on would break "same log, same state"."""
+
+
+class Queued(NamedTuple):
+    """An envelope for the log, as bytes and decoded, and the node it came from (0: the leader's own)."""
+
+    raw: bytes
+    envelope: Envelope
+    source: int
+
+
+class Member:
+    """`answer(conn, frame)` takes frames for clients, `relay(node, message)` messages for other members."""
+
+    def __init__(
+        self,
+        node: int,
+        core: ReplicatedLog,
+        store: Store,
+        entropy: Entropy,
+        options: GroupOptions,
+        answer: Callable[[int, ServerFrame], None],
+        relay: Callable[[int, RelayMessage], None],
+    ) -> None:
+        self.node = node
+        self.core = core
+        self.store = store
+        self.options = options
+        self.answer = answer
+        self.relay = relay
+        self.now = 0.0
+        self.counts: Counter[str] = Counter()
+        self.applied_term = 0
+        # Writes.
+        self.writes = PendingWrites(entropy.getrandbits(62))
+        self.queue: list[Queued] = []  # for the log, waiting for the end of the turn
+        self.forwards: list[tuple[int, bytes]] = []  # (origin, envelope) for the leader
+        self.decoded: dict[int, tuple[bytes, Batch]] = {}  # own proposals by index, to spare decoding them again
+        self.led_term = 0  # the term in which this member noticed that it leads; 0: it does not
+        self.led_from = 0  # it proposes once this index is applied
+        self.clock = LogTime()
+        self.clock_runs = False
+        self.expiry_due = 0.0
+        # Reads.
+        self.readers = Readers(entropy.getrandbits(62))
+        self.barrier_token = 0
+        self.barriers: dict[int, tuple[int, int]] = {}  # the core's token -> (node that asked, its token)
+        # Snapshots.
+        self.snapshot_index = 0
+        self.bytes_since_snapshot = 0
+
+    # ---------------------------------------------------------------------------------------------------- clients
+
+    def submit(self, conn: int, request: Submit, principal: str = "") -> None:
+        """Take in commands of a client; exactly one `Results` or `Refused` answers them, now or later."""
+        self.counts["submits"] += 1
+        try:
+            commands = _commands.decode(request.commands)
+        except msgspec.MsgspecError as error:
+            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, f"the commands make no sense: {error}")
+            return
+        if not commands:
+            self.answer(conn, Results(request.frame, []))
+            return
+        if any(type(command) is ExpireLeases for _, command in commands):
+            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "leases expire by the leader's word alone")
+            return
+        size = len(memoryview(request.commands)) + 64
+        if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
+            self.counts["overloaded"] += 1
+            self._refuse(conn, request.frame, Reason.OVERLOADED, "too many writes are waiting on this node")
+            return
+        if not self.core.leader:
+            self._refuse(conn, request.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
+            return
+        deadline = self.now + max(request.timeout_ms, 1) / 1000.0
+        origin = self.writes.add(PendingWrite(conn, request.frame, self.core.term, deadline, size))
+        envelope = Envelope(origin, request.session, request.ack, commands, principal)
+        raw = _encode((origin, request.session, request.ack, request.commands, principal, 0))
+        if self.core.leader == self.node:
+            self.queue.append(Queued(raw, envelope, self.node))
+        else:
+            self.counts["forwarded"] += 1
+            self.forwards.append((origin, raw))
+
+    def query(self, conn: int, request: Query) -> None:
+        """Take in reads of a client; exactly one `Results` or `Refused` answers them, now or later."""
+        self.counts["queries"] += 1
+        deadline = self.now + max(request.timeout_ms, 1) / 1000.0
+        reader = Reader(conn, request.frame, request.reads, deadline)
+        if request.consistency == "linearizable" or request.consistency == "leader_lease":
+            lease = request.consistency == "leader_lease" and self.core.lease_valid()
+            if lease and self.store.applied >= self.core.commit:
+                self._serve(reader)
+            elif self.readers.waiting >= self.options.reads_waiting:
+                self._refuse(conn, request.frame, Reason.OVERLOADED, "too many reads are waiting on this node")
+            else:
+                self.readers.add(reader)
+        elif request.consistency == "stale":
+            age_ms = (self.now - self.core.contact) * 1000.0
+            if request.max_staleness_ms and age_ms > request.max_staleness_ms:
+                text = f"this node last heard from the cluster {age_ms / 1000.0:.1f} s ago"
+                self._refuse(conn, request.frame, Reason.UNREACHABLE, text)
+            else:
+                self._serve(reader)
+        else:
+            text = f'unknown consistency {request.consistency!r}: say "linearizable", "leader_lease" or "stale"'
+            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, text)
+
+    def _refuse(self, conn: int, frame: int, reason: Reason, message: str, *, unknown: bool = False) -> None:
+        self.answer(conn, Refused(frame, reason, message, unknown, self.core.leader))
+
+    def _serve(self, reader: Reader) -> None:
+        results: list[Result] = [self.store.read(op) for op in reader.reads]
+        self.answer(reader.conn, Results(reader.frame, results))
+
+    # ----------------------------------------------------------------------------------------------- other members
+
+    def step(self, sender: int, message: Any) -> None:
+        """A message from the same group's member on node `sender`."""
+        match message:
+            case Forward():
+                self._on_forward(sender, message)
+            case ForwardRefused():
+                for write in self.writes.take_all(message.origins):
+                    self._refuse(write.conn, write.frame, message.reason, message.message)
+            case ReadIndex():
+                self._on_read_index(sender, message.token)
+            case ReadIndexReply(token, index):
+                if index:
+                    self.readers.confirmed(token, index)
+                else:
+                    self._refuse_readers(self.readers.failed(token), LEADER_CHANGED)
+            case _:
+                self.core.step(sender, message)
+
+    def _on_forward(self, sender: int, message: Forward) -> None:
+        envelopes = [_envelope.decode(raw) for raw in message.envelopes]
+        if self.core.leads and self.core.term == message.term:
+            for raw, envelope in zip(message.envelopes, envelopes, strict=True):
+                self.queue.append(Queued(bytes(raw), envelope, sender))
+            return
+        origins = [envelope.origin for envelope in envelopes]
+        self.relay(sender, ForwardRefused(origins, Reason.NOT_LEADER, "the node asked does not lead in that term"))
+
+    def _on_read_index(self, sender: int, token: int) -> None:
+        self.barrier_token += 1
+        self.barriers[self.barrier_token] = (sender, token)
+        if not self.core.read_barrier(self.barrier_token):
+            self._barrier_failed(self.barrier_token)
+
+    def _barrier_done(self, core_token: int, index: int) -> None:
+        node, token = self.barriers.pop(core_token)
+        if node == self.node:
+            self.readers.confirmed(token, index)
+        else:
+            self.relay(node, ReadIndexReply(token, index))
+
+    def _barrier_failed(self, core_token: int) -> None:
+        node, token = self.barriers.pop(core_token)
+        if node == self.node:
+            self._refuse_readers(self.readers.failed(token), LEADER_CHANGED)
+        else:
+            self.relay(node, ReadIndexReply(token, 0))
+
+    def _refuse_readers(self, readers: list[Reader], text: str) -> None:
+        for reader in readers:
+            self._refuse(reader.conn, reader.frame, Reason.NOT_LEADER, text)
+
+    # -------------------------------------------------------------------------------------------------------- time
+
+    def tick(self, now: float) -> None:
+        """Time has come to `now`."""
+        self.now = now
+        self.core.tick(now)
+        if now < self.expiry_due:
+            return
+        self.expiry_due = now + EXPIRY_PERIOD
+        for write in self.writes.take_all(self.writes.overdue(now)):
+            text = "no answer of the cluster within the deadline"
+            self._refuse(write.conn, write.frame, Reason.DEADLINE, text, unknown=True)
+        for token in self.readers.asked_before(now - self.options.read_patience):
+            self._refuse_readers(self.readers.failed(token), "no answer of the leader")
+        for reader in self.readers.overdue(now):
+            self._refuse(reader.conn, reader.frame, Reason.DEADLINE, "this node lags behind the cluster")
+        if self.core.leads and self.clock_runs:
+            due = self.store.due_leases(self.clock.read(now))
+            if due:
+                envelope = Envelope(0, 0, 0, [(0, ExpireLeases(due))])
+                self.queue.append(Queued(_encode(envelope), envelope, 0))
+
+    # ------------------------------------------------------------------------------------------------ end of a turn
+
+    def end_turn(self) -> Output:
+        """Send off what gathered in this turn and take what the core wants done; committed entries are applied."""
+        self._notice_leadership()
+        self._propose()
+        self._forward()
+        self._ask_barrier()
+        out = self.core.take_output()
+        if out.install is not None:
+            self._install(*out.install)
+        for token in out.failed_barriers:
+            self._barrier_failed(token)
+        for token, index in out.barriers:
+            self._barrier_done(token, index)
+        for index, entry in out.committed:
+            self._apply(index, entry)
+        for reader in self.readers.servable(self.store.applied):
+            self._serve(reader)
+        return out
+
+    def _notice_leadership(self) -> None:
+        if not self.core.leads:
+            self.led_term, self.clock_runs = 0, False
+        elif self.led_term != self.core.term:
+            self.led_term, self.led_from = self.core.term, self.core.last_index
+            self.clock_runs = False
+            self.counts["leaderships"] += 1
+        if self.led_term and not self.clock_runs and self.store.applied >= self.led_from:
+            self.clock.start(self.store.time_ms, self.now)
+            self.clock_runs = True
+
+    def _propose(self) -> None:
+        if not self.queue:
+            return
+        if not self.led_term:
+            self._refuse_queue()
+        elif self.clock_runs:
+            queue, self.queue = self.queue, []
+            time_ms = self.clock.read(self.now)
+            start = size = 0
+            for end, item in enumerate(queue):
+                if end > start and size + len(item.raw) > self.options.entry_bytes:
+                    self._propose_entry(time_ms, queue[start:end])
+                    start, size = end, 0
+                size += len(item.raw)
+            self._propose_entry(time_ms, queue[start:])
+
+    def _propose_entry(self, time_ms: int, part: list[Queued]) -> None:
+        data = _encode((BATCH_VERSION, time_ms, [msgspec.Raw(item.raw) for item in part]))
+        index = self.core.propose([data])
+        assert index, "a leader takes proposals"
+        self.decoded[index] = (data, Batch(BATCH_VERSION, time_ms, [item.envelope for item in part]))
+        self.counts["entries"] += 1
+
+    def _refuse_queue(self) -> None:
+        """Leadership was lost before the turn ended: nothing of the queue reached the log."""
+        queue, self.queue = self.queue, []
+        for item in queue:
+            if item.source not in (0, self.node):
+                self.relay(item.source, ForwardRefused([item.envelope.origin], Reason.NOT_LEADER, LEADER_CHANGED))
+        for write in self.writes.take_all(item.envelope.origin for item in queue):
+            self._refuse(write.conn, write.frame, Reason.NOT_LEADER, LEADER_CHANGED)
+
+    def _forward(self) -> None:
+        if not self.forwards:
+            return
+        forwards, self.forwards = self.forwards, []
+        leader = self.core.leader
+        if leader and leader != self.node:
+            term = self.core.term
+            same = [(origin, raw) for origin, raw in forwards if self._forwarded_in(origin, term)]
+            if same:
+                self.relay(leader, Forward(term, [msgspec.Raw(raw) for _, raw in same]))
+            forwards = [item for item in forwards if item not in same]
+        for write in self.writes.take_all(origin for origin, _ in forwards):
+            self._refuse(write.conn, write.frame, Reason.NOT_LEADER, LEADER_CHANGED)
+
+    def _forwarded_in(self, origin: int, term: int) -> bool:
+        write = self.writes.get(origin)
+        return write is not None and write.term == term
+
+    def _ask_barrier(self) -> None:
+        if not self.readers.gathered():
+            return
+        leader = self.core.leader
+        if not leader:
+            for reader in self.readers.take_gathered():
+                self._refuse(reader.conn, reader.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
+            return
+        token = self.readers.ask(self.now)
+        if leader == self.node:
+            self._on_read_index(self.node, token)
+        else:
+            self.relay(leader, ReadIndex(token))
+
+    # ------------------------------------------------------------------------------------------------------- apply
+
+    def _apply(self, index: int, entry: Entry) -> None:
+        self.bytes_since_snapshot += len(entry.data) + 16
+        if entry.term != self.applied_term:
+            self._term_passed(entry.term)
+        if entry.kind != EntryKind.COMMAND:
+            self.store.skip(index)
+            return
+        own = self.decoded.pop(index, None)
+        batch = own[1] if own is not None and own[0] is entry.data else _decode_batch(index, entry.data)
+        self.counts["applied_entries"] += 1
+        for envelope, results in zip(batch.envelopes, self.store.apply(index, batch), strict=True):
+            write = self.writes.take(envelope.origin)
+            if write is not None:
+                self.answer(write.conn, Results(write.frame, results))
+
+    def _term_passed(self, term: int) -> None:
+        """The first entry of a later term: whatever was proposed in an earlier one and is not applied never will be."""
+        self.applied_term = term
+        self.decoded = {index: item for index, item in self.decoded.items() if index > self.store.applied}
+        for write in self.writes.take_all(self.writes.older_than(term)):
+            self._refuse(write.conn, write.frame, Reason.NOT_LEADER, "the leader changed before the write was copied")
+
+    def _install(self, meta: SnapshotMeta, data: bytes) -> None:
+        """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
+        self.store.restore(data)
+        self.applied_term = meta.term
+        self.snapshot_index, self.bytes_since_snapshot = meta.index, 0
+        self.decoded.clear()
+        self.counts["snapshots_installed"] += 1
+        for write in self.writes.take_all(self.writes.older_than(meta.term + 1)):
+            text = "this node caught up by a snapshot that may or may not contain the write"
+            self._refuse(write.conn, write.frame, Reason.CONNECTION_LOST, text, unknown=True)
+
+    # --------------------------------------------------------------------------------------------------- snapshots
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """Whether the log has grown enough since the last snapshot."""
+        options = self.options
+        if self.store.applied <= self.snapshot_index:
+            return False
+        many = self.store.applied - self.snapshot_index >= options.snapshot_entries
+        return many or self.bytes_since_snapshot >= options.snapshot_bytes
+
+    def take_snapshot(self) -> tuple[SnapshotMeta, bytes]:
+        """The state as of the last applied entry."""
+        return self.core.snapshot_meta(self.store.applied), self.store.snapshot()
+
+    def snapshot_durable(self, index: int) -> None:
+        """The snapshot at `index` is on disk: the core may forget what lies well behind it."""
+        self.core.compact(max(index - self.options.keep_entries, 0))
+
+
+def _decode_batch(index: int, data: bytes) -> Batch:
+    try:
+        batch = _batch.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ApplyError(f"entry {index} of the log is not understood: {error}") from error
+    if batch.version != BATCH_VERSION:
+        raise ApplyError(f"entry {index} has batch version {batch.version}, this release knows {BATCH_VERSION}")
+    return batch

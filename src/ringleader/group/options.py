@@ -1,0 +1,50 @@
+"""What a node is told before it starts, as one frozen struct: identity, members, limits."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ringleader.consensus.raft import RaftOptions
+from ringleader.log import LogOptions
+from ringleader.store.limits import Limits
+from ringleader.wire.frames import NodeInfo
+
+__all__ = ["GroupOptions", "HostConfig"]
+
+
+class GroupOptions(msgspec.Struct, frozen=True):
+    """Bounds of one group member; sizes in bytes, times in seconds.
+
+    `entry_bytes`: most data in one log entry. `backlog_bytes`: most data waiting to be applied here before new writes
+    are refused. `reads_waiting`: most queries waiting. `snapshot_bytes`, `snapshot_entries`: a snapshot is taken when
+    the log has grown by either. `keep_entries`: kept in memory behind a snapshot for members that lag a little.
+    `watch_bytes`: most event data in one frame. `read_patience`: after this a read whose barrier got lost is refused.
+    """
+
+    entry_bytes: int = 1 << 20
+    backlog_bytes: int = 32 << 20
+    reads_waiting: int = 100_000
+    snapshot_bytes: int = 64 << 20
+    snapshot_entries: int = 100_000
+    keep_entries: int = 5_000
+    watch_bytes: int = 256 << 10
+    watches_per_connection: int = 10_000
+    read_patience: float = 2.0
+
+
+class HostConfig(msgspec.Struct, frozen=True):
+    """`cluster`: the cluster's id. `node`: this node's id (> 0), `incarnation`: of its data folder.
+
+    `nodes`: everyone the cluster starts with, as clients know them; `voters`: their ids.
+    """
+
+    cluster: str
+    node: int
+    name: str
+    nodes: tuple[NodeInfo, ...]
+    voters: tuple[int, ...]
+    incarnation: str = ""
+    raft: RaftOptions = RaftOptions()
+    log: LogOptions = LogOptions()
+    limits: Limits = Limits()
+    group: GroupOptions = GroupOptions()

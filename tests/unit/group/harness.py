@@ -1,0 +1,173 @@
+"""Whole hosts without a world: a memory disk each, messages delivered at once, time moved by hand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from ringleader.group.host import Host
+from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.log import LogOptions
+from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
+from ringleader.store.commands import Command, Read, Result, SessionOpen, SessionResult
+from ringleader.wire.frames import (
+    MAGIC,
+    PROTOCOL_VERSION,
+    ClientFrame,
+    Hello,
+    NodeInfo,
+    Query,
+    Refused,
+    Results,
+    ServerFrame,
+    Submit,
+)
+
+
+class MemoryDisk:
+    """A folder in memory that never fails."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytearray] = {}
+
+    def names(self) -> list[str]:
+        return sorted(self.files)
+
+    def size(self, name: str) -> int:
+        return len(self.files[name])
+
+    def read(self, name: str, offset: int = 0, length: int = -1) -> bytes:
+        data = bytes(self.files[name])
+        return data[offset:] if length < 0 else data[offset : offset + length]
+
+    def execute(self, ops: Sequence[DiskOp]) -> None:
+        for op in ops:
+            match op:
+                case Create(name, size):
+                    self.files[name] = bytearray(size)
+                case Write(name, offset, data):
+                    file = self.files[name]
+                    if len(file) < offset:
+                        file.extend(bytes(offset - len(file)))
+                    file[offset : offset + len(data)] = data
+                case Rename(name, to):
+                    self.files[to] = self.files.pop(name)
+                case Truncate(name, size):
+                    del self.files[name][size:]
+                case Unlink(name):
+                    self.files.pop(name, None)
+                case Sync() | SyncFolder():
+                    pass
+
+
+class World:
+    """Hosts 1 to `size`; `conn` numbers are made by `connect(node)`."""
+
+    def __init__(self, size: int = 3, group: GroupOptions | None = None, log: LogOptions | None = None) -> None:
+        self.nodes = tuple(NodeInfo(id, f"n{id}", f"n{id}:1") for id in range(1, size + 1))
+        self.group = group or GroupOptions()
+        self.log = log or LogOptions()
+        self.disks = {info.id: MemoryDisk() for info in self.nodes}
+        self.now = 0.0
+        self.boot = 0
+        self.hosts: dict[int, Host] = {}
+        self.inbox: dict[int, list[ServerFrame]] = {}
+        self.where: dict[int, int] = {}
+        self.cut: set[int] = set()
+        self.frames = 0
+        for info in self.nodes:
+            self.start(info.id)
+
+    def start(self, id: int) -> Host:
+        self.boot += 1
+        config = HostConfig(
+            "c", id, f"n{id}", self.nodes, tuple(info.id for info in self.nodes), group=self.group, log=self.log
+        )
+        self.hosts[id] = Host.open(config, self.disks[id], random.Random(1000 * id + self.boot), self.now)
+        return self.hosts[id]
+
+    def stop(self, id: int) -> None:
+        del self.hosts[id]
+
+    def settle(self) -> None:
+        for _ in range(500):
+            busy = False
+            for id in list(self.hosts):
+                busy = self._turn(id) or busy
+            if not busy:
+                return
+        raise AssertionError("the hosts do not settle")
+
+    def _turn(self, id: int) -> bool:
+        host = self.hosts[id]
+        out = host.take_output()
+        for to, group, message in out.peers:
+            if to in self.hosts and id not in self.cut and to not in self.cut:
+                self.hosts[to].peer_message(id, group, message)
+        for conn, frame in out.clients:
+            self.inbox[conn].append(msgspec.msgpack.decode(msgspec.msgpack.encode(frame), type=ServerFrame))
+        if out.disk is not None:
+            self.disks[id].execute(out.disk.ops)
+            host.disk_done(out.disk.number)
+        return bool(out.peers or out.clients or out.disk)
+
+    def run(self, seconds: float, step: float = 0.02) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.now += step
+            for host in self.hosts.values():
+                host.tick(self.now)
+            self.settle()
+
+    def leader(self) -> int:
+        leading = [id for id, host in self.hosts.items() if host.core.leads and id not in self.cut]
+        assert leading, "nobody leads"
+        return max(leading, key=lambda id: self.hosts[id].core.term)
+
+    def follower(self) -> int:
+        return next(id for id in self.hosts if id != self.leader() and id not in self.cut)
+
+    def connect(self, node: int) -> int:
+        conn = len(self.inbox) + 1
+        self.inbox[conn] = []
+        self.where[conn] = node
+        self.hosts[node].client_opened(conn)
+        self.tell(conn, Hello(MAGIC, PROTOCOL_VERSION))
+        self.inbox[conn].clear()
+        return conn
+
+    def tell(self, conn: int, frame: ClientFrame) -> None:
+        self.hosts[self.where[conn]].client_frame(conn, frame)
+        self.settle()
+
+    def answer(self, conn: int, frame: int) -> Results | Refused | None:
+        for found in self.inbox[conn]:
+            if isinstance(found, Results | Refused) and found.frame == frame:
+                return found
+        return None
+
+    def submit(
+        self, conn: int, *commands: Command, session: int = 0, seq: int = 0, ack: int = 0
+    ) -> Results | Refused | None:
+        self.frames += 1
+        numbered = [(seq + place, command) for place, command in enumerate(commands)]
+        raw = msgspec.Raw(msgspec.msgpack.encode(numbered))
+        self.tell(conn, Submit(self.frames, 5000, session, ack, raw))
+        return self.answer(conn, self.frames)
+
+    def results(self, conn: int, *commands: Command, session: int = 0, seq: int = 0, ack: int = 0) -> list[Result]:
+        answer = self.submit(conn, *commands, session=session, seq=seq, ack=ack)
+        assert isinstance(answer, Results), answer
+        return answer.results
+
+    def read(self, conn: int, *reads: Read, consistency: str = "linearizable") -> Results | Refused | None:
+        self.frames += 1
+        self.tell(conn, Query(self.frames, 5000, consistency, list(reads)))
+        return self.answer(conn, self.frames)
+
+    def session(self, conn: int) -> int:
+        (opened,) = self.results(conn, SessionOpen())
+        assert isinstance(opened, SessionResult)
+        return opened.session

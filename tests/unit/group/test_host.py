@@ -1,0 +1,278 @@
+"""A whole pure node: writes, reads, forwarding, fail-over, restart, snapshots, watches."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+import ringleader
+from ringleader.errors import Reason
+from ringleader.group.host import RELEASE
+from ringleader.group.options import GroupOptions
+from ringleader.log import LogOptions
+from ringleader.store.commands import Delete, ExpireLeases, LeaseGrant, Put, PutResult, Range, RangeResult, Result
+from ringleader.wire.frames import (
+    Hello,
+    Ping,
+    Refused,
+    Results,
+    StatusQuery,
+    StatusReply,
+    Submit,
+    Topology,
+    WatchCreate,
+    WatchEnd,
+    WatchEvents,
+)
+from unit.group.harness import World
+
+
+def value(results: Results | Refused | None) -> list[bytes]:
+    assert isinstance(results, Results), results
+    (found,) = results.results
+    assert isinstance(found, RangeResult)
+    return [kv.value for kv in found.kvs]
+
+
+def ready(size: int = 3, group: GroupOptions | None = None, log: LogOptions | None = None) -> World:
+    world = World(size, group, log)
+    world.run(3)
+    return world
+
+
+def test_release_is_the_packages() -> None:
+    assert ringleader.__version__ == RELEASE
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_a_write_through_any_node_is_read_through_any_other(size: int) -> None:
+    world = ready(size)
+    for node in list(world.hosts):
+        conn = world.connect(node)
+        (result,) = world.results(conn, Put(b"k", str(node).encode()))
+        assert isinstance(result, PutResult)
+        for other in list(world.hosts):
+            assert value(world.read(world.connect(other), Range(b"k"))) == [str(node).encode()]
+
+
+def test_all_members_hold_the_same_state() -> None:
+    world = ready()
+    conn = world.connect(world.follower())
+    for i in range(50):
+        world.results(conn, Put(b"k%d" % (i % 7), b"v%d" % i))
+    world.run(0.5)
+    assert len({host.store.hash_kv() for host in world.hosts.values()}) == 1
+
+
+def test_losing_the_leader_loses_no_acknowledged_write() -> None:
+    world = ready()
+    old = world.leader()
+    conn = world.connect(world.follower())
+    world.results(conn, Put(b"k", b"before"))
+    world.stop(old)
+    refused = world.submit(conn, Put(b"k", b"lost?"))
+    assert refused is None, "forwarded to a node that is gone: no answer yet"
+    world.run(5)
+    late = world.answer(conn, world.frames)
+    assert isinstance(late, Refused)
+    assert not late.unknown, "an entry of a later term was applied, so it is certain"
+    assert value(world.read(world.connect(world.leader()), Range(b"k"))) == [b"before"]
+
+
+def test_a_repeated_command_of_a_session_runs_once() -> None:
+    world = ready()
+    conn = world.connect(world.follower())
+    session = world.session(conn)
+    first = world.results(conn, Put(b"k", b"1"), session=session, seq=1, ack=1)
+    again = world.results(world.connect(world.leader()), Put(b"k", b"1"), session=session, seq=1, ack=1)
+    assert first == again
+    assert world.hosts[world.leader()].store.revision == 2
+
+
+def test_restart_of_all_nodes_keeps_everything() -> None:
+    world = ready(log=LogOptions(segment_bytes=2048, runway_bytes=512))
+    conn = world.connect(world.leader())
+    for i in range(100):
+        world.results(conn, Put(b"k%d" % i, b"v" * 40))
+    for id in list(world.hosts):
+        world.stop(id)
+    for id in world.disks:
+        world.start(id)
+    world.run(4)
+    conn = world.connect(world.follower())
+    answer = world.read(conn, Range(b"k", b"l", count_only=True))
+    assert isinstance(answer, Results)
+    assert isinstance(answer.results[0], RangeResult)
+    assert answer.results[0].count == 100
+
+
+def test_snapshots_let_old_segments_go_and_bring_back_a_member_that_was_away() -> None:
+    group = GroupOptions(snapshot_entries=20, keep_entries=5)
+    world = ready(group=group, log=LogOptions(segment_bytes=2048, runway_bytes=512))
+    away = world.follower()
+    world.stop(away)
+    conn = world.connect(world.leader())
+    for i in range(200):
+        world.results(conn, Put(b"k%d" % (i % 30), b"v%d" % i))
+    names = world.disks[world.leader()].names()
+    assert len([name for name in names if name.startswith("snap-")]) == 1
+    assert len(names) < 15, "old segments are gone"
+    world.start(away)
+    world.run(2)
+    assert world.hosts[away].member.counts["snapshots_installed"] == 1
+    assert world.hosts[away].store.hash_kv() == world.hosts[world.leader()].store.hash_kv()
+    for id in list(world.hosts):
+        world.stop(id)
+    for id in world.disks:
+        world.start(id)
+    world.run(4)
+    assert len({host.store.hash_kv() for host in world.hosts.values()}) == 1
+
+
+def test_a_deposed_leader_answers_no_linearizable_read_and_says_how_stale_it_is() -> None:
+    world = ready()
+    old = world.leader()
+    conn = world.connect(old)
+    world.cut.add(old)
+    assert world.read(conn, Range(b"k")) is None
+    assert isinstance(world.read(conn, Range(b"k"), consistency="stale"), Results)
+    world.run(5)
+    late = world.answer(conn, world.frames - 1)
+    assert isinstance(late, Refused)
+    assert not late.unknown
+    assert world.leader() != old
+
+
+def test_unknown_consistency_is_refused_by_name() -> None:
+    world = ready(1)
+    refused = world.read(world.connect(1), Range(b"k"), consistency="strong")
+    assert isinstance(refused, Refused)
+    assert refused.reason == Reason.INVALID_ARGUMENT
+    assert "strong" in refused.message
+
+
+def test_without_a_leader_a_write_is_refused_at_once() -> None:
+    world = World(3)
+    refused = world.submit(world.connect(1), Put(b"k", b"v"))
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.unknown) == (Reason.NO_LEADER, False)
+
+
+def test_senseless_commands_are_refused_before_the_log() -> None:
+    world = ready(1)
+    conn = world.connect(1)
+    for raw in [b"\xc1", msgspec.msgpack.encode([[1, [99]]]), msgspec.msgpack.encode("x")]:
+        world.tell(conn, Submit(900, 1000, 0, 0, msgspec.Raw(raw)))
+        refused = world.answer(conn, 900)
+        assert isinstance(refused, Refused)
+        assert refused.reason == Reason.INVALID_ARGUMENT
+        world.inbox[conn].clear()
+    refused = world.submit(conn, ExpireLeases([1]))
+    assert isinstance(refused, Refused)
+
+
+def test_too_much_waiting_is_refused_clearly() -> None:
+    world = ready(3, GroupOptions(backlog_bytes=1000))
+    leader = world.leader()
+    conn = world.connect(leader)
+    world.cut.add(leader)
+    answers = [world.submit(conn, Put(b"k", b"x" * 400)) for _ in range(4)]
+    assert isinstance(answers[-1], Refused)
+    assert answers[-1].reason == Reason.OVERLOADED
+    assert not answers[-1].unknown
+
+
+def test_a_lease_ends_by_log_time_and_takes_its_keys() -> None:
+    world = ready()
+    conn = world.connect(world.follower())
+    world.results(conn, LeaseGrant(2000, 7), Put(b"mine", b"x", lease=7))
+    world.run(1.5)
+    assert value(world.read(conn, Range(b"mine"))) == [b"x"]
+    world.run(1.5)
+    assert value(world.read(conn, Range(b"mine"))) == []
+
+
+def test_watch_through_a_follower() -> None:
+    world = ready()
+    conn = world.connect(world.follower())
+    world.tell(conn, WatchCreate(1, b"a", b"b", prev_kv=True))
+    writer = world.connect(world.leader())
+    world.results(writer, Put(b"a1", b"x"))
+    world.results(writer, Put(b"z", b"x"))
+    world.results(writer, Delete(b"a1"))
+    world.run(0.3)
+    frames = [frame for frame in world.inbox[conn] if isinstance(frame, WatchEvents)]
+    assert frames[0].events == []
+    events = [event for frame in frames for event in frame.events]
+    assert [(event.deleted, event.kv.key) for event in events] == [(False, b"a1"), (True, b"a1")]
+    assert events[1].prev_kv is not None
+    assert events[1].prev_kv.value == b"x"
+
+
+def test_a_connection_that_takes_nothing_goes_on_where_it_stood() -> None:
+    world = ready(1)
+    conn = world.connect(1)
+    world.tell(conn, WatchCreate(1, b"k"))
+    world.hosts[1].client_writable(conn, False)
+    writer = world.connect(1)
+    for i in range(10):
+        world.results(writer, Put(b"k", b"%d" % i))
+    assert [f for f in world.inbox[conn] if isinstance(f, WatchEvents) and f.events] == []
+    world.hosts[1].client_writable(conn, True)
+    world.settle()
+    events = [event for f in world.inbox[conn] if isinstance(f, WatchEvents) for event in f.events]
+    assert [event.kv.value for event in events] == [b"%d" % i for i in range(10)]
+
+
+def test_a_watch_from_compacted_history_says_so() -> None:
+    from ringleader.store.commands import Compact
+
+    world = ready(1)
+    conn = world.connect(1)
+    for i in range(5):
+        world.results(conn, Put(b"k", b"%d" % i))
+    world.results(conn, Compact(5))
+    world.tell(conn, WatchCreate(1, b"k", start_revision=2))
+    (end,) = [frame for frame in world.inbox[conn] if isinstance(frame, WatchEnd)]
+    assert (end.reason, end.compact_revision) == (Reason.COMPACTED, 5)
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (Ping(1), Reason.PROTOCOL),
+        (Hello("http", 1), Reason.PROTOCOL),
+        (Hello("ringleader", 99), Reason.VERSION),
+        (Hello("ringleader", 1, "other"), Reason.WRONG_CLUSTER),
+    ],
+)
+def test_strangers_are_told_why(first: Hello | Ping, reason: Reason) -> None:
+    world = World(1)
+    world.inbox[1] = []
+    world.where[1] = 1
+    world.hosts[1].client_opened(1)
+    world.hosts[1].client_frame(1, first)
+    out = world.hosts[1].take_output()
+    ((_, refused),) = out.clients
+    assert isinstance(refused, Refused)
+    assert refused.reason == reason
+    assert out.close == [1]
+
+
+def test_status_and_change_of_leader_are_told() -> None:
+    world = ready()
+    conn = world.connect(world.follower())
+    world.tell(conn, StatusQuery(5))
+    (status,) = [frame for frame in world.inbox[conn] if isinstance(frame, StatusReply)]
+    assert (status.role, status.voters, status.leader) == ("follower", [1, 2, 3], world.leader())
+    world.stop(world.leader())
+    world.run(5)
+    tops = [frame for frame in world.inbox[conn] if isinstance(frame, Topology)]
+    assert tops[-1].leader == world.leader()
+
+
+def test_results_come_from_the_nodes_own_apply_also_for_many_at_once() -> None:
+    world = ready(group=GroupOptions(entry_bytes=300))
+    conn = world.connect(world.follower())
+    results: list[Result] = world.results(conn, *[Put(b"k%d" % i, b"x" * 50) for i in range(20)])
+    assert [result.revision for result in results if isinstance(result, PutResult)] == list(range(2, 22))
