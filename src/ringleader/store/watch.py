@@ -239,13 +239,22 @@ class WatchHub:
         if seen == revision:
             return
         self._seen = revision
-        if self._future:
-            for number in [number for number, watcher in self._future.items() if watcher.next <= revision]:
-                self._ready[number] = self._future.pop(number)
-        while seen < revision and self._resting:
+        due = self._due(revision) if self._future else []
+        while seen < revision and (self._resting or due):
             seen += 1
+            while due and due[-1].next == seen:
+                watcher = due.pop()
+                watcher._group.resting[watcher.number] = watcher
+                self._resting += 1
             for change in changes_of(mvcc.log[seen - mvcc.first]):
                 self._tell(change.kv.key, seen)
+
+    def _due(self, revision: int) -> list[Watcher]:
+        """Take out those who waited for a revision that has now happened, the earliest last."""
+        due = [watcher for watcher in self._future.values() if watcher.next <= revision]
+        for watcher in due:
+            del self._future[watcher.number]
+        return sorted(due, key=lambda watcher: -watcher.next)
 
     def _tell(self, key: bytes, revision: int) -> None:
         group = self._by_key.get(key)
