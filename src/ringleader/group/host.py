@@ -175,6 +175,10 @@ class Host:
         """Whether the connection takes more data at the moment."""
         self.service.writable(conn, flag)
 
+    def learn_node(self, info: NodeInfo) -> None:
+        """Another node has said, in the handshake of its link, where clients reach it; our clients are told."""
+        self.service.learn_node(info)
+
     def disk_done(self, number: int) -> None:
         """The work handed out under `number` is carried out and durable."""
         done = self.working

@@ -74,6 +74,7 @@ class Service:
         self.connections: dict[int, Connection] = {}
         self.owners: dict[Watcher, tuple[int, int]] = {}  # watcher -> (connection, watch number)
         self.leader = 0
+        self.nodes_changed = False
 
     def opened(self, conn: int) -> None:
         """A connection was accepted."""
@@ -125,6 +126,12 @@ class Service:
                 self.send(conn, self.status(number))
             case Hello():
                 self._expel(conn, Reason.PROTOCOL, "a second hello on one connection")
+
+    def learn_node(self, info: NodeInfo) -> None:
+        """Where clients reach a node has become known or has changed."""
+        if info not in self.nodes:
+            self.nodes = sorted([*(n for n in self.nodes if n.id != info.id), info], key=lambda n: n.id)
+            self.nodes_changed = True
 
     # ------------------------------------------------------------------------------------------------------- hello
 
@@ -193,15 +200,15 @@ class Service:
     # -------------------------------------------------------------------------------------------------- end of turn
 
     def end_turn(self) -> None:
-        """Deliver new events, and tell everyone when the leader has changed."""
+        """Deliver new events, and tell everyone when the leader or the nodes have changed."""
         for watcher in list(self.member.store.watches.ready()):
             conn, watch = self.owners[watcher]
             connection = self.connections[conn]
             if watch not in connection.stalled:
                 self._deliver(conn, connection, watch, watcher)
         leader = self.member.core.leader
-        if leader != self.leader:
-            self.leader = leader
+        if leader != self.leader or self.nodes_changed:
+            self.leader, self.nodes_changed = leader, False
             topology = Topology(leader, self.nodes)
             for conn, connection in self.connections.items():
                 if connection.greeted:

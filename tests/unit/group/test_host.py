@@ -13,6 +13,7 @@ from ringleader.log import LogOptions
 from ringleader.store.commands import Delete, ExpireLeases, LeaseGrant, Put, PutResult, Range, RangeResult, Result
 from ringleader.wire.frames import (
     Hello,
+    NodeInfo,
     Ping,
     Refused,
     Results,
@@ -276,3 +277,12 @@ def test_results_come_from_the_nodes_own_apply_also_for_many_at_once() -> None:
     conn = world.connect(world.follower())
     results: list[Result] = world.results(conn, *[Put(b"k%d" % i, b"x" * 50) for i in range(20)])
     assert [result.revision for result in results if isinstance(result, PutResult)] == list(range(2, 22))
+
+
+def test_clients_learn_where_a_node_is_reached() -> None:
+    world = ready(1)
+    conn = world.connect(1)
+    moved = NodeInfo(1, "n1", "elsewhere:1")
+    world.hosts[1].learn_node(moved)
+    world.settle()
+    assert [frame.nodes for frame in world.inbox[conn] if isinstance(frame, Topology)] == [[moved]]
