@@ -58,6 +58,7 @@ class Caller:
         self.written = 0
         self.wakeup = float("inf")
         self.calling = True
+        self.running = False
         self._core: ClientCore
         self.start()
 
@@ -66,13 +67,16 @@ class Caller:
         options = ClientOptions(prefer_leader=self.choice.random() < 0.5, attempt_timeout=1.0)
         addresses = [f"n{node}:1" for node in self.world.machines]
         self._core = ClientCore(addresses, self.choice, self.clock.at(self.timeline.now), options)
-        self.calling = True
+        self.running = True
         self.wakeup = float("inf")
         self._next_call()
         self._drain()
 
     def crash(self) -> None:
         """The process dies: nobody will ever hear what became of its calls."""
+        if not self.running:
+            return
+        self.running = False
         self.world.probes.hit("client crashed")
         self.world.trace.add((self.timeline.now, Kind.CRASH, self.id, 0, f"{len(self.calls)} calls outstanding", 0.0))
         self.life += 1

@@ -38,7 +38,11 @@ class Link:
 
 
 class SimNetwork:
-    """All links between nodes. `arrive(receiver, sender, messages, sent)` is called for what gets through."""
+    """All links between nodes. `arrive(receiver, sender, messages, sent)` is called for what gets through.
+
+    `recode` gives the message as the receiver will see it. `repeatable` says which messages may come twice: real links are
+    TCP, which repeats nothing; the cores stand it, a forwarded write without a session must not.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class SimNetwork:
         trace: Trace,
         probes: Probes,
         recode: Callable[[Any], Any] | None = None,
+        repeatable: Callable[[Any], bool] = lambda message: True,
     ) -> None:
         self.nodes = sorted(nodes)
         self.options = options
@@ -61,6 +66,7 @@ class SimNetwork:
         self._trace = trace
         self._probes = probes
         self._recode = recode
+        self._repeatable = repeatable
         self._random = choice.random
         self._exponential = choice.expovariate
 
@@ -86,9 +92,10 @@ class SimNetwork:
                 delay += self._exponential(1.0 / (10.0 * options.jitter + 0.02))
             arrival = now + delay
             if self._random() < options.duplicate:
-                self._probes.hit("message duplicated")
+                twice = [message for message in messages if self._repeatable(message)]
+                self._probes.hit("message duplicated", len(twice))
                 again = arrival + self._exponential(1.0 / (20.0 * options.jitter + 0.05))
-                self._timeline.at(again, self._deliver, link, link.epoch, receiver, sender, messages, now)
+                self._timeline.at(again, self._deliver, link, link.epoch, receiver, sender, twice, now)
         self._timeline.at(arrival, self._deliver, link, link.epoch, receiver, sender, messages, now)
 
     def _deliver(self, link: Link, epoch: int, receiver: int, sender: int, messages: list[Any], sent: float) -> None:

@@ -126,7 +126,7 @@ def draw(seed: int, nodes: int = 0) -> Options:
     return Options(
         seed=seed,
         nodes=nodes or drawn_nodes,
-        tick=choice.choice((0.01, 0.02, 0.02)),
+        tick=choice.choice((0.02, 0.03, 0.05)),
         snapshot_every=choice.choice((30, 100, 100, 300, 300, 1000, 100_000)),
         recode=choice.random() < 0.1,
         net=_draw_net(choice),

@@ -10,12 +10,13 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.consensus.shape import Entry, EntryKind
+from ringleader.sim.check import KeyHistory
 from ringleader.sim.oracle import Violation
 from ringleader.sim.probes import Probes
-from ringleader.store.commands import Batch, Command, Put, PutResult, Result, Txn, TxnResult
+from ringleader.store.commands import Batch, Command, Delete, DeleteResult, Put, PutResult, Result, Txn, TxnResult
 from ringleader.store.store import Store
 
-__all__ = ["Truth", "marks_of"]
+__all__ = ["Truth", "effects", "marks_of"]
 
 _batch = msgspec.msgpack.Decoder(Batch)
 
@@ -36,8 +37,9 @@ class Truth:
         self.store = Store()
         self.hashes: list[int] = [self.store.hash_kv()]
         self.written: dict[bytes, int] = {}  # unique value -> the revision at which it was written
-        self.commands: set[tuple[int, int]] = set()  # (session, sequence number) of all in the log
+        self.commands: dict[tuple[int, int], tuple[int, int]] = {}  # (session, number) -> (log index, revision) at first
         self.disowned: set[bytes] = set()  # values of writes that clients were told were not applied
+        self.keys = KeyHistory()
         self._probes = probes
 
     def committed(self, index: int, entry: Entry) -> None:
@@ -53,16 +55,26 @@ class Truth:
 
     def _note(self, session: int, sequence: int, command: Command, result: Result) -> None:
         revision = getattr(result, "revision", 0)
-        if session:
-            if (session, sequence) in self.commands:
+        done = effects(command, result)
+        if session and done:
+            first = self.commands.setdefault((session, sequence), (len(self.hashes), revision))
+            if first[0] != len(self.hashes):
                 self._probes.hit("command retried")
-            self.commands.add((session, sequence))
-        if not revision:
-            return
-        for mark in written_by(command, result):
+            if first[1] != revision:
+                raise Violation("exactly once", f"{command!r} took effect at revision {first[1]} and again at {revision}")
+            if first[0] != len(self.hashes):
+                return
+        for key, value in done:
+            if value is None:
+                self.keys.note(key, None, revision)
+                continue
+            mark = value
             if mark in self.disowned:
                 raise Violation("not applied", f"{mark!r} was written at {revision} after its client was told it was not")
-            if self.written.setdefault(mark, revision) != revision:
+            if mark not in self.written:
+                self.written[mark] = revision
+                self.keys.note(key, value, revision)
+            elif self.written[mark] != revision:
                 raise Violation(
                     "exactly once", f"{mark!r} was written at revision {self.written[mark]} and again at {revision}"
                 )
@@ -70,7 +82,9 @@ class Truth:
     def acknowledged(self, command: Command, result: Result) -> None:
         """A client was told `result`: it must be what the log says."""
         revision = getattr(result, "revision", 0)
-        for mark in written_by(command, result):
+        for _, mark in effects(command, result):
+            if mark is None:
+                continue
             known = self.written.get(mark)
             if known != revision:
                 raise Violation(
@@ -94,12 +108,13 @@ class Truth:
             raise Violation("state-machine safety", f"the state of node {node} after entry {index} differs from the others'")
 
 
-def written_by(command: Command, result: Result) -> list[bytes]:
-    """The unique values that `command` has written, given its result."""
-    if type(command) is Put:
-        return [command.value] if type(result) is PutResult else []
+def effects(command: Command, result: Result) -> list[tuple[bytes, bytes | None]]:
+    """What `command` has done, given its result: (key, the value it now holds, None for nothing)."""
+    if type(command) is Put and type(result) is PutResult:
+        return [(command.key, command.value)]
+    if type(command) is Delete and type(result) is DeleteResult and result.deleted:
+        return [(command.key, None)]
     if type(command) is Txn and type(result) is TxnResult:
         branch = command.success if result.succeeded else command.failure
-        return [op.value for op in branch if type(op) is Put]
+        return [(op.key, op.value) for op in branch if type(op) is Put]
     return []
-

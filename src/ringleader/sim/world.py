@@ -6,14 +6,13 @@ chance from the seed, so the same seed gives the same run, event by event.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ringleader.consensus.raft import Raft, RaftOptions
 from ringleader.consensus.raft.messages import RaftMessage
-from ringleader.consensus.shape import Entry, Output, Role
+from ringleader.consensus.shape import Output, Role
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.log import LogOptions
@@ -30,7 +29,7 @@ from ringleader.sim.timeline import Timeline
 from ringleader.sim.trace import Kind, Trace
 from ringleader.sim.truth import Truth
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame
-from ringleader.wire.relay import RelayMessage
+from ringleader.wire.relay import Forward, RelayMessage
 
 __all__ = ["World"]
 
@@ -63,6 +62,7 @@ class World:
             self.trace,
             self.probes,
             _recode_peer if options.recode else None,
+            _repeatable,
         )
         self.machines = {id: Machine(self, id) for id in ids}
         self.wires: dict[int, tuple[Caller, Wire]] = {}
@@ -247,4 +247,5 @@ def _recode_peer(message: tuple[int, Any]) -> tuple[int, Any]:
     return _peer(_encode(message))
 
 
-CommitHook = Callable[[int, Entry], None]
+def _repeatable(message: tuple[int, Any]) -> bool:
+    return type(message[1]) is not Forward

@@ -1,0 +1,112 @@
+"""Is what the clients were told linearizable? Judged by the revisions in the answers, in O(n log n) for any number of keys.
+
+Every answer names the revision of the store that it speaks of: the claimed order. The check takes the claim at its word and
+verifies it: (1) each answer is what a plain dictionary would say at that revision, and (2) the order of revisions agrees with
+real time: a call that began after another had ended is not at a smaller revision, and at a larger one if it changed
+something. Together these are strict serializability, with the revision as the witness.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+from ringleader.sim.oracle import Violation
+from ringleader.sim.record import Outcome, Record
+from ringleader.store.commands import Delete, DeleteResult, Put, PutResult, Range, RangeResult, Txn, TxnResult
+
+if TYPE_CHECKING:
+    from ringleader.sim.world import World
+
+__all__ = ["KeyHistory", "check_history"]
+
+
+class KeyHistory:
+    """What every key held from which revision on, as a plain dictionary of lists."""
+
+    def __init__(self) -> None:
+        self._revisions: dict[bytes, list[int]] = {}
+        self._values: dict[bytes, list[bytes | None]] = {}
+
+    def note(self, key: bytes, value: bytes | None, revision: int) -> None:
+        """`key` holds `value` (None: nothing) from `revision` on. Revisions must rise."""
+        self._revisions.setdefault(key, []).append(revision)
+        self._values.setdefault(key, []).append(value)
+
+    def at(self, key: bytes, revision: int) -> bytes | None:
+        """What `key` held at `revision`."""
+        place = bisect_right(self._revisions.get(key, []), revision)
+        return self._values[key][place - 1] if place else None
+
+
+def check_history(world: World) -> None:
+    """Raise `Violation` unless the calls of all clients are linearizable."""
+    answered = [record for record in world.log.records if record.outcome is Outcome.ANSWERED]
+    for record in answered:
+        _check_answer(record, world.truth.keys)
+    _check_real_time(answered)
+
+
+def changed(op: Any, result: Any) -> bool:
+    """Whether the call moved the store to the revision in its answer."""
+    if type(result) is PutResult:
+        return True
+    if type(result) is DeleteResult:
+        return result.deleted > 0
+    return type(result) is TxnResult and result.succeeded
+
+
+def _check_answer(record: Record, keys: KeyHistory) -> None:
+    op, result = record.op, record.output
+    if type(op) is Range and type(result) is RangeResult:
+        _expect(record, keys.at(op.key, result.revision), _value(result))
+    elif type(op) is Put and type(result) is PutResult:
+        _expect(record, keys.at(op.key, result.revision), op.value)
+    elif type(op) is Delete and type(result) is DeleteResult:
+        before = keys.at(op.key, result.revision - 1 if result.deleted else result.revision)
+        _expect(record, before is not None, result.deleted == 1)
+        _expect(record, keys.at(op.key, result.revision), None)
+    elif type(op) is Txn and type(result) is TxnResult:
+        compare = op.compares[0]
+        held = keys.at(compare.key, result.revision - 1 if result.succeeded else result.revision)
+        met = held is None if compare.target == "version" else held == compare.value
+        _expect(record, met, result.succeeded)
+        if not result.succeeded:
+            inner = result.results[0]
+            assert type(inner) is RangeResult
+            _expect(record, held, _value(inner))
+    else:
+        raise Violation("linearizable", f"{op!r} was answered with {result!r}")
+
+
+def _value(result: RangeResult) -> bytes | None:
+    return result.kvs[0].value if result.kvs else None
+
+
+def _expect(record: Record, truth: object, told: object) -> None:
+    if truth != told:
+        raise Violation(
+            "linearizable",
+            f"{record.op!r} (called {record.call:.6f}, answered {record.end:.6f}) was answered with {record.output!r}, "
+            f"but at that revision it should be {truth!r}, not {told!r}",
+        )
+
+
+def _check_real_time(answered: list[Record]) -> None:
+    """No call sees less than what was answered before it began."""
+    ended = sorted(answered, key=lambda record: record.end)
+    place, newest = 0, 0
+    latest: Record | None = None
+    for record in sorted(answered, key=lambda record: record.call):
+        while ended[place].end < record.call:
+            if ended[place].output.revision > newest:
+                latest, newest = ended[place], ended[place].output.revision
+            place += 1
+        revision = record.output.revision
+        if revision < newest or (revision == newest and changed(record.op, record.output)):
+            assert latest is not None
+            raise Violation(
+                "linearizable",
+                f"{record.op!r} (called {record.call:.6f}) saw revision {revision}, but {latest.op!r} had been answered "
+                f"at {latest.end:.6f} with revision {newest}",
+            )

@@ -1,0 +1,137 @@
+"""Run one seed and say how it went; run it twice and say whether it is the same run."""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+
+import msgspec
+
+from ringleader.sim.check import check_history
+from ringleader.sim.options import Options, draw
+from ringleader.sim.oracle import Violation
+from ringleader.sim.probes import Probes
+from ringleader.sim.record import Outcome
+from ringleader.sim.trace import Kind, Trace
+from ringleader.sim.world import World
+
+__all__ = ["Failure", "Report", "replay", "run_seed", "self_check"]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What broke: the name of the invariant, in words, at what simulated time (seconds) and event number."""
+
+    invariant: str
+    text: str
+    time: float
+    step: int
+
+
+class Report(msgspec.Struct):
+    """How a seed went. `simulated` and `cpu` in seconds; `steps`: events; `calls`: of clients, by outcome.
+
+    `fingerprint` sums up the run; two runs of a seed have the same. `tail`: the last events before a failure, in words.
+    """
+
+    seed: int
+    failure: Failure | None
+    nodes: int
+    steps: int
+    simulated: float
+    cpu: float
+    entries: int
+    calls: dict[str, int]
+    probes: dict[str, int]
+    fingerprint: str
+    tail: list[str] = []
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing broke."""
+        return self.failure is None
+
+    def line(self) -> str:
+        """One line for people."""
+        speed = self.simulated / max(self.cpu, 1e-9)
+        head = f"seed {self.seed}: {self.nodes} nodes, {sum(self.calls.values())} calls, {self.steps} events, {speed:.0f}:1"
+        if self.failure is None:
+            return f"{head}, ok"
+        failure = self.failure
+        return f"{head}, FAILED at {failure.time:.6f} s, event {failure.step}: {failure.invariant}: {failure.text}"
+
+
+def run_seed(seed: int, options: Options | None = None, trace: Trace | None = None) -> Report:
+    """Run `seed` with its own options, or with those given. Never raises for what the simulated code does.
+
+    The cyclic garbage collector rests meanwhile: a world lives for a second or two and is then dropped whole.
+    """
+    options = options or draw(seed)
+    trace = trace if trace is not None else Trace()
+    world = World(options, trace)
+    collecting = gc.isenabled()
+    gc.disable()
+    started = time.process_time()
+    failure: Failure | None = None
+    try:
+        world.run()
+        check_history(world)
+    except Violation as violation:
+        failure = _failure(world, violation.invariant, violation.text)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({where.name}, {where.filename.rpartition('/')[2]}:{where.lineno})"
+        failure = _failure(world, "no exception", text)
+    finally:
+        cpu = time.process_time() - started
+        if collecting:
+            gc.enable()
+    if failure is not None:
+        trace.add((world.timeline.now, Kind.VIOLATION, 0, 0, f"{failure.invariant}: {failure.text}", 0.0))
+    return _report(world, failure, cpu)
+
+
+def _failure(world: World, invariant: str, text: str) -> Failure:
+    return Failure(invariant, text, world.timeline.now, world.timeline.steps)
+
+
+def _report(world: World, failure: Failure | None, cpu: float) -> Report:
+    outcomes = {outcome.name.lower(): world.log.count(outcome) for outcome in Outcome}
+    last = world.truth.hashes[-1]
+    fingerprint = f"{world.timeline.steps}-{world.oracle.ledger.last}-{last:016x}-{world.choice.getrandbits(32):08x}"
+    return Report(
+        seed=world.options.seed,
+        failure=failure,
+        nodes=world.options.nodes,
+        steps=world.timeline.steps,
+        simulated=world.timeline.now,
+        cpu=cpu,
+        entries=world.oracle.ledger.last,
+        calls=outcomes,
+        probes=dict(world.probes.counts),
+        fingerprint=fingerprint,
+        tail=list(world.trace.lines()) if failure is not None else [],
+    )
+
+
+def replay(seed: int, options: Options | None = None) -> tuple[Report, Trace]:
+    """Run `seed` keeping its whole trace."""
+    trace = Trace(None)
+    return run_seed(seed, options, trace), trace
+
+
+def self_check(seed: int, options: Options | None = None) -> str:
+    """Run `seed` twice; "" when both runs were the same, event by event, else the first event that differs."""
+    traces = [replay(seed, options)[1] for _ in range(2)]
+    for place, (one, other) in enumerate(zip(*(trace.lines() for trace in traces), strict=False)):
+        if one != other:
+            return f"event {place} differs:\n  {one}\n  {other}"
+    if len(traces[0]) != len(traces[1]):
+        return f"one run has {len(traces[0])} events, the other {len(traces[1])}"
+    return ""
+
+
+def add_probes(total: Probes, report: Report) -> None:
+    """Add the probes of a report to a total."""
+    for name, count in report.probes.items():
+        total.hit(name, count)
