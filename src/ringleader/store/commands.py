@@ -126,7 +126,11 @@ class Compare(msgspec.Struct, array_like=True, gc=False):
 
 
 class Txn(msgspec.Struct, array_like=True, tag=4):
-    """If all `compares` hold do `success`, else `failure`, at one revision. May nest; at most 128 operations a list."""
+    """If all `compares` hold do `success`, else `failure`, at one revision. May nest; at most 128 operations a list.
+
+    As in etcd, the compares of the whole tree are decided before anything is written; ranges see the writes before them.
+    No key may be written twice on any way through the tree (DUPLICATE_KEY).
+    """
 
     compares: list[Compare] = []
     success: list[Put | Delete | Range | Txn] = []
@@ -134,7 +138,7 @@ class Txn(msgspec.Struct, array_like=True, tag=4):
 
 
 class Compact(msgspec.Struct, array_like=True, gc=False, tag=5):
-    """Forget history below `revision`: reads and watches from below it fail from now on."""
+    """Forget history below `revision`: reads and watches from below it fail from now on; those at it do not."""
 
     revision: int
 
@@ -159,7 +163,10 @@ class LeaseKeepAlive(msgspec.Struct, array_like=True, gc=False, tag=8):
 
 
 class ExpireLeases(msgspec.Struct, array_like=True, gc=False, tag=9):
-    """The leader's own command: end those of `ids` whose time is over by this batch's log time; others are left alone."""
+    """The leader's own command: end those of `ids` whose time is over by this batch's log time; others are left alone.
+
+    Answered by a `LeaseListResult` with those that did end.
+    """
 
     ids: list[int]
 
@@ -169,7 +176,7 @@ class SessionOpen(msgspec.Struct, array_like=True, gc=False, tag=10):
 
 
 class SessionClose(msgspec.Struct, array_like=True, gc=False, tag=11):
-    """Close the session that this command is part of."""
+    """Close the session that this command is part of; answered by a `SessionResult` with `ttl_ms` 0."""
 
 
 class HashKv(msgspec.Struct, array_like=True, gc=False, tag=12):
@@ -284,7 +291,8 @@ class LeaseListResult(msgspec.Struct, array_like=True, gc=False, tag=14):
 class Failure(msgspec.Struct, array_like=True, gc=False, tag=100):
     """The command was refused, by the same rule on every member, and changed nothing.
 
-    `unknown`: for an expired session, whether the command ran earlier can no longer be told.
+    `unknown`: whether the command ran earlier can no longer be told (its session expired, it was acknowledged before, or
+    its result was too large to be kept).
     """
 
     reason: Reason

@@ -170,8 +170,9 @@ def _too_many(message: str) -> Failure:
 def check_txn(txn: Txn, limits: Limits) -> None:
     """Refuse a transaction that is too large, malformed, or writes a key twice, whatever the state is."""
     _Check(limits).txn(txn, 1)
-    _check_overlaps(txn.success)
-    _check_overlaps(txn.failure)
+    for ops in (txn.success, txn.failure):
+        if len(ops) > 1 or (ops and type(ops[0]) is Txn):
+            _check_overlaps(ops)
 
 
 def is_read_only(txn: Txn) -> bool:
