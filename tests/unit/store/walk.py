@@ -43,7 +43,7 @@ class Maker:
         return Delete(self.random.choice(KEYS), self.random.choice(ENDS), self.chance(0.5))
 
     def some_revision(self) -> int:
-        return 0 if self.chance(0.4) else self.random.randint(max(0, self.revision - 12), self.revision + 1)
+        return 0 if self.chance(0.4) else self.random.randint(max(0, self.revision - 12), self.revision + 3)
 
     def bound(self) -> int:
         return 0 if self.chance(0.85) else self.random.randint(0, self.revision)
