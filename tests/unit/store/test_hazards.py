@@ -16,6 +16,7 @@ from ringleader.store.commands import (
     LeaseListResult,
     Put,
     PutResult,
+    SessionClose,
     SessionOpen,
     Txn,
 )
@@ -249,7 +250,7 @@ def test_what_all_sessions_keep_together_is_bounded() -> None:
     assert [isinstance(one, PutResult) for one in kept] == [True, True, False, False, False]
     assert log.store.revision == revision
     log.calls(1, 2)
-    log.calls(2, 2)
+    log.calls(2, 1, (2, SessionClose()))
     assert log.store._sessions.kept_bytes == 0
 
 

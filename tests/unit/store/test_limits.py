@@ -15,6 +15,8 @@ from ringleader.store.commands import (
     Failure,
     HashKv,
     LeaseGrant,
+    LeaseInfo,
+    LeaseInfoResult,
     LeaseKeepAlive,
     LeaseRevoke,
     Op,
@@ -119,6 +121,8 @@ def test_a_result_that_grows_too_large_undoes_its_transaction(log: Log) -> None:
     ]
     assert log.refused(Txn([], ops)).reason == Reason.TOO_LARGE
     assert log.keys() == [b"k0", b"k1"]
+    leases = [log.store.read(LeaseInfo(lease, True)) for lease in (1, 2)]
+    assert [one.keys for one in leases if isinstance(one, LeaseInfoResult)] == [[b"k0", b"k1"], []]
     assert log.keys(history - 1) == [b"k0", b"k1", b"k2"]
     del ops[5:]
     result = log.do(Txn([], ops))
