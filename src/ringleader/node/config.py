@@ -1,0 +1,268 @@
+"""How a node is set up: one frozen struct, read from flags, environment and a TOML file, in that order of strength.
+
+The environment variable of a field is `RINGLEADER_` and the field's name in capitals; the TOML key is the field's name.
+An error names the field and where its value came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ringleader.errors import Reason, UsageError
+
+__all__ = ["NodeConfig", "format_address", "load_config", "parse_address", "parse_peers"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
+ENVIRONMENT_PREFIX = "RINGLEADER_"
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One node. Addresses are "host:port" ("[::1]:4400" for IPv6), port 0 any free one, "" none.
+
+    `peers`: every member's name and the address at which the others reach its `listen_peer`, this node included; empty
+    for a cluster of one, which needs no peer port. `advertise_client`, `advertise_http`: what others are told ("": where
+    it listens). `cluster_token`: the secret that members prove to each other; members with another token are another
+    cluster. `election_ms` is how long a follower waits for its leader (to twice that), `heartbeat_ms` how often a leader
+    is heard. Sizes are in bytes. `log_level`: of the program's log.
+    """
+
+    name: str = "n1"
+    data_dir: str = "ringleader-data"
+    listen_client: str = "127.0.0.1:4400"
+    listen_peer: str = "127.0.0.1:4401"
+    http: str = "127.0.0.1:4402"
+    peers: dict[str, str] = {}
+    advertise_client: str = ""
+    advertise_http: str = ""
+    cluster_token: str = ""
+    heartbeat_ms: int = 100
+    election_ms: int = 1000
+    max_connections: int = 10_000
+    segment_bytes: int = 16 * 1024 * 1024
+    snapshot_bytes: int = 64 * 1024 * 1024
+    snapshot_entries: int = 100_000
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def members(self) -> dict[str, int]:
+        """Name to id of all members the cluster starts with: 1, 2 ... in the order of their names."""
+        return {name: place for place, name in enumerate(sorted(self.peers or {self.name: ""}), start=1)}
+
+    @property
+    def node_id(self) -> int:
+        """The id of this node."""
+        return self.members[self.name]
+
+    @property
+    def cluster_id(self) -> str:
+        """The same for all who share the token and the initial members, different for all others."""
+        text = msgspec.msgpack.encode(("ringleader cluster 1", self.cluster_token, sorted(self.members)))
+        return hashlib.sha256(text).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------------------------------------------------- addresses
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """The host and port of "host:port" or "[v6]:port". Raises `ValueError` saying what is wrong."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError(f"{text!r} is not host:port")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address needs brackets, as in [::1]:4400")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r}: the port must be a number from 0 to 65535")
+    return host, int(port)
+
+
+def format_address(host: str, port: int) -> str:
+    """The inverse of `parse_address`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_peers(text: str) -> dict[str, str]:
+    """Members from "n1=host:port,n2=host:port". Raises `ValueError`."""
+    peers: dict[str, str] = {}
+    for part in text.split(","):
+        if not part.strip():
+            continue
+        name, equals, address = part.strip().partition("=")
+        if not equals:
+            raise ValueError(f"{part.strip()!r} is not name=host:port")
+        if name in peers:
+            raise ValueError(f"{name!r} is named twice")
+        peers[name] = address
+    return peers
+
+
+# -------------------------------------------------------------------------------------------------------------- checks
+
+
+def _wrong(field: str, problem: str, hint: str = "") -> UsageError:
+    return UsageError(f"{field}: {problem}", reason=Reason.INVALID_ARGUMENT, hint=hint)
+
+
+def _check(config: NodeConfig) -> None:
+    for name in (config.name, *config.peers):
+        if not _NAME.match(name):
+            field = "name" if name == config.name else "peers"
+            raise _wrong(field, f"{name!r} is no name", "Use 1 to 63 letters, digits, dots, dashes and underscores")
+    if not config.data_dir:
+        raise _wrong("data_dir", "is empty")
+    for field in ("listen_client", "listen_peer", "http", "advertise_client", "advertise_http"):
+        _check_address(field, getattr(config, field))
+    for name, address in config.peers.items():
+        _check_address(f"peers ({name})", address or ":")
+    _check_members(config)
+    _check_advertised(config, "listen_client", "advertise_client")
+    _check_advertised(config, "http", "advertise_http")
+    _check_numbers(config)
+
+
+def _check_address(field: str, text: str) -> None:
+    if text:
+        try:
+            parse_address(text)
+        except ValueError as error:
+            raise _wrong(field, str(error)) from None
+
+
+def _check_members(config: NodeConfig) -> None:
+    if not config.peers:
+        return
+    if config.name not in config.peers:
+        raise _wrong("peers", f"this node, {config.name!r}, is not among {', '.join(sorted(config.peers))}")
+    addresses = list(config.peers.values())
+    if len(set(addresses)) < len(addresses):
+        raise _wrong("peers", "two members have the same address")
+    if len(config.peers) > 1:
+        if not config.listen_peer:
+            raise _wrong("listen_peer", "is empty, but there are other members")
+        if not is_loopback(parse_address(config.listen_peer)[0]) and not config.cluster_token:
+            raise _wrong(
+                "cluster_token",
+                f"is empty, but listen_peer {config.listen_peer} can be reached from other machines",
+                "Give all members the same secret",
+            )
+
+
+def _check_advertised(config: NodeConfig, listen: str, advertise: str) -> None:
+    address = getattr(config, listen)
+    if address and not getattr(config, advertise) and parse_address(address)[0] in ("0.0.0.0", "::"):
+        raise _wrong(advertise, f"is empty, but {listen} {address} is not an address that others can dial")
+
+
+def _check_numbers(config: NodeConfig) -> None:
+    bounds = {
+        "heartbeat_ms": (1, 60_000),
+        "election_ms": (10, 600_000),
+        "max_connections": (1, 1_000_000),
+        "segment_bytes": (4096, 1 << 30),
+        "snapshot_bytes": (4096, 1 << 40),
+        "snapshot_entries": (10, 1 << 40),
+    }
+    for field, (low, high) in bounds.items():
+        if not low <= getattr(config, field) <= high:
+            raise _wrong(field, f"{getattr(config, field)} is not between {low} and {high}")
+    if config.election_ms < 3 * config.heartbeat_ms:
+        raise _wrong(
+            "election_ms",
+            f"{config.election_ms} is less than three times heartbeat_ms ({config.heartbeat_ms}): "
+            "one late heartbeat would cost the leader its place",
+        )
+    if config.log_level not in ("debug", "info", "warning", "error"):
+        raise _wrong("log_level", f"{config.log_level!r} is none of debug, info, warning, error")
+
+
+# ------------------------------------------------------------------------------------------------------------ sources
+
+
+def load_config(
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: str | Path | None = None,
+) -> NodeConfig:
+    """Read a configuration. `flags`: values by field name, `None` for one not given. `environ`: default `os.environ`.
+
+    `file`: a TOML file; default the one named by `RINGLEADER_CONFIG`, if any. Raises `UsageError` naming field and source.
+    """
+    environ = os.environ if environ is None else environ
+    file = file or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or None
+    values: dict[str, Any] = {}
+    if file is not None:
+        values.update(_from_file(Path(file)))
+    for field in NodeConfig.__struct_fields__:
+        variable = ENVIRONMENT_PREFIX + field.upper()
+        if variable in environ:
+            values[field] = _convert(field, environ[variable], f"from {variable}")
+    for field, value in (flags or {}).items():
+        if value is not None:
+            values[field] = _convert(field, value, "from the command line")
+    try:
+        return msgspec.convert(values, NodeConfig)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the configuration is wrong: {error}", reason=Reason.INVALID_ARGUMENT) from error
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}", reason=Reason.INVALID_ARGUMENT) from None
+    unknown = sorted(set(table) - set(NodeConfig.__struct_fields__))
+    if unknown:
+        raise UsageError(
+            f"{path}: there is no field {unknown[0]!r}",
+            reason=Reason.INVALID_ARGUMENT,
+            hint=f"The fields are {', '.join(NodeConfig.__struct_fields__)}",
+        )
+    return {field: _convert(field, value, f"from {path}") for field, value in table.items()}
+
+
+def _convert(field: str, value: Any, source: str) -> Any:
+    """A value of the field's type; text is parsed."""
+    default = getattr(_DEFAULTS, field, None)
+    try:
+        if field == "peers":
+            if isinstance(value, str):
+                return parse_peers(value)
+            if isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()):
+                return dict(value)
+            raise ValueError("must be name=host:port,... or a table of addresses")
+        if isinstance(default, int):
+            if isinstance(value, bool) or not isinstance(value, int | str):
+                raise ValueError(f"{value!r} is not a whole number")
+            return int(value)
+        if not isinstance(value, str | Path):
+            raise ValueError(f"{value!r} is not text")
+        return str(value)
+    except ValueError as error:
+        text = str(error) if "invalid literal" not in str(error) else f"{value!r} is not a whole number"
+        raise UsageError(f"{field}: {text} ({source})", reason=Reason.INVALID_ARGUMENT) from None
+
+
+_DEFAULTS = NodeConfig()

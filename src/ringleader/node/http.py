@@ -1,0 +1,157 @@
+"""Health and metrics over HTTP, in a few threads beside the loop, so that they answer even when the loop does not.
+
+* `/healthz`: 200 while the node works; 503 once it has failed or its loop has stood still for `STALLED` seconds.
+* `/readyz`: 200 when it also knows a leader, so that it can serve; else 503 with the reason.
+* `/metrics`: for Prometheus. `/status`: the node's own view, as JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from ringleader.node.stats import NodeCollector, Stats
+
+__all__ = ["HttpServer", "health", "readiness"]
+
+logger = logging.getLogger("ringleader.http")
+
+STALLED = 10.0
+"""Seconds without a turn after which the loop counts as dead."""
+LATE = 2.0
+"""Seconds without a turn after which the node is not ready."""
+
+
+def health(stats: Stats, now: float) -> str:
+    """ "" when the node works, else what is wrong. `now`: monotonic seconds."""
+    if stats.failure:
+        return stats.failure
+    if now - stats.last_turn > STALLED:
+        return f"the event loop has stood still for {now - stats.last_turn:.1f} s"
+    return ""
+
+
+def readiness(stats: Stats, now: float) -> str:
+    """ "" when the node can serve, else why not."""
+    problem = health(stats, now)
+    if problem:
+        return problem
+    if stats.stopping:
+        return "the node is stopping"
+    if now - stats.last_turn > LATE:
+        return f"the event loop is {now - stats.last_turn:.1f} s late"
+    if stats.status is None or not stats.status.leader:
+        return "no leader is known"
+    return ""
+
+
+class HttpServer:
+    """Serves on a bound socket from `start` to `close`. `threads`: most requests at once; more are told to come again."""
+
+    def __init__(self, sock: socket.socket, stats: Stats, *, threads: int = 16, timeout: float = 5.0) -> None:
+        registry = CollectorRegistry()
+        registry.register(NodeCollector(stats))
+        self._server = _Server(sock, stats, registry, threads, timeout)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="ringleader-http", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop and free the address."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(5)
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self, sock: socket.socket, stats: Stats, registry: CollectorRegistry, threads: int, timeout: float
+    ) -> None:
+        super().__init__(sock.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = sock
+        self.socket.listen(64)
+        self.stats = stats
+        self.registry = registry
+        self.request_timeout = timeout
+        self.slots = threading.BoundedSemaphore(threads)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self.slots.acquire(blocking=False):
+            request.settimeout(1.0)
+            try:
+                request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            except OSError:
+                pass
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        logger.debug("a request from %s failed", client_address, exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "ringleader"
+    sys_version = ""
+
+    def setup(self) -> None:
+        self.request.settimeout(self.server.request_timeout)
+        super().setup()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        now = time.monotonic()
+        stats = self.server.stats
+        if path == "/healthz":
+            self._verdict(health(stats, now))
+        elif path == "/readyz":
+            self._verdict(readiness(stats, now))
+        elif path == "/metrics":
+            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(self.server.registry))
+        elif path == "/status" and stats.status is not None:
+            status = {**msgspec.structs.asdict(stats.status), "ready": not readiness(stats, now)}
+            self._answer(200, "application/json", msgspec.json.encode(status) + b"\n")
+        else:
+            self._answer(404, "text/plain; charset=utf-8", b"try /healthz, /readyz, /metrics or /status\n")
+
+    do_HEAD = do_GET
+
+    def _verdict(self, problem: str) -> None:
+        text = f"{problem}\n" if problem else "ok\n"
+        self._answer(503 if problem else 200, "text/plain; charset=utf-8", text.encode())
+
+    def _answer(self, code: int, kind: str, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        logger.debug("%s %s", self.address_string(), format % args)

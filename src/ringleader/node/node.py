@@ -1,0 +1,479 @@
+"""A running node: the pure `Host` in the real world, driven once per turn of the event loop.
+
+Whatever arrives, a client's frame, a peer's message, the end of disk work, goes into the host at once; a turn is planned
+for the end of the loop's round, in which all that gathered is carried out together: one log write, one frame per peer,
+one write per connection.
+
+    start:  lock the folder -> bind the ports -> identity -> recover the log -> listen -> dial the peers
+    stop:   no new connections -> tell the clients -> finish disk work -> free everything
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import socket
+import time
+from typing import Any
+
+from ringleader.consensus.raft import RaftOptions
+from ringleader.errors import NotAppliedError, Reason, RingleaderError
+from ringleader.group.host import Host, HostOutput
+from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.log import LogOptions
+from ringleader.node.config import NodeConfig, parse_address
+from ringleader.node.http import HttpServer
+from ringleader.node.identity import FolderIdentity, claim_folder, mark_started
+from ringleader.node.local import LocalDialer, LocalLink
+from ringleader.node.sockets import address_of, bind
+from ringleader.node.stats import Stats
+from ringleader.ports import Entropy, Write
+from ringleader.runtime.clients import ClientDoor
+from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.disk import DiskFailedError, DiskThread, FolderDisk
+from ringleader.runtime.lock import FolderLock
+from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.wire.frames import ClientFrame, NodeInfo, Refused
+
+__all__ = ["Node"]
+
+logger = logging.getLogger("ringleader.node")
+
+SWEEP = 1.0
+"""Seconds between two looks at connections that are slow, silent or stuck."""
+STATUS = 0.1
+"""Seconds between two refreshes of what metrics and health are told."""
+
+
+class Node:
+    """One node. `await start()`, `await ready()`, use it, `await stop()`; or `async with`. Not thread-safe.
+
+    `client_address`, `peer_address`, `http_address`: where it listens, known after `start` ("" for none). `failed`: a future
+    that gets the error when the node can no longer go on; it has stopped serving by then.
+    """
+
+    def __init__(self, config: NodeConfig, *, entropy: Entropy | None = None) -> None:
+        self.config = config
+        self.stats = Stats()
+        self.client_address = self.peer_address = self.http_address = ""
+        self._entropy = entropy or random.SystemRandom()
+        self._host: Host | None = None
+        self._disk: FolderDisk | None = None
+        self._disk_thread: DiskThread | None = None
+        self._disk_started = 0.0
+        self._lock: FolderLock | None = None
+        self._sockets: dict[str, socket.socket] = {}
+        self._servers: list[asyncio.Server] = []
+        self._http: HttpServer | None = None
+        self._links: dict[int, PeerLink] = {}
+        self._peer_door: PeerDoor | None = None
+        self._locals: dict[int, LocalLink] = {}
+        self._planned = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_sweep = self._last_status = 0.0
+        self._ready: asyncio.Event = asyncio.Event()
+        self._disk_idle: asyncio.Event = asyncio.Event()
+        self._stopped = False
+        complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
+        self._complaints = complaints
+        self._door = ClientDoor(self, complaints, max_connections=config.max_connections)
+
+    # -------------------------------------------------------------------------------------------------- life
+
+    async def start(self) -> None:
+        """Open the data folder and begin to serve. Raises `RingleaderError` saying what is wrong; then nothing is left."""
+        self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[RingleaderError] = self._loop.create_future()
+        try:
+            self._lock = FolderLock(self.config.data_dir)
+            self._bind()
+            self._host = await self._loop.run_in_executor(None, self._open)
+            self._disk_idle.set()
+            await self._listen()
+        except BaseException:
+            await self._release()
+            raise
+        for link in self._links.values():
+            link.start()
+        self._turn()
+        logger.info(
+            "node %s (%d of cluster %s) is up: clients %s, peers %s, http %s; %s",
+            self.config.name,
+            self.config.node_id,
+            self.config.cluster_id,
+            self.client_address or "none",
+            self.peer_address or "none",
+            self.http_address or "none",
+            self._host.report,
+        )
+
+    async def ready(self, timeout: float | None = None) -> None:
+        """Wait until a leader is known. Raises `NotAppliedError` after `timeout` seconds, or what made the node fail."""
+        waiting = self._loop.create_task(self._ready.wait())
+        either: set[asyncio.Future[Any]] = {waiting, self.failed}
+        try:
+            done, _ = await asyncio.wait(either, timeout=timeout, return_when="FIRST_COMPLETED")
+        finally:
+            waiting.cancel()
+        if self.failed.done():
+            raise self.failed.result()
+        if not done:
+            raise NotAppliedError(
+                f"no leader was found within {timeout:g} s",
+                reason=Reason.NO_LEADER,
+                node=self.config.name,
+                hint="A majority of the members must be up and reach one another",
+            )
+
+    async def stop(self) -> None:
+        """Stop serving, finish what is being written, free everything. May be called again."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self.stats.stopping = True
+        for server in self._servers:
+            server.close()
+        self._door.close_all("the node is stopping")
+        for local in list(self._locals.values()):
+            local.end("the node is stopping")
+        if not self.stats.failure:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._disk_idle.wait(), 10)
+        await asyncio.sleep(0)  # farewells leave
+        await self._release()
+        logger.info("node %s has stopped", self.config.name)
+
+    async def __aenter__(self) -> Node:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def dialer(self) -> LocalDialer:
+        """How a client in this process connects to the node without a socket."""
+        return LocalDialer(self)
+
+    @property
+    def client_info(self) -> NodeInfo:
+        """What others are told of this node."""
+        config = self.config
+        return NodeInfo(
+            config.node_id,
+            config.name,
+            config.advertise_client or self.client_address,
+            config.advertise_http or self.http_address,
+        )
+
+    # ----------------------------------------------------------------------------------------- start, in pieces
+
+    def _bind(self) -> None:
+        config = self.config
+        wanted = {"listen_client": config.listen_client, "http": config.http}
+        if len(config.peers) > 1:
+            wanted["listen_peer"] = config.listen_peer
+        for field, address in wanted.items():
+            if address:
+                self._sockets[field] = bind(field, address)
+        addresses = {field: address_of(sock) for field, sock in self._sockets.items()}
+        self.client_address = addresses.get("listen_client", "")
+        self.peer_address = addresses.get("listen_peer", "")
+        self.http_address = addresses.get("http", "")
+
+    def _open(self) -> Host:
+        """Claim the folder and recover the host from it; runs beside the loop, since it reads and syncs."""
+        config = self.config
+        try:
+            disk = self._disk = FolderDisk(config.data_dir)
+            identity = claim_folder(disk, config, secrets.token_hex(8))
+            host = Host.open(self._host_config(identity), disk, self._entropy, time.monotonic())
+            mark_started(disk, identity)
+        except OSError as error:
+            raise DiskFailedError(f"cannot open the data folder {config.data_dir}: {error}") from error
+        self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed)
+        return host
+
+    def _host_config(self, identity: FolderIdentity) -> HostConfig:
+        config = self.config
+        others = [NodeInfo(number, name, "") for name, number in config.members.items() if name != config.name]
+        return HostConfig(
+            cluster=config.cluster_id,
+            node=config.node_id,
+            name=config.name,
+            nodes=tuple(sorted([self.client_info, *others], key=lambda info: info.id)),
+            voters=tuple(config.members.values()),
+            incarnation=identity.incarnation,
+            raft=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
+            log=LogOptions(segment_bytes=config.segment_bytes),
+            group=GroupOptions(snapshot_bytes=config.snapshot_bytes, snapshot_entries=config.snapshot_entries),
+        )
+
+    async def _listen(self) -> None:
+        sockets, config = self._sockets, self.config
+        if "http" in sockets:
+            self._http = HttpServer(sockets.pop("http"), self.stats)
+            self._http.start()
+        if "listen_peer" in sockets:
+            names = {number: name for name, number in config.members.items()}
+            me = PeerSelf(config.cluster_id, config.cluster_token, self.client_info, names)
+            options = PeerOptions()
+            self._peer_door = PeerDoor(me, self, self._entropy, self._complaints, options)
+            self._servers.append(
+                await self._loop.create_server(self._peer_door.factory, sock=sockets.pop("listen_peer"))
+            )
+            for name, address in config.peers.items():
+                if name != config.name:
+                    number, target = config.members[name], parse_address(address)
+                    self._links[number] = PeerLink(me, number, target, self._entropy, options, self._count_links)
+        if "listen_client" in sockets:
+            server = await self._loop.create_server(self._door.factory, sock=sockets.pop("listen_client"), backlog=1024)
+            self._servers.append(server)
+
+    async def _release(self) -> None:
+        """Free everything that was taken, in the reverse order."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._stopped = True
+        for server in self._servers:
+            server.close()
+        await asyncio.gather(*(link.stop() for link in self._links.values()))
+        self._door.abort_all()
+        if self._peer_door is not None:
+            self._peer_door.abort_all()
+        await asyncio.sleep(0)  # transports close in the next round of the loop
+        if self._disk_thread is not None:
+            await self._loop.run_in_executor(None, self._disk_thread.close)
+        if self._disk is not None:
+            self._disk.close()
+        if self._http is not None:
+            await self._loop.run_in_executor(None, self._http.close)
+        for sock in self._sockets.values():
+            sock.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # -------------------------------------------------------------------------------------------------- the turn
+
+    def _plan(self) -> None:
+        """A turn at the end of this round of the loop."""
+        if not self._planned:
+            self._planned = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._planned = False
+        if self._stopped or self._host is None or self.stats.failure:
+            return
+        begun = time.monotonic()
+        try:
+            self._host.tick(begun)
+            self._carry_out(self._host.take_output())
+            self._look_around(begun)
+        except Exception as error:
+            self._fail_unexpectedly(error)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self.config.heartbeat_ms / 10_000, self._turn)
+        stats = self.stats
+        stats.turns += 1
+        stats.last_turn = begun
+        stats.turn_seconds.add(time.monotonic() - begun)
+
+    def _carry_out(self, out: HostOutput) -> None:
+        """Start the disk first: it takes longest; then the peers, who have a disk of their own to write to."""
+        if out.disk is not None:
+            assert self._disk_thread is not None
+            self._disk_idle.clear()
+            self._disk_started = time.monotonic()
+            self.stats.disk_bytes += sum(len(op.data) for op in out.disk.ops if isinstance(op, Write))
+            self._disk_thread.submit(out.disk.number, out.disk.ops)
+        if out.peers:
+            for node, group, message in out.peers:
+                link = self._links.get(node)
+                if link is not None:
+                    link.send(group, message)
+            for link in self._links.values():
+                link.flush()
+            self.stats.peer_messages_out += len(out.peers)
+        if out.clients:
+            self._answer(out)
+        for conn in out.close:
+            self._close(conn)
+
+    def _answer(self, out: HostOutput) -> None:
+        self.stats.client_answers += len(out.clients)
+        touched: dict[int, LocalLink] = {}
+        for conn, frame in out.clients:
+            local = self._locals.get(conn)
+            if local is not None:
+                local.deliver(frame)
+                touched[conn] = local
+            else:
+                self._door.send(conn, frame)
+                if isinstance(frame, Refused) and not frame.frame:
+                    self._door.complain(conn, frame.reason, frame.message)
+        self._door.flush()
+        for local in touched.values():
+            local.flush()
+
+    def _close(self, conn: int) -> None:
+        local = self._locals.pop(conn, None)
+        if local is None:
+            self._door.close(conn)
+            return
+        local.number = 0
+        local.end("the node closed the link")
+        self.client_closed(conn)
+
+    def _look_around(self, now: float) -> None:
+        if now - self._last_status >= STATUS or not self._ready.is_set():
+            self._last_status = now
+            self._refresh_status()
+        if now - self._last_sweep >= SWEEP:
+            self._last_sweep = now
+            loop_now = self._loop.time()
+            self._door.sweep(loop_now)
+            if self._peer_door is not None:
+                self._peer_door.sweep(loop_now)
+            for link in self._links.values():
+                link.sweep(loop_now)
+
+    def _refresh_status(self) -> None:
+        assert self._host is not None
+        stats = self.stats
+        stats.status = self._host.status()
+        stats.client_connections = len(self._door.connections) + len(self._locals)
+        stats.clients_refused = self._door.refused
+        stats.peer_messages_dropped = sum(link.dropped for link in self._links.values())
+        if stats.status.leader:
+            self._ready.set()
+
+    def _count_links(self) -> None:
+        self.stats.peers_connected = sum(link.connected for link in self._links.values())
+
+    # ------------------------------------------------------------------------------------------------ what arrives
+
+    def client_opened(self, conn: int) -> None:
+        """A client connected."""
+        if self._host is not None:
+            self._host.client_opened(conn)
+
+    def client_frame(self, conn: int, frame: ClientFrame) -> None:
+        """A client's frame came."""
+        if self._host is None or self._stopped or self.stats.failure:
+            return
+        self.stats.client_frames += 1
+        try:
+            self._host.client_frame(conn, frame)
+        except Exception as error:
+            self._fail_unexpectedly(error)
+        self._plan()
+
+    def client_closed(self, conn: int) -> None:
+        """A client is gone."""
+        if self._host is not None and not self._stopped:
+            self._host.client_closed(conn)
+            self._plan()
+
+    def client_writable(self, conn: int, flag: bool) -> None:
+        """A client reads too slowly, or has caught up."""
+        if self._host is not None and not self._stopped:
+            self._host.client_writable(conn, flag)
+            self._plan()
+
+    def peer_known(self, info: NodeInfo) -> None:
+        """A peer said where its clients reach it."""
+        if self._host is not None and not self._stopped:
+            self._host.learn_node(info)
+            self._plan()
+
+    def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
+        """Messages of a peer came."""
+        if self._host is None or self._stopped or self.stats.failure:
+            return
+        self.stats.peer_messages_in += len(messages)
+        try:
+            for group, message in messages:
+                self._host.peer_message(sender, group, message)
+        except Exception as error:
+            self._fail_unexpectedly(error)
+        self._plan()
+
+    def open_local(self, local: LocalLink) -> str:
+        """A link of the same process is there; returns why not, or ""."""
+        if self._host is None or self._stopped:
+            return "the node does not run"
+        if self.stats.failure:
+            return self.stats.failure
+        local.number = self._door.new_number()
+        self._locals[local.number] = local
+        self._host.client_opened(local.number)
+        return ""
+
+    def close_local(self, local: LocalLink) -> None:
+        """A link of the same process goes."""
+        number, local.number = local.number, 0
+        if self._locals.pop(number, None) is not None:
+            self.client_closed(number)
+
+    # ------------------------------------------------------------------------------------------- disk and failure
+
+    def _tell_done(self, number: int) -> None:
+        self._loop.call_soon_threadsafe(self._disk_done, number)
+
+    def _tell_failed(self, error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._disk_failed, error)
+
+    def _disk_done(self, number: int) -> None:
+        self.stats.disk_seconds.add(time.monotonic() - self._disk_started)
+        self._disk_idle.set()
+        if self._host is None or self._stopped or self.stats.failure:
+            return
+        try:
+            self._host.disk_done(number)
+        except Exception as error:
+            self._fail_unexpectedly(error)
+        self._plan()
+
+    def _disk_failed(self, error: Exception) -> None:
+        if isinstance(error, OSError):
+            self._fail(DiskFailedError(f"the disk of {self.config.data_dir} failed: {error}"))
+        else:
+            self._fail_unexpectedly(error)
+
+    def _fail_unexpectedly(self, error: Exception) -> None:
+        """A fault in the program: what the host believes can no longer be trusted, so it stops rather than guess."""
+        if isinstance(error, RingleaderError):
+            self._fail(error)
+            return
+        logger.critical("a fault in the program", exc_info=error)
+        self._fail(
+            RingleaderError(
+                f"a fault in the program: {type(error).__name__}: {error}",
+                reason=Reason.CLOSED,
+                node=self.config.name,
+                hint="Start the node again: it recovers its log. Please report the trace in its log",
+            )
+        )
+
+    def _fail(self, error: RingleaderError) -> None:
+        """Stop serving at once: nothing may leave that rests on what was not written."""
+        if self.stats.failure:
+            return
+        logger.critical("node %s stops: %s", self.config.name, error)
+        self.stats.failure = str(error)
+        self._disk_idle.set()
+        for server in self._servers:
+            server.close()
+        self._door.abort_all()
+        if self._peer_door is not None:
+            self._peer_door.abort_all()
+        for local in list(self._locals.values()):
+            local.end(str(error))
+        if not self.failed.done():
+            self.failed.set_result(error)

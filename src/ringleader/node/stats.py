@@ -1,0 +1,124 @@
+"""What a node counts about itself, and how Prometheus is told: cheap numbers on the hot path, names only when asked."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from ringleader.wire.frames import StatusReply
+
+__all__ = ["Histogram", "NodeCollector", "Stats"]
+
+BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Histogram:
+    """Counts of durations, seconds, by `BOUNDS`."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.total += seconds
+
+    def family(self, name: str, text: str) -> HistogramMetricFamily:
+        """As Prometheus wants it: cumulative."""
+        buckets: list[tuple[str, float]] = []
+        seen = 0
+        for bound, count in zip([*map(str, BOUNDS), "+Inf"], list(self.counts), strict=True):
+            seen += count
+            buckets.append((bound, seen))
+        return HistogramMetricFamily(name, text, buckets=buckets, sum_value=self.total)
+
+
+@dataclass
+class Stats:
+    """Written by the loop, read by the HTTP threads; a reading may mix two turns. Times are monotonic seconds.
+
+    `status`: the node's own, refreshed about ten times a second.
+    """
+
+    status: StatusReply | None = None
+    last_turn: float = 0.0
+    turns: int = 0
+    client_frames: int = 0
+    client_answers: int = 0
+    client_connections: int = 0
+    clients_refused: int = 0
+    peer_messages_in: int = 0
+    peer_messages_out: int = 0
+    peer_messages_dropped: int = 0
+    peers_connected: int = 0
+    disk_bytes: int = 0
+    disk_seconds: Histogram = field(default_factory=Histogram)
+    turn_seconds: Histogram = field(default_factory=Histogram)
+    failure: str = ""
+    stopping: bool = False
+
+
+class NodeCollector(Collector):
+    """Turns `Stats` into metric families when scraped. `group` is a label: one node will serve several."""
+
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily]:
+        """All families."""
+        stats = self._stats
+        yield from self._consensus(stats.status)
+        for name, text, value in self._gauges(stats):
+            yield GaugeMetricFamily(name, text, value=value)
+        for name, text, value in self._counters(stats):
+            yield CounterMetricFamily(name, text, value=value)
+        yield stats.disk_seconds.family(
+            "ringleader_disk_work_seconds", "Time from handing out a batch of disk work to its completion"
+        )
+        yield stats.turn_seconds.family("ringleader_loop_turn_seconds", "Time that one turn of the node took")
+
+    @staticmethod
+    def _consensus(status: StatusReply | None) -> Iterator[GaugeMetricFamily]:
+        if status is None:
+            return
+        values = [
+            ("term", "The present term", status.term),
+            ("leader", "Id of the leader as known here, 0 for nobody", status.leader),
+            ("is_leader", "Whether this node leads", status.role == "leader"),
+            ("commit_index", "Highest index known to be committed", status.commit),
+            ("applied_index", "Highest index applied here", status.applied),
+            ("last_index", "Highest index in the log here", status.last_index),
+            ("revision", "Revision of the store here", status.revision),
+            ("compact_revision", "History below this revision is gone", status.compact_revision),
+            ("voters", "Voting members", len(status.voters)),
+        ]
+        for name, text, value in values:
+            family = GaugeMetricFamily(f"ringleader_{name}", text, labels=["group"])
+            family.add_metric(["0"], float(value))
+            yield family
+        yield GaugeMetricFamily("ringleader_uptime_seconds", "Since the node was opened", value=status.uptime)
+
+    @staticmethod
+    def _gauges(stats: Stats) -> Iterable[tuple[str, str, float]]:
+        return [
+            ("ringleader_client_connections", "Open client connections", stats.client_connections),
+            ("ringleader_peers_connected", "Peers that this node can send to now", stats.peers_connected),
+        ]
+
+    @staticmethod
+    def _counters(stats: Stats) -> Iterable[tuple[str, str, float]]:
+        return [
+            ("ringleader_client_frames", "Frames from clients", stats.client_frames),
+            ("ringleader_client_answers", "Frames to clients", stats.client_answers),
+            ("ringleader_clients_refused", "Client connections ended with a complaint", stats.clients_refused),
+            ("ringleader_peer_messages_received", "Messages from peers", stats.peer_messages_in),
+            ("ringleader_peer_messages_sent", "Messages handed to links", stats.peer_messages_out),
+            ("ringleader_peer_messages_dropped", "Messages dropped by links", stats.peer_messages_dropped),
+            ("ringleader_disk_written_bytes", "Bytes written to the data folder", stats.disk_bytes),
+            ("ringleader_loop_turns", "Turns of the node's loop", stats.turns),
+        ]

@@ -1,0 +1,54 @@
+"""The lock on a data folder: two processes may not open one, or they would both vote as the same node."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ringleader.errors import Reason, UsageError
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["FolderLock"]
+
+
+class FolderLock:
+    """Held from construction to `release` or the end of the process, however that comes about (flock on a file).
+
+    Raises `UsageError` with reason `DATA_IN_USE`, naming the process that holds it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        if sys.platform == "win32":
+            raise UsageError("a node needs Linux or macOS; on Windows only the client works", reason=Reason.UNSUPPORTED)
+        path = Path(folder) / "LOCK"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UsageError(
+                f"cannot use the data folder {folder}: {error.strerror}",
+                reason=Reason.INVALID_ARGUMENT,
+                hint="Give a folder that this user may write to",
+            ) from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
+            os.close(self._descriptor)
+            self._descriptor = -1
+            raise UsageError(
+                f"the data folder {folder} is in use by process {holder or 'unknown'}",
+                reason=Reason.DATA_IN_USE,
+                hint="Stop that process, or give this node a data folder of its own",
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others open the folder. May be called again."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,401 @@
+"""Links between nodes: one outgoing connection per peer for what this node says, and a door for what the others say.
+
+Consensus repeats what is lost, so a link keeps little: what cannot leave now is dropped, never queued for a peer that is
+away. A peer that is gone is dialled again with growing, jittered pauses, and its name is looked up anew each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from ringleader.errors import Reason
+from ringleader.ports import Entropy
+from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.framing import FrameProtocol
+from ringleader.wire.frames import NodeInfo
+from ringleader.wire.peer import (
+    MAX_HANDSHAKE_FRAME,
+    MAX_PEER_FRAME,
+    NONCE_BYTES,
+    PEER_MAGIC,
+    PEER_VERSION,
+    Handshake,
+    PeerChallenge,
+    PeerHello,
+    PeerMessages,
+    PeerProof,
+    PeerRefused,
+    check_hello,
+    decode_handshake,
+    decode_messages,
+    encode,
+    proof_holds,
+    prove,
+)
+
+__all__ = ["PeerDoor", "PeerHandler", "PeerLink", "PeerOptions", "PeerSelf"]
+
+logger = logging.getLogger("ringleader.peers")
+
+
+@dataclass(frozen=True)
+class PeerSelf:
+    """Who this node is to its peers. `members`: names of all members by id. `secret` is proved, never sent."""
+
+    cluster: str
+    secret: str
+    node: NodeInfo
+    members: dict[int, str]
+
+
+@dataclass(frozen=True)
+class PeerOptions:
+    """Times in seconds, sizes in bytes.
+
+    `connect`: from dialling to being welcome. `pause_min`, `pause_max`: between attempts, doubling, jittered. `limit`: with
+    more than so many bytes waiting for a slow peer new messages are dropped; `patience`: bytes that wait for so long mean
+    that the connection is dead.
+    """
+
+    connect: float = 2.0
+    pause_min: float = 0.05
+    pause_max: float = 1.0
+    limit: int = 32 * 1024 * 1024
+    patience: float = 5.0
+    max_strangers: int = 64
+
+
+class PeerHandler(Protocol):
+    """What the node is told."""
+
+    def peer_known(self, info: NodeInfo) -> None: ...
+
+    def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None: ...
+
+
+# ----------------------------------------------------------------------------------------------------------- incoming
+
+
+class PeerDoor:
+    """All incoming links. A new link of a peer replaces its old one."""
+
+    def __init__(
+        self, me: PeerSelf, handler: PeerHandler, entropy: Entropy, complaints: Complaints, options: PeerOptions
+    ) -> None:
+        self.me = me
+        self.handler = handler
+        self.entropy = entropy
+        self.complaints = complaints
+        self.options = options
+        self.links: dict[int, _Incoming] = {}
+        self.strangers: set[_Incoming] = set()
+        self.refused = 0
+
+    def factory(self) -> asyncio.Protocol:
+        """For `loop.create_server`."""
+        return _Incoming(self)
+
+    def sweep(self, now: float) -> None:
+        """Close those who do not finish their handshake; call about once a second. `now`: loop time."""
+        for link in list(self.strangers):
+            if now - link.opened_at > self.options.connect:
+                link.abort()
+
+    def abort_all(self) -> None:
+        """Close all at once."""
+        for link in [*self.links.values(), *self.strangers]:
+            link.abort()
+
+
+class _Incoming(FrameProtocol):
+    """A link from a peer: a stranger until its proof holds."""
+
+    def __init__(self, door: PeerDoor) -> None:
+        super().__init__(MAX_HANDSHAKE_FRAME)
+        self.door = door
+        self.opened_at = self._loop.time()
+        self.hello: PeerHello | None = None
+        self.nonce = b""
+        self.sender = 0
+
+    def on_open(self) -> None:
+        if len(self.door.strangers) >= self.door.options.max_strangers:
+            self.abort()
+            return
+        self.door.strangers.add(self)
+
+    def on_frames(self, frames: list[memoryview]) -> None:
+        for data in frames:
+            if self.closing:
+                return
+            try:
+                if self.sender:
+                    self.door.handler.peer_messages(self.sender, decode_messages(data))
+                else:
+                    self._greet(decode_handshake(data))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                self._refuse(PeerRefused(Reason.PROTOCOL, f"a frame of {len(data)} bytes is not understood: {error}"))
+
+    def _greet(self, frame: Handshake) -> None:
+        me = self.door.me
+        if isinstance(frame, PeerHello) and self.hello is None:
+            refusal = check_hello(frame, me.cluster, me.node.id, me.members)
+            if refusal is not None:
+                self._refuse(refusal)
+                return
+            self.hello = frame
+            self.nonce = self.door.entropy.getrandbits(8 * NONCE_BYTES).to_bytes(NONCE_BYTES, "big")
+            self.send(encode(PeerChallenge(self.nonce, prove(me.secret, "acceptor", frame, self.nonce))))
+            self.flush()
+        elif isinstance(frame, PeerProof) and self.hello is not None:
+            if not proof_holds(frame.proof, me.secret, "dialler", self.hello, self.nonce):
+                self._refuse(PeerRefused(Reason.WRONG_CLUSTER, "the caller does not know this cluster's token"))
+                return
+            self._welcome(self.hello)
+        else:
+            self._refuse(PeerRefused(Reason.PROTOCOL, f"{type(frame).__name__} does not come here in the handshake"))
+
+    def _welcome(self, hello: PeerHello) -> None:
+        self.sender = hello.from_node
+        self.reader.limit = MAX_PEER_FRAME
+        self.door.strangers.discard(self)
+        old, self.door.links[self.sender] = self.door.links.get(self.sender), self
+        if old is not None:
+            old.abort()
+        logger.info("node %d (%s) is connected from %s", hello.from_node, hello.from_name, self.address)
+        self.door.handler.peer_known(NodeInfo(hello.from_node, hello.from_name, hello.client, hello.http))
+
+    def on_bad_stream(self, message: str) -> None:
+        self._refuse(PeerRefused(Reason.PROTOCOL, message))
+
+    def _refuse(self, refusal: PeerRefused) -> None:
+        self.door.refused += 1
+        self.door.complaints.say(self.address, refusal.reason, f"refused as a peer: {refusal.message}")
+        self.send(encode(refusal))
+        self.close()
+        self.door.strangers.add(self)  # `sweep` ends it when the other end does not
+        self.opened_at = self._loop.time()
+
+    def on_close(self, error: Exception | None) -> None:
+        self.door.strangers.discard(self)
+        if self.sender and self.door.links.get(self.sender) is self:
+            del self.door.links[self.sender]
+            logger.info("node %d has closed its link%s", self.sender, f": {error}" if error else "")
+
+
+# ----------------------------------------------------------------------------------------------------------- outgoing
+
+
+class PeerLink:
+    """The outgoing link to one peer: dials, proves itself, sends; drops what cannot leave.
+
+    `dropped` counts messages. `connected`: whether messages leave now.
+    """
+
+    def __init__(
+        self,
+        me: PeerSelf,
+        peer: int,
+        address: tuple[str, int],
+        entropy: Entropy,
+        options: PeerOptions,
+        on_change: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.me = me
+        self.peer = peer
+        self.host, self.port = address
+        self.entropy = entropy
+        self.options = options
+        self.on_change = on_change
+        self.dropped = 0
+        self.connects = 0
+        self._protocol: _Outgoing | None = None
+        self._queue: list[tuple[int, Any]] = []
+        self._stuck_since = 0.0
+        self._last_trouble = ""
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the other end has welcomed us and the link lives."""
+        return self._protocol is not None and self._protocol.welcome and not self._protocol.closing
+
+    def start(self) -> None:
+        """Dial, and go on dialling, until `stop`."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"ringleader-peer-{self.peer}")
+
+    async def stop(self) -> None:
+        """Close the link."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._protocol is not None:
+            self._protocol.abort()
+
+    def send(self, group: int, message: Any) -> None:
+        """Queue a message; it leaves at `flush`, or never."""
+        if self.connected:
+            self._queue.append((group, message))
+        else:
+            self.dropped += 1
+
+    def flush(self) -> None:
+        """Send all queued messages as one frame."""
+        if not self._queue:
+            return
+        queue, self._queue = self._queue, []
+        protocol = self._protocol
+        if protocol is None or not self.connected or protocol.waiting_bytes > self.options.limit:
+            self.dropped += len(queue)
+            return
+        body = encode(PeerMessages(queue))
+        if len(body) > MAX_PEER_FRAME:
+            self.dropped += len(queue)
+            logger.error("a frame of %d bytes to node %d is over the limit and was dropped", len(body), self.peer)
+            return
+        protocol.send(body)
+        protocol.flush()
+
+    def sweep(self, now: float) -> None:
+        """Give up a connection that takes nothing any more; call about once a second. `now`: loop time."""
+        protocol = self._protocol
+        if protocol is None or protocol.paused_since is None:
+            return
+        waiting = protocol.waiting_bytes
+        if waiting < protocol.least_waiting:
+            protocol.least_waiting, protocol.progress_at = waiting, now
+        elif now - max(protocol.paused_since, protocol.progress_at) > self.options.patience:
+            logger.warning("node %d has taken nothing for %g s: connecting again", self.peer, self.options.patience)
+            protocol.abort()
+
+    # ------------------------------------------------------------------------------------------------- dialling
+
+    async def _run(self) -> None:
+        pause = self.options.pause_min
+        while True:
+            protocol: _Outgoing | None = None
+            try:
+                async with asyncio.timeout(self.options.connect):
+                    loop = asyncio.get_running_loop()
+                    _, protocol = await loop.create_connection(self._make, self.host, self.port)
+                    self._protocol = protocol
+                    await protocol.greeted
+                pause = self.options.pause_min
+                self.connects += 1
+                self._last_trouble = ""
+                logger.info("connected to node %d at %s:%d", self.peer, self.host, self.port)
+                self.on_change()
+                await protocol.lost
+                self._trouble("the connection was lost")
+            except TimeoutError:
+                self._trouble("no answer in time")
+            except _RefusedError as error:
+                pause = self.options.pause_max
+                self._trouble(f"it refuses us: {error}", logging.ERROR)
+            except OSError as error:
+                self._trouble(str(error))
+            finally:
+                if protocol is not None:
+                    protocol.abort()
+                self._protocol = None
+                self._queue.clear()
+                self.on_change()
+            await asyncio.sleep(pause * (0.5 + 0.5 * self.entropy.random()))
+            pause = min(2 * pause, self.options.pause_max)
+
+    def _make(self) -> _Outgoing:
+        return _Outgoing(self)
+
+    def _trouble(self, text: str, level: int = logging.WARNING) -> None:
+        """Log what keeps us from the peer, once until it changes."""
+        if text != self._last_trouble:
+            self._last_trouble = text
+            logger.log(level, "no link to node %d at %s:%d: %s", self.peer, self.host, self.port, text)
+
+
+class _RefusedError(Exception):
+    """The other end does not want us."""
+
+
+class _Outgoing(FrameProtocol):
+    """One connection of a `PeerLink`."""
+
+    def __init__(self, link: PeerLink) -> None:
+        super().__init__(MAX_HANDSHAKE_FRAME)
+        self.link = link
+        self.welcome = False
+        self.greeted: asyncio.Future[None] = self._loop.create_future()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.least_waiting = 0
+        self.progress_at = 0.0
+        me = link.me
+        nonce = link.entropy.getrandbits(8 * NONCE_BYTES).to_bytes(NONCE_BYTES, "big")
+        self.hello = PeerHello(
+            PEER_MAGIC,
+            PEER_VERSION,
+            "peer",
+            me.cluster,
+            me.node.id,
+            me.node.name,
+            link.peer,
+            nonce,
+            me.node.client,
+            me.node.http,
+        )
+
+    def on_open(self) -> None:
+        self.send(encode(self.hello))
+        self.flush()
+
+    def on_frames(self, frames: list[memoryview]) -> None:
+        for data in frames:
+            try:
+                self._greet(decode_handshake(data))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                self._fail(f"its answer is not understood: {error}")
+
+    def _greet(self, frame: Handshake) -> None:
+        secret = self.link.me.secret
+        if isinstance(frame, PeerRefused):
+            self._fail(frame.message)
+        elif isinstance(frame, PeerChallenge) and not self.welcome:
+            if not proof_holds(frame.proof, secret, "acceptor", self.hello, frame.nonce):
+                self._fail("it does not know this cluster's token")
+                return
+            self.send(encode(PeerProof(prove(secret, "dialler", self.hello, frame.nonce))))
+            self.flush()
+            self.welcome = True
+            if not self.greeted.done():
+                self.greeted.set_result(None)
+        else:
+            self._fail(f"{type(frame).__name__} does not come here in the handshake")
+
+    def _fail(self, why: str) -> None:
+        error = _RefusedError(why)
+        for future in (self.greeted, self.lost):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # whoever waits gets it; nobody waiting is no fault
+        self.abort()
+
+    def on_bad_stream(self, message: str) -> None:
+        self._fail(message)
+
+    def on_writable(self, flag: bool) -> None:
+        self.least_waiting, self.progress_at = self.waiting_bytes, self._loop.time()
+        if not flag and self.transport is not None:
+            self.transport.resume_reading()  # a peer says nothing here but why it leaves
+
+    def on_close(self, error: Exception | None) -> None:
+        if not self.greeted.done():
+            self.greeted.set_exception(ConnectionError(str(error) if error else "it closed the connection"))
+            self.greeted.exception()
+        if not self.lost.done():
+            self.lost.set_result(None)

@@ -1,0 +1,156 @@
+"""What two nodes say to each other: a handshake in which both prove that they know the cluster's secret, then messages.
+
+The node that dialled is the *dialler*, the other one the *acceptor*. A link carries messages one way, from the dialler to
+the acceptor; the answers travel on the acceptor's own link.
+
+    dialler                          acceptor
+    PeerHello(nonce)          ->     checks magic, version, role, cluster and both names
+                              <-     PeerChallenge(nonce, proof) or PeerRefused and close
+    PeerProof(proof)          ->     reads no message before this proof holds
+    PeerMessages ...          ->
+
+A proof is HMAC-SHA256 under the secret over both nonces, both nodes, the cluster and the side that speaks, so that neither
+an old proof nor the other side's can be played back. Frames are length-prefixed like those of clients, but on a port of
+their own, and may be longer, because a snapshot travels in one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import msgspec
+
+from ringleader.consensus.raft.messages import RaftMessage
+from ringleader.errors import Reason
+from ringleader.wire.relay import RelayMessage
+
+__all__ = [
+    "MAX_HANDSHAKE_FRAME",
+    "MAX_PEER_FRAME",
+    "PEER_MAGIC",
+    "PEER_VERSION",
+    "Handshake",
+    "PeerChallenge",
+    "PeerHello",
+    "PeerMessages",
+    "PeerProof",
+    "PeerRefused",
+    "check_hello",
+    "decode_handshake",
+    "decode_messages",
+    "encode",
+    "proof_holds",
+    "prove",
+]
+
+PEER_MAGIC = "ringleader-peer"
+PEER_VERSION = 1
+MAX_PEER_FRAME = 1024 * 1024 * 1024
+"""The largest frame between nodes, in bytes: a whole snapshot has to fit."""
+MAX_HANDSHAKE_FRAME = 4096
+"""The largest frame before the other side has proved itself, in bytes."""
+NONCE_BYTES = 16
+
+
+class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
+    """The dialler's first frame: who is calling whom, and where clients and monitoring reach the caller.
+
+    `role` leaves room for links of another kind (bulk, gateways).
+    """
+
+    magic: str
+    version: int
+    role: str
+    cluster: str
+    from_node: int
+    from_name: str
+    to_node: int
+    nonce: bytes
+    client: str = ""
+    http: str = ""
+
+
+class PeerChallenge(msgspec.Struct, array_like=True, frozen=True, tag=2):
+    """The acceptor proves itself and asks for the same."""
+
+    nonce: bytes
+    proof: bytes
+
+
+class PeerProof(msgspec.Struct, array_like=True, frozen=True, tag=3):
+    """The dialler proves itself."""
+
+    proof: bytes
+
+
+class PeerRefused(msgspec.Struct, array_like=True, frozen=True, tag=4):
+    """The link is not wanted, and why; it is closed after this."""
+
+    reason: Reason
+    message: str
+
+
+class PeerMessages(msgspec.Struct, array_like=True, tag=5):
+    """Messages, oldest first, as (group, message)."""
+
+    messages: list[tuple[int, RaftMessage | RelayMessage]]
+
+
+Handshake = PeerHello | PeerChallenge | PeerProof | PeerRefused
+
+_encoder = msgspec.msgpack.Encoder()
+_handshake_decoder: msgspec.msgpack.Decoder[Handshake] = msgspec.msgpack.Decoder(Handshake)
+_messages_decoder = msgspec.msgpack.Decoder(PeerMessages)
+
+
+def encode(frame: Handshake | PeerMessages) -> bytes:
+    """The bytes of a frame, without the length prefix."""
+    return _encoder.encode(frame)
+
+
+def decode_handshake(data: bytes | memoryview) -> Handshake:
+    """A frame of the handshake. Raises `msgspec.MsgspecError`."""
+    return _handshake_decoder.decode(data)
+
+
+def decode_messages(data: bytes | memoryview) -> list[tuple[int, RaftMessage | RelayMessage]]:
+    """The messages of a frame. Raises `msgspec.MsgspecError`."""
+    return _messages_decoder.decode(data).messages
+
+
+def check_hello(hello: PeerHello, cluster: str, node: int, members: dict[int, str]) -> PeerRefused | None:
+    """Why the acceptor `node` of `cluster` does not want this caller; `None` when it does. `members`: names by id."""
+    if hello.magic != PEER_MAGIC or hello.role != "peer":
+        return PeerRefused(Reason.PROTOCOL, f"expected a link of kind 'peer', not {hello.role[:40]!r}")
+    if hello.version != PEER_VERSION:
+        return PeerRefused(
+            Reason.VERSION, f"the caller speaks version {hello.version} of the peer protocol, this node {PEER_VERSION}"
+        )
+    if hello.cluster != cluster:
+        return PeerRefused(
+            Reason.WRONG_CLUSTER,
+            f"the caller belongs to cluster {hello.cluster[:40]}, this node to {cluster}: "
+            "the cluster token or the list of initial members differs",
+        )
+    if hello.to_node != node:
+        return PeerRefused(Reason.WRONG_NODE, f"the caller wants node {hello.to_node}, this is node {node}")
+    if hello.from_node == node or members.get(hello.from_node) != hello.from_name:
+        return PeerRefused(
+            Reason.WRONG_NODE,
+            f"node {hello.from_node} named {hello.from_name[:40]!r} is no other member of this cluster",
+        )
+    if len(hello.nonce) != NONCE_BYTES:
+        return PeerRefused(Reason.PROTOCOL, f"the nonce must have {NONCE_BYTES} bytes")
+    return None
+
+
+def prove(secret: str, side: str, hello: PeerHello, nonce: bytes) -> bytes:
+    """The proof of `side` ("dialler" or "acceptor") for this hello and the acceptor's nonce."""
+    text = msgspec.msgpack.encode(("ringleader peer proof 1", side, hello, nonce))
+    return hmac.new(secret.encode(), text, hashlib.sha256).digest()
+
+
+def proof_holds(proof: bytes, secret: str, side: str, hello: PeerHello, nonce: bytes) -> bool:
+    """Whether `proof` is the one; takes the same time whatever it is."""
+    return hmac.compare_digest(proof, prove(secret, side, hello, nonce))
