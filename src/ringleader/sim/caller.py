@@ -14,7 +14,8 @@ from ringleader.errors import NotAppliedError, OutcomeUnknownError, RingleaderEr
 from ringleader.sim.choice import stream
 from ringleader.sim.clock import SimClock
 from ringleader.sim.record import Record
-from ringleader.sim.trace import FIRST_CLIENT, Kind
+from ringleader.sim.trace import FIRST_CLIENT, Kind, name_of
+from ringleader.sim.watching import Watching
 from ringleader.store.commands import Command, Compare, Delete, Put, Range, Txn
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Caller:
         self.wakeup = float("inf")
         self.calling = True
         self.running = False
+        self.watchings: dict[int, Watching] = {}
         self._core: ClientCore
         self.start()
 
@@ -70,7 +72,23 @@ class Caller:
         self.running = True
         self.wakeup = float("inf")
         self._next_call()
+        self.watchings = {}
+        if self.choice.random() < self.world.options.load.watches:
+            self._watch()
         self._drain()
+
+    def _watch(self) -> None:
+        """Watch all keys from the beginning or some revision on, or one key from now on."""
+        choice, truth = self.choice, self.world.truth
+        if choice.random() < 0.7:
+            start = choice.randrange(1, truth.store.revision + 1)
+            watching = Watching(truth, self.id, b"", start)
+            number = self._core.watch(b"k", b"l", start_revision=start)
+        else:
+            key = b"k%d" % choice.randrange(self.world.options.load.keys)
+            watching = Watching(truth, self.id, key, 0)
+            number = self._core.watch(key)
+        self.watchings[number] = watching
 
     def crash(self) -> None:
         """The process dies: nobody will ever hear what became of its calls."""
@@ -123,11 +141,15 @@ class Caller:
 
     def _command(self, key: bytes) -> Command:
         """A put of a value never written before, a compare-and-set, or a delete."""
-        kind = self.choice.random()
+        choice = self.choice
+        kind = choice.random()
         if kind < 0.12:
             return Delete(key)
         self.written += 1
         value = b"c%d.%d" % (self.id - FIRST_CLIENT + 1, self.written)
+        padding = self.world.options.load.padding
+        if padding:
+            value += b"." * choice.randrange(padding)
         if kind < 0.6:
             return Put(key, value)
         known = self.known.get(key)
@@ -161,6 +183,9 @@ class Caller:
                 self._break(wire, tell_client=False)
         for call, answer in out.done:
             self._answered(call, answer)
+        for watch, news in out.events:
+            if watch in self.watchings:
+                self.watchings[watch].take(news)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -330,6 +355,11 @@ class Caller:
         if life == self.life and self.wires.get(wire.link) is wire:
             self._closed(life, wire.link, "connection reset by peer")
 
-    def finished(self) -> bool:
-        """Whether no call is outstanding."""
-        return not self.calls
+    def finished(self, newest: int) -> bool:
+        """Whether no call is outstanding and every watch has come to revision `newest`."""
+        return not self.calls and all(watching.caught_up(newest) for watching in self.watchings.values())
+
+    def standing(self) -> str:
+        """What is outstanding, in words."""
+        watches = ", ".join(f"a watch at revision {watching.seen}" for watching in self.watchings.values())
+        return f"{name_of(self.id)}: {len(self.calls)} calls" + (f", {watches}" if watches else "")

@@ -3,7 +3,8 @@
 Every answer names the revision of the store that it speaks of: the claimed order. The check takes the claim at its word and
 verifies it: (1) each answer is what a plain dictionary would say at that revision, and (2) the order of revisions agrees with
 real time: a call that began after another had ended is not at a smaller revision, and at a larger one if it changed
-something. Together these are strict serializability, with the revision as the witness.
+something. Together these are strict serializability, with the revision as the witness. The same question is put to the
+checkers of `sim.history`, which know nothing of what the nodes did, but only what the clients saw.
 """
 
 from __future__ import annotations
@@ -11,6 +12,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from ringleader.sim.history import (
+    Decision,
+    History,
+    RegisterModel,
+    check_linearizable,
+    check_revisions,
+    from_calls,
+    without_revisions,
+)
 from ringleader.sim.oracle import Violation
 from ringleader.sim.record import Outcome, Record
 from ringleader.store.commands import Delete, DeleteResult, Put, PutResult, Range, RangeResult, Txn, TxnResult
@@ -19,6 +29,12 @@ if TYPE_CHECKING:
     from ringleader.sim.world import World
 
 __all__ = ["KeyHistory", "check_history"]
+
+SEARCHED = 3.0
+"""Calls made in the first so many seconds are also given to the exact search, which believes no revision."""
+
+SEARCH_STEPS = 20_000
+"""The most steps that the exact search may take; beyond them it does not know, and the revisions alone decide."""
 
 
 class KeyHistory:
@@ -45,6 +61,26 @@ def check_history(world: World) -> None:
     for record in answered:
         _check_answer(record, world.truth.keys)
     _check_real_time(answered)
+    history = from_calls(world.log.records)
+    verdict = check_revisions(history)
+    if verdict.decision is Decision.VIOLATION:
+        raise Violation("linearizable", str(verdict))
+    verdict = check_linearizable(_until(without_revisions(history), SEARCHED), RegisterModel(), budget=SEARCH_STEPS)
+    if verdict.decision is Decision.VIOLATION:
+        raise Violation("linearizable", str(verdict))
+
+
+def _until(history: History, moment: float) -> History:
+    """What was known at `moment`: calls that had not ended by then may or may not have taken effect."""
+    early = History()
+    for op in history:
+        if op.start < moment:
+            copy = early.call(op.client, op.name, *op.arguments, at=op.start)
+            if op.end < moment and op.known:
+                early.returned(copy, op.result, op.end)
+            elif op.end < moment:
+                early.failed(copy, op.end)
+    return early
 
 
 def changed(op: Any, result: Any) -> bool:

@@ -23,6 +23,9 @@ __all__ = ["Nemesis"]
 
 CRASH_POINTS = ("disk", "disk", "disk", "done", "send", "recovery")
 
+PATIENCE = 100
+"""How many milliseconds a power cut waits for a disk to be at work, which is when it can do most harm."""
+
 
 class Nemesis:
     """Injects the faults of `world.options.faults` until `heal`."""
@@ -174,11 +177,27 @@ class Nemesis:
 
     def _power_cut(self) -> None:
         machine = self._machine()
-        if machine.host is not None:
-            machine.crash("no power", power=True)
-            self.world.restart_later(machine)
+        self._cut_power(machine, PATIENCE)
+
+    def _cut_power(self, machine: Machine, patience: int) -> None:
+        """Cut the power of a machine, preferably while its disk is at work."""
+        if machine.host is None or self.healed:
+            return
+        if patience and not machine.busy:
+            self.timeline.after(0.001, self._cut_power, machine, patience - 1)
+            return
+        machine.crash("no power", power=True)
+        self.world.restart_later(machine)
 
     def _power_cut_all(self) -> None:
+        self._cut_all_power(PATIENCE)
+
+    def _cut_all_power(self, patience: int) -> None:
+        if self.healed:
+            return
+        if patience and sum(machine.busy for machine in self.world.machines.values()) < 2:
+            self.timeline.after(0.001, self._cut_all_power, patience - 1)
+            return
         self.world.probes.hit("all nodes down at once")
         for machine in self.world.machines.values():
             if machine.host is not None:

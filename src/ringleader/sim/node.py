@@ -59,6 +59,11 @@ class Machine:
         self.connections: set[int] = set()
         self._work: _Work | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether the disk is at work."""
+        return self._work is not None
+
     # ------------------------------------------------------------------------------------------------ start, stop
 
     def start(self) -> None:

@@ -23,7 +23,7 @@ FAULTS: dict[str, tuple[float, float]] = {
     "kill": (3.0, 15.0),
     "power-cut": (3.0, 15.0),
     "power-cut-all": (8.0, 30.0),
-    "crash-point": (1.0, 6.0),
+    "crash-point": (0.7, 5.0),
     "pause": (3.0, 12.0),
     "freeze": (4.0, 15.0),
     "slow-disk": (3.0, 12.0),
@@ -68,7 +68,9 @@ class ClockOptions(msgspec.Struct, frozen=True):
 
 class LoadOptions(msgspec.Struct, frozen=True):
     """`rate`: client calls a second over all clients. `keys`: how many keys they share. `outstanding`: most calls
-    that a client has under way. `reads`: the share of reads. `timeout`: of a call, seconds, give or take half."""
+    that a client has under way. `reads`: the share of reads. `timeout`: of a call, seconds, give or take half.
+    `watches`: the share of clients that also watch all keys or one.
+    `padding`: up to so many bytes are added to a value."""
 
     clients: int = 4
     rate: float = 60.0
@@ -76,6 +78,8 @@ class LoadOptions(msgspec.Struct, frozen=True):
     outstanding: int = 50
     reads: float = 0.35
     timeout: float = 3.0
+    watches: float = 0.5
+    padding: int = 0
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -83,7 +87,8 @@ class Options(msgspec.Struct, frozen=True):
 
     `faults`: kind to mean seconds between two. They happen in [`faults_from`, `faults_until`); the load goes on to
     `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
-    encoded and decoded instead of passed as objects. `tick`: seconds between two ticks of a node. `image_checks`: how
+    encoded and decoded instead of passed as objects. `keep_entries`: what nodes keep in
+    memory behind a snapshot. `tick`: seconds between two ticks of a node. `image_checks`: how
     often a running node's durable image is recovered and checked.
     """
 
@@ -97,10 +102,14 @@ class Options(msgspec.Struct, frozen=True):
     election: float = 1.0
     tick: float = 0.02
     snapshot_every: int = 2000
+    keep_entries: int = 500
+    session_ttl: float = 60.0
     recode: bool = False
     image_checks: int = 2
     pre_vote: bool = True
     check_quorum: bool = True
+    append_bytes: int = 1 << 20
+    window_messages: int = 256
     net: NetOptions = NetOptions()
     disk: DiskOptions = DiskOptions()
     clock: ClockOptions = ClockOptions()
@@ -116,6 +125,7 @@ class Options(msgspec.Struct, frozen=True):
 def draw(seed: int, nodes: int = 0) -> Options:
     """The options of `seed`. `nodes` 0: 3 or 5, as the seed says."""
     choice = stream(seed, "options")
+    snapshot_every = choice.choice((30, 100, 100, 300, 300, 1000, 100_000))
     drawn_nodes = choice.choice((3, 3, 5))
     strength = choice.random() < 0.1  # one seed in ten has no faults of its own: bugs without any are bugs too
     faults = {
@@ -127,8 +137,12 @@ def draw(seed: int, nodes: int = 0) -> Options:
         seed=seed,
         nodes=nodes or drawn_nodes,
         tick=choice.choice((0.02, 0.03, 0.05)),
-        snapshot_every=choice.choice((30, 100, 100, 300, 300, 1000, 100_000)),
+        snapshot_every=snapshot_every,
+        keep_entries=choice.choice((0, 5, snapshot_every // 4)),
+        session_ttl=choice.choice((2.0, 60.0)),
         recode=choice.random() < 0.1,
+        append_bytes=choice.choice((1, 1000, 1 << 20, 1 << 20)),
+        window_messages=choice.choice((1, 8, 256, 256)),
         net=_draw_net(choice),
         disk=_draw_disk(choice),
         clock=ClockOptions(choice.choice((0.0, 0.001, 0.05, 0.2))),
@@ -174,4 +188,6 @@ def _draw_load(choice: Choice) -> LoadOptions:
         outstanding=choice.choice((10, 50, 50)),
         reads=choice.choice((0.2, 0.4, 0.6)),
         timeout=choice.choice((1.0, 3.0, 6.0)),
+        watches=choice.choice((0.0, 0.5, 1.0)),
+        padding=choice.choice((0, 0, 300, 3000)),
     )

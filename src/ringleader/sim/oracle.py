@@ -9,7 +9,8 @@ and keeps a ledger of what was ever committed. Nodes know nothing of it. What it
 * state-machine safety: all nodes are handed the same entries, in order, each once between two starts;
 * durable before committed: an entry is committed only when a quorum has it on disk;
 * durable before acknowledged: after a crash a node still has every entry, term and vote that its messages told of;
-* committed is never lost: nobody overwrites a committed entry.
+* committed is never lost: nobody overwrites a committed entry;
+* own term commits: a leader commits entries of older terms only together with one of its own (Raft section 5.4.2).
 """
 
 from __future__ import annotations
@@ -206,6 +207,10 @@ class Oracle:
                 self._probes.hit("old-term entry committed")
             for call in self.on_commit:
                 call(index, entry)
+        if core.role is Role.LEADER and ledger.last == seen.handed and committed[-1][1].term != core.term:
+            raise Violation(
+                "own term commits", f"node {node} of term {core.term} committed up to {seen.handed}, all of older terms"
+            )
         self._trace.add((self._timeline.now, Kind.COMMIT, node, 0, (first, seen.handed), 0.0))
 
     def _check_quorum(self, index: int, entry: Entry, core: Raft) -> None:

@@ -47,7 +47,6 @@ PROBES: dict[str, str] = {
     "client connection lost": "a client's connection broke",
     "outcome unknown": "a client was told that nobody knows whether its write happened",
     "command retried": "the same command of a session stood in the log twice",
-    "read at follower": "a linearizable read was answered by a node that did not lead",
 }
 """Every probe and what it means."""
 

@@ -14,6 +14,7 @@ from ringleader.sim.check import KeyHistory
 from ringleader.sim.oracle import Violation
 from ringleader.sim.probes import Probes
 from ringleader.store.commands import Batch, Command, Delete, DeleteResult, Put, PutResult, Result, Txn, TxnResult
+from ringleader.store.limits import Limits
 from ringleader.store.store import Store
 
 __all__ = ["Truth", "effects", "marks_of"]
@@ -33,13 +34,14 @@ def marks_of(command: Command) -> list[bytes]:
 class Truth:
     """The state after every committed entry. `hashes[i]`: of the state after entry i (0: of the empty state)."""
 
-    def __init__(self, probes: Probes) -> None:
-        self.store = Store()
+    def __init__(self, limits: Limits, probes: Probes) -> None:
+        self.store = Store(limits)
         self.hashes: list[int] = [self.store.hash_kv()]
         self.written: dict[bytes, int] = {}  # unique value -> the revision at which it was written
         self.commands: dict[tuple[int, int], tuple[int, int]] = {}  # (session, number) -> (log index, revision) at first
         self.disowned: set[bytes] = set()  # values of writes that clients were told were not applied
         self.keys = KeyHistory()
+        self.changes: list[tuple[bytes, bytes | None]] = [(b"", None)] * 2  # what each revision changed, from 2 on
         self._probes = probes
 
     def committed(self, index: int, entry: Entry) -> None:
@@ -66,18 +68,24 @@ class Truth:
                 return
         for key, value in done:
             if value is None:
-                self.keys.note(key, None, revision)
+                self._note_change(key, None, revision)
                 continue
             mark = value
             if mark in self.disowned:
                 raise Violation("not applied", f"{mark!r} was written at {revision} after its client was told it was not")
             if mark not in self.written:
                 self.written[mark] = revision
-                self.keys.note(key, value, revision)
+                self._note_change(key, value, revision)
             elif self.written[mark] != revision:
                 raise Violation(
                     "exactly once", f"{mark!r} was written at revision {self.written[mark]} and again at {revision}"
                 )
+
+    def _note_change(self, key: bytes, value: bytes | None, revision: int) -> None:
+        if revision != len(self.changes):
+            raise Violation("revisions", f"a change of {key!r} made revision {revision} after {len(self.changes) - 1}")
+        self.keys.note(key, value, revision)
+        self.changes.append((key, value))
 
     def acknowledged(self, command: Command, result: Result) -> None:
         """A client was told `result`: it must be what the log says."""

@@ -28,6 +28,7 @@ from ringleader.sim.record import CallLog
 from ringleader.sim.timeline import Timeline
 from ringleader.sim.trace import Kind, Trace
 from ringleader.sim.truth import Truth
+from ringleader.store.limits import Limits
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame
 from ringleader.wire.relay import Forward, RelayMessage
 
@@ -50,7 +51,8 @@ class World:
         self.choice = stream(options.seed, "world")
         ids = list(range(1, options.nodes + 1))
         self.oracle = Oracle(ids, self.timeline, self.trace, self.probes)
-        self.truth = Truth(self.probes)
+        self.limits = Limits(session_ttl_ms=int(options.session_ttl * 1000))
+        self.truth = Truth(self.limits, self.probes)
         self.oracle.on_commit.append(self.truth.committed)
         self.log = CallLog(self.timeline)
         self.network = SimNetwork(
@@ -91,7 +93,8 @@ class World:
 
     def settled(self) -> bool:
         """One leader, no call outstanding, and all nodes have applied the whole log."""
-        if not all(caller.finished() for caller in self.callers):
+        newest = self.truth.store.revision
+        if not all(caller.finished(newest) for caller in self.callers):
             return False
         hosts = [machine.host for machine in self.machines.values()]
         running = [host for host in hosts if host is not None]
@@ -101,7 +104,9 @@ class World:
         last = cores[0].log.last
         same = all(core.log.last == last and host.store.applied == last for core, host in zip(cores, running, strict=True))
         leaders = [core for core in cores if core.role is Role.LEADER]
-        return same and len(leaders) == 1 and all(core.leader == leaders[0].id for core in cores)
+        if not same or self.oracle.ledger.last != last:
+            return False
+        return len(leaders) == 1 and all(core.leader == leaders[0].id for core in cores)
 
     def _must_be_settled(self) -> None:
         if self.settled():
@@ -113,8 +118,8 @@ class World:
             f"n{id}: " + ("down" if machine.host is None else str(self.core_of(machine.host).status()))
             for id, machine in self.machines.items()
         ]
-        calls = sum(len(caller.calls) for caller in self.callers)
-        text = f"{self.options.grace} s after the last call was made {calls} calls are outstanding; {'; '.join(parts)}"
+        parts += [caller.standing() for caller in self.callers]
+        text = f"{self.options.grace} s after the last call was made it is not quiet: {'; '.join(parts)}"
         raise Violation("liveness", text)
 
     # ------------------------------------------------------------------------------------------------------- nodes
@@ -137,9 +142,12 @@ class World:
                 election=options.election,
                 pre_vote=options.pre_vote,
                 check_quorum=options.check_quorum,
+                append_bytes=options.append_bytes,
+                window_messages=options.window_messages,
             ),
             log=LogOptions(options.disk.segment_bytes, options.disk.runway_bytes),
-            group=GroupOptions(snapshot_entries=options.snapshot_every, keep_entries=options.snapshot_every // 4),
+            limits=self.limits,
+            group=GroupOptions(snapshot_entries=options.snapshot_every, keep_entries=options.keep_entries),
         )
         return Host.open(config, disk, entropy, now)
 
@@ -155,11 +163,17 @@ class World:
         host = machine.host
         assert host is not None
         take, output, id, store = core.take_output, self.oracle.output, machine.id, host.store
-        truth = self.truth
+        truth, probes, log = self.truth, self.probes, core.log
         truth.compare(id, store)
+        offset = log.offset
 
         def take_output() -> Output:
+            nonlocal offset
             out = take()
+            if log.offset != offset:
+                probes.hit("log compacted")
+                offset = log.offset
+                truth.compare(id, store)
             if out.records or out.committed or out.changed or out.install is not None:
                 output(id, core, out)
             return out

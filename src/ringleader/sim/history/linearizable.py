@@ -115,7 +115,7 @@ def check_linearizable(history: Iterable[Operation], model: Model, *, budget: in
         if stuck is not None:
             steps = search.steps
             culprits = _shorten(model, operations, stuck[0], max(budget // 4, 1))
-            states = ", ".join(sorted(map(repr, {state: None for state in stuck[1]}))[:4])
+            states = ", ".join(sorted(map(repr, dict.fromkeys(stuck[1])))[:4])
             reason = f"no order explains {stuck[0]!r}; the state when it ended could only be one of: {states}"
             return Verdict(Decision.VIOLATION, reason, tuple(culprits), steps)
     return Verdict(Decision.OK, "", (), search.steps)

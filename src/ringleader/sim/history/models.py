@@ -71,7 +71,8 @@ class RegisterModel:
             return False
         value = operation.arguments[1]
         return not any(
-            other.name == "delete" or other.name == "cas" or (other.name == "get" and other.result == value) for other in rest
+            other.name == "delete" or other.name == "cas" or (other.name == "get" and other.result == value)
+            for other in rest
         )
 
 

@@ -44,7 +44,9 @@ class Operation:
         return self.outcome is Outcome.OK
 
     def __repr__(self) -> str:
-        told = f" -> {self.result!r}" if self.known else "" if self.outcome is Outcome.OPEN else f" {self.outcome.value}"
+        told = (
+            f" -> {self.result!r}" if self.known else "" if self.outcome is Outcome.OPEN else f" {self.outcome.value}"
+        )
         asked = ", ".join(map(repr, self.arguments))
         return f"#{self.number} client {self.client} {self.name}({asked}){told} [{self.start:g}, {self.end:g}]"
 

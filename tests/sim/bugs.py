@@ -1,0 +1,470 @@
+"""A museum of bugs that real systems have had, brought back by patches: the simulator has to find each of them.
+
+Every bug is a function that patches the production code (which has no switches for this) for the time of a `with`. The
+numbers are those of the hazards that the project keeps; `SEEDS` says with which seed each was found first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from ringleader.client import core as client_core
+from ringleader.client.calls import Kind
+from ringleader.consensus.raft import core as raft_core
+from ringleader.consensus.raft import election, membership, reads, records, replication
+from ringleader.consensus.raft.core import Raft
+from ringleader.consensus.raft.entries import EntryLog
+from ringleader.consensus.raft.messages import Append, AppendReply, SnapshotReply, Vote, VoteReply
+from ringleader.consensus.raft.quorum import quorum_value
+from ringleader.consensus.shape import Entry, Record, Role, Send, SnapshotMeta
+from ringleader.group.host import Host
+from ringleader.group.member import Member
+from ringleader.log import recovery, writer
+from ringleader.log.format import Batch, decode_batch, decode_header, segment_seed
+from ringleader.ports import DiskOp, Sync, SyncFolder
+from ringleader.store import session as store_session
+from ringleader.wire.frames import Query
+
+__all__ = ["BUGS", "Bug"]
+
+Patches = Callable[[ExitStack], None]
+
+
+class Bug(msgspec.Struct, frozen=True):
+    """`hazard`: its number in the list of hazards; `says`: what the patch does; `seed`: finds it; `nodes` as drawn."""
+
+    name: str
+    hazard: int
+    says: str
+    patches: Patches
+    seed: int = 0
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The code with the bug in it."""
+        with ExitStack() as stack:
+            self.patches(stack)
+            yield
+
+
+def _set(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
+    stack.enter_context(patch.object(owner, name, value))
+
+
+def _send_at_once(stack: ExitStack, kinds: tuple[type, ...]) -> None:
+    """Messages of these kinds no longer wait for the disk."""
+    original = Raft.send
+
+    def send(self: Raft, to: int, message: Any, after: int) -> None:
+        if isinstance(message, kinds):
+            self.out.messages.append(Send(to, message, 0))
+        else:
+            original(self, to, message, after)
+
+    _set(stack, Raft, "send", send)
+
+
+# ---------------------------------------------------------------------------------------------------- durability
+
+
+def vote_before_sync(stack: ExitStack) -> None:
+    _send_at_once(stack, (Vote, VoteReply))
+
+
+def ack_before_sync(stack: ExitStack) -> None:
+    _send_at_once(stack, (AppendReply, SnapshotReply))
+
+
+def no_sync(stack: ExitStack) -> None:
+    original = writer.LogWriter.take_ops
+
+    def take_ops(self: writer.LogWriter) -> list[DiskOp]:
+        return [op for op in original(self) if type(op) is not Sync]
+
+    _set(stack, writer.LogWriter, "take_ops", take_ops)
+
+
+def leader_counts_itself_early(stack: ExitStack) -> None:
+    def advance_commit(raft: Raft) -> None:
+        if raft.role is not Role.LEADER:
+            return
+        held = {member: peer.match for member, peer in raft.progress.items()}
+        held[raft.id] = raft.log.last
+        index = quorum_value(raft.config, held, 0)
+        if index > raft.commit and raft.log.term(index) == raft.term:
+            raft.commit = index
+            membership.committed(raft)
+
+    _set(stack, replication, "advance_commit", advance_commit)
+
+
+def completion_counted_too_early(stack: ExitStack) -> None:
+    original = Host.disk_done
+
+    def disk_done(self: Host, number: int) -> None:
+        assert self.working is not None
+        self.working.record = self.records
+        original(self, number)
+
+    _set(stack, Host, "disk_done", disk_done)
+
+
+def term_forgotten(stack: ExitStack) -> None:
+    original = Raft.recover
+
+    def recover(self: Raft, snapshot: SnapshotMeta | None, found: Any) -> None:
+        original(self, snapshot, found)
+        self.term, self.vote = self.log.last_term, 0
+
+    _set(stack, Raft, "recover", recover)
+
+
+def vote_forgotten(stack: ExitStack) -> None:
+    original = Raft.recover
+
+    def recover(self: Raft, snapshot: SnapshotMeta | None, found: Any) -> None:
+        original(self, snapshot, found)
+        self.vote = 0
+
+    _set(stack, Raft, "recover", recover)
+
+
+def term_lost_with_old_segment(stack: ExitStack) -> None:
+    _set(stack, Raft, "checkpoint", lambda self: [])
+
+
+# -------------------------------------------------------------------------------------------------------- the log
+
+
+def torn_tail_kept(stack: ExitStack) -> None:
+    """A batch that does not hold is stepped over instead of ending the log."""
+
+    def scan(data: bytes, name: str, identity: Any, header: Any) -> tuple[int, list[Batch]]:
+        seed = segment_seed(identity, header.number)
+        _, _, offset = decode_header(data)
+        found: list[Batch] = []
+        while offset < len(data):
+            batch = decode_batch(data, offset, seed)
+            if batch is None:
+                offset = data.find(b"RLB\x01", offset + 1)
+                if offset < 0:
+                    break
+                continue
+            found.append(batch)
+            offset = batch.end
+        end = found[-1].end if found else len(data)
+        return end, found
+
+    _set(stack, recovery, "_scan", scan)
+
+
+def checksum_ignored(stack: ExitStack) -> None:
+    original = decode_batch
+
+    def decode(data: bytes, offset: int, seed: int) -> Batch | None:
+        import struct
+
+        import google_crc32c
+
+        if len(data) - offset < 36 or data[offset : offset + 4] != b"RLB\x01":
+            return original(data, offset, seed)
+        (length,) = struct.unpack_from("<I", data, offset + 8)
+        end = offset + 36 + length
+        if length > 1 << 24 or end > len(data):
+            return original(data, offset, seed)
+        crc = google_crc32c.extend(seed, data[offset + 8 : end])
+        return original(data[: offset + 4] + struct.pack("<I", crc) + data[offset + 8 :], offset, seed)
+
+    _set(stack, recovery, "decode_batch", decode)
+
+
+def folder_not_synced(stack: ExitStack) -> None:
+    original = writer.new_segment_ops
+
+    def ops(header: Any, checkpoint: bytes, runway: int) -> list[DiskOp]:
+        return [op for op in original(header, checkpoint, runway) if type(op) is not SyncFolder]
+
+    _set(stack, writer, "new_segment_ops", ops)
+
+
+def recovery_does_not_sync(stack: ExitStack) -> None:
+    """What was read back from the page cache after a killed process counts as durable."""
+    original = recovery.recover
+
+    def recover(disk: Any, identity: Any, options: Any) -> Any:
+        class NoSync:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(disk, name)
+
+            def execute(self, ops: list[DiskOp]) -> None:
+                disk.execute([op for op in ops if type(op) is not Sync])
+
+        return original(NoSync(), identity, options)
+
+    from ringleader.group import host
+
+    _set(stack, host, "recover", recover)
+
+
+def truncation_not_replayed(stack: ExitStack) -> None:
+    def replay(snapshot: SnapshotMeta | None, found: Any) -> Any:
+        kept: list[Record] = []
+        last = 0
+        for record in found:
+            if record.kind == records.ENTRIES:
+                first, entries = msgspec.msgpack.decode(record.payload, type=tuple[int, list[Entry]])
+                fresh = entries[max(0, last + 1 - first) :]
+                if fresh:
+                    kept.append(records.entries_record(first + len(entries) - len(fresh), fresh))
+                last = max(last, first + len(entries) - 1)
+            else:
+                kept.append(record)
+        return original(snapshot, kept)
+
+    original = records.replay
+    _set(stack, raft_core, "replay", replay)
+
+
+def segments_dropped_too_early(stack: ExitStack) -> None:
+    """The log that a snapshot replaces goes when the snapshot is started, not when it is durable."""
+    original = Host._save_snapshot
+
+    def save(self: Host, meta: SnapshotMeta, data: bytes) -> None:
+        self.pending_ops += self.writer.drop_segments({0: meta.index})
+        self.pending_ops += self.writer.take_ops()
+        original(self, meta, data)
+
+    _set(stack, Host, "_save_snapshot", save)
+
+
+def snapshot_after_log(stack: ExitStack) -> None:
+    """The records that follow an installed snapshot reach the disk before its file does."""
+    original = Host._start_work
+
+    def start_work(self: Host) -> None:
+        later, self.pending_ops = self.pending_ops, []
+        original(self)
+        if self.out.disk is not None:
+            self.out.disk.ops += later
+        elif later:
+            self.pending_ops = later
+            original(self)
+
+    _set(stack, Host, "_start_work", start_work)
+
+
+def stale_snapshot(stack: ExitStack) -> None:
+    """A snapshot claims a later index than its data has."""
+    original = Member.take_snapshot
+    taken: dict[int, bytes] = {}
+
+    def take(self: Member) -> tuple[SnapshotMeta, bytes]:
+        meta, data = original(self)
+        before = taken.get(id(self), data)
+        taken[id(self)] = data
+        return meta, before
+
+    _set(stack, Member, "take_snapshot", take)
+
+
+# ---------------------------------------------------------------------------------------------------- replication
+
+
+def truncates_on_any_append(stack: ExitStack) -> None:
+    def append_new(raft: Raft, first: int, entries: list[Entry]) -> None:
+        if raft.log.last >= first:
+            raft.truncate(first)
+        raft.append_entries(entries)
+
+    _set(stack, replication, "_append_new", append_new)
+
+
+def compacted_prev_is_a_conflict(stack: ExitStack) -> None:
+    original = replication.on_append
+
+    def on_append(raft: Raft, sender: int, message: Append) -> None:
+        if message.term >= raft.term and message.prev_index < raft.log.offset and raft.log.last > raft.commit:
+            raft.truncate(raft.commit + 1)
+        original(raft, sender, message)
+
+    _set(stack, replication, "on_append", on_append)
+
+
+def old_term_committed_by_counting(stack: ExitStack) -> None:
+    def advance_commit(raft: Raft) -> None:
+        if raft.role is not Role.LEADER:
+            return
+        held = {member: peer.match for member, peer in raft.progress.items()}
+        held[raft.id] = min(raft.durable_index, raft.log.last)
+        index = quorum_value(raft.config, held, 0)
+        if index > raft.commit:
+            raft.commit = index
+            membership.committed(raft)
+
+    _set(stack, replication, "advance_commit", advance_commit)
+
+
+def commit_beyond_match(stack: ExitStack) -> None:
+    """A follower believes the leader's commit index for entries that it has not compared yet."""
+    original = replication.on_append
+
+    def on_append(raft: Raft, sender: int, message: Append) -> None:
+        original(raft, sender, message)
+        if raft.leader == sender and message.term == raft.term and message.commit > raft.commit:
+            raft.commit = max(raft.commit, min(message.commit, raft.log.last))
+
+    _set(stack, replication, "on_append", on_append)
+
+
+def vote_for_any_log(stack: ExitStack) -> None:
+    """Votes are granted whatever the candidate's log holds."""
+    original = election.on_vote
+
+    def on_vote(raft: Raft, sender: int, message: Vote) -> None:
+        original(raft, sender, Vote(message.term, 1 << 60, 1 << 60, message.pre, message.force))
+
+    _set(stack, election, "on_vote", on_vote)
+
+
+def window_never_reopens(stack: ExitStack) -> None:
+    """When everything on the way is lost, a member's refusal is ignored: nothing is ever sent again."""
+    original = replication.on_append_reply
+
+    def on_append_reply(raft: Raft, sender: int, message: AppendReply) -> None:
+        peer = raft.progress.get(sender)
+        if peer is not None and not message.ok and peer.flight and message.term == raft.term:
+            return
+        original(raft, sender, message)
+
+    _set(stack, replication, "on_append_reply", on_append_reply)
+
+
+def entry_log_off_by_one(stack: ExitStack) -> None:
+    """After compaction the term of the last compacted entry is answered as unknown-but-matching."""
+    original = EntryLog.term
+
+    def term(self: EntryLog, index: int) -> int:
+        found = original(self, index)
+        return self.last_term if found < 0 and index > self.last else found
+
+    _set(stack, EntryLog, "term", term)
+
+
+# ----------------------------------------------------------------------------------------------- reads and sessions
+
+
+def read_without_barrier(stack: ExitStack) -> None:
+    original = Member.query
+
+    def query(self: Member, conn: int, request: Query) -> None:
+        if self.core.leads:
+            request = Query(request.frame, request.timeout_ms, "stale", request.reads)
+        original(self, conn, request)
+
+    _set(stack, Member, "query", query)
+
+
+def barrier_before_own_term(stack: ExitStack) -> None:
+    """A new leader confirms reads before it has committed anything in its term."""
+
+    def start_round(raft: Raft) -> None:
+        if raft.reads.waiting:
+            tokens, raft.reads.waiting = raft.reads.waiting, []
+            reads._new_round(raft, tokens)
+
+    _set(stack, reads, "start_round", start_round)
+
+
+def read_before_applied(stack: ExitStack) -> None:
+    """A confirmed read is served without waiting until its index is applied."""
+    from ringleader.group.readers import Readers
+
+    original = Readers.confirmed
+
+    def confirmed(self: Readers, token: int, index: int) -> None:
+        original(self, token, 0)
+
+    _set(stack, Readers, "confirmed", confirmed)
+
+
+def sessions_forget_results(stack: ExitStack) -> None:
+    original = store_session.Sessions.touch
+
+    def touch(self: store_session.Sessions, session_id: int, ack: int, now_ms: int) -> Any:
+        session = original(self, session_id, ack, now_ms)
+        if session is not None:
+            session.results.clear()
+        return session
+
+    _set(stack, store_session.Sessions, "touch", touch)
+
+
+def client_repeats_without_session(stack: ExitStack) -> None:
+    """A client sends a command again that has no session when the answer got lost."""
+    original = client_core.ClientCore._requeue
+
+    def requeue(self: client_core.ClientCore, flight: Any, *, doubt: bool) -> None:
+        original(self, flight, doubt=doubt and flight.kind is not Kind.PLAIN)
+
+    _set(stack, client_core.ClientCore, "_requeue", requeue)
+
+
+def not_applied_too_soon(stack: ExitStack) -> None:
+    """A node says "not applied" of its waiting writes as soon as it hears of a new term."""
+    original = Member.tick
+
+    def tick(self: Member, now: float) -> None:
+        original(self, now)
+        if self.core.term > self.applied_term:
+            self._term_passed(self.core.term)
+
+    _set(stack, Member, "tick", tick)
+
+
+def deadline_means_not_applied(stack: ExitStack) -> None:
+    """A node that gives up waiting says that the write was not applied."""
+    original = Member._refuse
+
+    def refuse(self: Member, conn: int, frame: int, reason: Any, message: str, *, unknown: bool = False) -> None:
+        original(self, conn, frame, reason, message, unknown=False)
+
+    _set(stack, Member, "_refuse", refuse)
+
+
+BUGS = [
+    Bug("vote-before-sync", 2, "votes leave before they are on disk", vote_before_sync),
+    Bug("term-forgotten", 3, "a restarted node takes the term of its last entry", term_forgotten),
+    Bug("vote-forgotten", 4, "term and vote part: a restarted node knows its term but not its vote", vote_forgotten),
+    Bug("checkpoint-empty", 4, "a new segment does not repeat term and vote", term_lost_with_old_segment),
+    Bug("ack-before-sync", 6, "acknowledgements leave before the entries are on disk", ack_before_sync),
+    Bug("no-sync", 6, "the log is never synced", no_sync),
+    Bug("leader-counts-early", 6, "a leader counts its own copy before it is on disk", leader_counts_itself_early),
+    Bug("truncates-on-any-append", 7, "a follower cuts its log at every append", truncates_on_any_append),
+    Bug("compacted-is-conflict", 8, "an append from below the compacted part cuts the log", compacted_prev_is_a_conflict),
+    Bug("old-term-by-counting", 9, "entries of older terms are committed by counting", old_term_committed_by_counting),
+    Bug("completion-early", 11, "one finished disk batch reports the next one done too", completion_counted_too_early),
+    Bug("folder-not-synced", 13, "no sync of the folder after a new segment's rename", folder_not_synced),
+    Bug("torn-tail-kept", 14, "recovery steps over a torn batch and goes on", torn_tail_kept),
+    Bug("checksum-ignored", 14, "recovery does not look at checksums", checksum_ignored),
+    Bug("recovery-does-not-sync", 6, "what a killed process left in the page cache counts as durable", recovery_does_not_sync),
+    Bug("truncation-not-replayed", 12, "recovery does not repeat truncations", truncation_not_replayed),
+    Bug("stale-snapshot", 15, "a snapshot claims a later index than its data has", stale_snapshot),
+    Bug("segments-dropped-early", 16, "the log goes before the snapshot that replaces it is durable", segments_dropped_too_early),
+    Bug("snapshot-after-log", 17, "records after an installed snapshot are durable before it", snapshot_after_log),
+    Bug("commit-beyond-match", 7, "a follower commits entries that it has not compared", commit_beyond_match),
+    Bug("vote-for-any-log", 9, "votes are granted whatever the candidate's log holds", vote_for_any_log),
+    Bug("unknown-term-matches", 8, "an append beyond the end of the log is taken for matching", entry_log_off_by_one),
+    Bug("window-never-reopens", 24, "a full window of lost messages is never sent again", window_never_reopens),
+    Bug("read-without-barrier", 26, "a leader answers reads without asking its followers", read_without_barrier),
+    Bug("barrier-before-own-term", 27, "reads are confirmed before the leader's term has committed", barrier_before_own_term),
+    Bug("read-before-applied", 27, "a confirmed read does not wait until its index is applied", read_before_applied),
+    Bug("sessions-forget", 29, "sessions do not remember what ran", sessions_forget_results),
+    Bug("client-repeats", 29, "a client repeats a write that has no session", client_repeats_without_session),
+    Bug("not-applied-too-soon", 29, "'not applied' is said when a new term is heard of", not_applied_too_soon),
+    Bug("deadline-not-applied", 29, "a write that timed out is called not applied", deadline_means_not_applied),
+]
