@@ -22,6 +22,8 @@ from typing import Any
 from ringleader.sim.history.operations import Operation, Outcome
 from ringleader.sim.history.verdict import Decision, Verdict
 
+_MOST_GAPS = 1_000_000
+
 __all__ = ["check_revisions", "revision_of", "wrote"]
 
 
@@ -91,6 +93,9 @@ class _Check:
         self.demands: dict[tuple[Hashable, int, bool, Any], _Demand] = {}
         self.ends: list[tuple[float, int]] = []
         self.highest: list[int] = []
+        self.observed: dict[
+            tuple[Hashable, int], int
+        ] = {}  # (key, write) -> latest revision at which anything was told
         self.fitting: dict[tuple[Hashable, int], int] = {}  # (key, write) -> latest revision at which it may have held
 
     def run(self) -> str:
@@ -202,7 +207,11 @@ class _Check:
         self._saw(key, mod, revision)
 
     def _saw(self, key: Hashable, mod: int, revision: int) -> None:
+        self._note(key, mod, revision)
         self.seen_until[key, mod] = max(self.seen_until.get((key, mod), 0), revision)
+
+    def _note(self, key: Hashable, at: int, revision: int) -> None:
+        self.observed[key, at] = max(self.observed.get((key, at), 0), revision)
 
     def _expect_value(self, op: Operation, key: Hashable, revision: int, value: Any) -> None:
         """The key must have held `value` (None: nothing) right after `revision`."""
@@ -213,6 +222,7 @@ class _Check:
         if held == value:
             self._saw(key, at, revision)
             return
+        self._note(key, at, revision)
         writer = self.writer.get(value)
         if writer is None or writer.arguments[0] != key or writer.number not in self.spare:
             raise _Violation(f"a swap found {value!r} at revision {revision}, where the key held {held!r}", op)
@@ -221,6 +231,7 @@ class _Check:
     def _expect(self, op: Operation, key: Hashable, revision: int, *, absent: bool, other_than: Any = None) -> None:
         """The key must have been absent, or present (`other_than` None), or not `other_than`, right after `revision`."""
         at, held = self._held(key, revision)
+        self._note(key, at, revision)
         if (held is None) if absent else (held != other_than):
             self.fitting[key, at] = max(self.fitting.get((key, at), 0), revision)
             return
@@ -236,10 +247,15 @@ class _Check:
         """Give revisions that nobody has claimed to unseen writes, the most urgent demand first."""
         taken = sorted(self.at)
         top = max([self.first, *taken, *(revision_of(op) for op in self.known)])
+        missing = top - self.first - len(taken)
+        if self.complete and missing > len(self.spare):
+            reason = (
+                f"{missing} revisions up to {top} were made by nobody; {len(self.spare)} writes have an unknown outcome"
+            )
+            raise _Violation(reason)
+        if missing > _MOST_GAPS:
+            return f"{missing} revisions were made by others"
         gaps = [gap for low, high in pairwise([self.first, *taken, top + 1]) for gap in range(low + 1, high)]
-        if self.complete and len(gaps) > len(self.spare):
-            missing = f"{len(gaps)} revisions up to {top} were made by nobody, the first is {gaps[0]}"
-            raise _Violation(f"{missing}; only {len(self.spare)} writes have an unknown outcome")
         segments: dict[tuple[Hashable, int], list[_Demand]] = {}
         for demand in sorted(self.demands.values(), key=lambda demand: demand.high):
             segments.setdefault((demand.key, demand.low), []).append(demand)
@@ -254,6 +270,7 @@ class _Check:
                     raise _Violation(self._why(demand), *self._culprits(demand))
             if self.fitting.get((urgent.key, urgent.low), 0) > urgent.high:
                 return f"{urgent.witness!r} needs an unseen write that a later answer may contradict"
+            low = max(low, self.fitting.get((urgent.key, urgent.low), 0))
             places = gaps[bisect_right(gaps, low) : bisect_right(gaps, urgent.high)]
             able = [op for op in self._able(demands) if op.number not in used]
             pair = self._pair(able, [place for place in places if place not in filled])
@@ -263,7 +280,32 @@ class _Check:
                 )
             used.add(pair[0].number)
             filled.add(pair[1])
+        rest = [op for op in self.spare.values() if op.number not in used]
+        return self._fill([gap for gap in gaps if gap not in filled], rest) if self.complete else ""
+
+    def _fill(self, gaps: list[int], rest: list[Operation]) -> str:
+        """Every other revision was made by some unseen write too: one that nobody had a chance to see."""
+        changed: set[tuple[Hashable, int]] = set()
+        for gap in gaps:
+            for op in rest:
+                key = op.arguments[0]
+                at, held = self._held(key, gap)
+                segment = (key, at)
+                if gap <= max(self._floor(op.start), self.observed.get(segment, 0)):
+                    continue
+                if op.name != "put" and (segment in changed or self._idle(op, held)):
+                    continue
+                changed.add(segment)
+                rest.remove(op)
+                break
+            else:
+                return f"it is not plain which write of unknown outcome made revision {gap}"
         return ""
+
+    @staticmethod
+    def _idle(op: Operation, held: Any) -> bool:
+        """Whether `op` changes nothing where its key holds `held`."""
+        return (op.name == "cas" and held != op.arguments[1]) or (op.name == "delete" and held is None)
 
     def _able(self, demands: list[_Demand]) -> list[Operation]:
         """Unseen writes of which a single one would meet all `demands`, which are of one key."""
@@ -277,8 +319,7 @@ class _Check:
             floor = self._floor(op.start)
             for place in places:
                 held = self._held(op.arguments[0], place)[1]
-                idle = (op.name == "cas" and held != op.arguments[1]) or (op.name == "delete" and held is None)
-                if place > floor and not idle:
+                if place > floor and not self._idle(op, held):
                     return op, place
         return None
 
