@@ -670,7 +670,9 @@ class ClientCore:
         if watch is None:
             return
         watch.link = 0
-        final = frame.reason in USAGE_REASONS and not (frame.reason is Reason.FUTURE_REVISION and watch.known)
+        final = frame.reason in USAGE_REASONS or (frame.reason is Reason.OVERLOADED and not watch.up)
+        if frame.reason is Reason.FUTURE_REVISION and watch.known:
+            final = False  # this node only lags behind
         if final:
             error = refusal_error(
                 watch.what(), frame.reason, frame.message, link.name, unknown=False,

@@ -15,7 +15,7 @@ class Watch:
     `seen`: the revision up to which everything has been handed on, -1 before the node confirmed a watch "from now on".
     """
 
-    __slots__ = ("_floor", "failures", "link", "number", "retry_at", "seen", "spec", "wire")
+    __slots__ = ("_floor", "failures", "link", "number", "retry_at", "seen", "spec", "up", "wire")
 
     def __init__(self, number: int, spec: WatchCreate, floor: int) -> None:
         self.number = number
@@ -26,6 +26,7 @@ class Watch:
         self.wire = 0
         self.retry_at: float | None = None
         self.failures = 0
+        self.up = False  # some node has confirmed it
 
     def what(self) -> str:
         """The watch in a few words."""
@@ -46,6 +47,7 @@ class Watch:
     def take(self, frame: WatchEvents) -> WatchEvents | None:
         """What of `frame` is new: events above `seen`, or news of progress; None when nothing is."""
         self.failures = 0
+        self.up = True
         if not frame.events:
             if self.seen < 0:
                 self.seen = max(frame.revision, self._floor)

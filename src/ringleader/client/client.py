@@ -1,0 +1,116 @@
+"""The client as users hold it: connect, keys and values, leases, locks, elections, status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from types import TracebackType
+from typing import Self
+
+from ringleader.client.addresses import parse_endpoints
+from ringleader.client.engine import Engine
+from ringleader.client.kv import KV
+from ringleader.client.leases import Lease, Leases
+from ringleader.client.options import ClientOptions
+from ringleader.client.recipes import Election, Lock
+from ringleader.client.transport import TcpDialer
+from ringleader.client.types import NodeStatus, Status, to_bytes
+from ringleader.errors import Reason, UsageError
+
+__all__ = ["Client", "connect"]
+
+_TIMEOUT = 5.0
+
+
+def connect(
+    *endpoints: str, timeout: float = _TIMEOUT, cluster: str = "", name: str = "", options: ClientOptions | None = None
+) -> Client:
+    """A client of a cluster: `async with ringleader.connect("10.0.0.1:4400", ...) as db:` (or `await connect(...)`).
+
+    `endpoints`: "host:port" of some nodes, one by one or as a comma list; default: the environment's
+    `RINGLEADER_ENDPOINTS`, else a local cluster as `ringleader dev` starts it. The others are found through them.
+    `timeout`: for each call that gives none, seconds. `cluster`: talk to no other cluster than this. `name`: how nodes call
+    this client. Raises `UsageError` for an endpoint that makes no sense; entering raises `DeadlineError` when no node can
+    be reached.
+    """
+    if options is None:
+        options = ClientOptions(name=name, cluster=cluster)
+    elif name or cluster:
+        message = "give name and cluster either in the options or as arguments, not both"
+        raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
+    return Client(Engine(parse_endpoints(endpoints, os.environ), TcpDialer(), options), timeout)
+
+
+class Client:
+    """A client of a cluster, or of one node in this process. Belongs to one event loop; not thread-safe.
+
+    After a fork the child's first call gets connections and a session of its own.
+    """
+
+    def __init__(self, engine: Engine, timeout: float = _TIMEOUT) -> None:
+        if not 0 < timeout < float("inf"):
+            message = f"a timeout is a positive number of seconds, not {timeout!r}"
+            raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
+        self._engine = engine
+        self._timeout = timeout
+        self.kv = KV(engine, timeout)
+        self.leases = Leases(engine, timeout)
+
+    def lease(self, ttl: float) -> Lease:
+        """A lease of `ttl` seconds that keeps itself alive: `async with db.lease(10) as lease:`."""
+        return Lease(self._engine, ttl, self._timeout)
+
+    def lock(self, name: str, *, ttl: float = 10.0, timeout: float | None = None, value: str | bytes = b"") -> Lock:
+        """A lock: `async with db.lock("name") as lock:`.
+
+        `ttl`: after how many seconds a holder that died is followed. `timeout`: how long to wait for the lock; `None`: as
+        long as it takes. `value`: kept in the lock's key while it is held, for people who look.
+        """
+        lease = Lease(self._engine, ttl, self._timeout)
+        return Lock(self.kv, lease, name, to_bytes(value, "value"), timeout)
+
+    def election(self, name: str) -> Election:
+        """An election: `async with db.election("name").campaign("me") as leadership:`."""
+        return Election(self._engine, self.kv, name, self._timeout)
+
+    async def status(self, *, timeout: float | None = None) -> Status:
+        """How the node at the other end stands, and who else there is."""
+        engine = self._engine
+        reply = await engine.status(self._timeout if timeout is None else timeout)
+        nodes = [
+            NodeStatus(node.id, node.name, node.client, node.http, node.id == reply.leader) for node in engine.nodes
+        ]
+        return Status(
+            reply.name, reply.node, engine.cluster, reply.release, reply.role, reply.term, reply.leader, reply.commit,
+            reply.applied, reply.last_index, reply.revision, reply.compact_revision, list(reply.voters),
+            list(reply.learners), reply.uptime, nodes,
+        )  # fmt: skip
+
+    @property
+    def node(self) -> str:
+        """The name of the node this client talks to at the moment, "" when there is none."""
+        return self._engine.node
+
+    async def open(self) -> Self:
+        """Connect. Done by `async with` and `await`; calls made before connect by themselves."""
+        try:
+            await self._engine.ready(self._timeout)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """End everything; calls under way end with an error that says so. Harmless when repeated."""
+        await self._engine.close()
+
+    def __await__(self) -> Generator[object, None, Self]:
+        return self.open().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

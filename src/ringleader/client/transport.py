@@ -1,0 +1,155 @@
+"""How frames get to a node and back: a tiny interface, and TCP behind it (u32 big-endian length, then msgpack).
+
+Many frames may come in one `data_received`, and all frames of one turn leave in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from ringleader.client.addresses import split_address
+from ringleader.wire.frames import MAX_FRAME, ClientFrame, ServerFrame
+
+__all__ = ["Dialer", "Listener", "TcpDialer", "Transport"]
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[ServerFrame] = msgspec.msgpack.Decoder(ServerFrame)
+_LENGTH = struct.Struct(">I")
+
+
+class Listener(Protocol):
+    """Who hears of a connection. After `link_closed` nothing more is said of that link."""
+
+    def link_connected(self, link: int) -> None:
+        """The connection is made."""
+        ...
+
+    def link_received(self, link: int, frames: Sequence[ServerFrame]) -> None:
+        """Frames came, in order."""
+        ...
+
+    def link_closed(self, link: int, why: str) -> None:
+        """The connection is gone, or could not be made."""
+        ...
+
+
+class Transport(Protocol):
+    """One connection, made or in the making."""
+
+    def send(self, frames: Sequence[ClientFrame]) -> None:
+        """Send frames in order; never blocks. Ignored once closed."""
+        ...
+
+    def close(self) -> None:
+        """Close after what was sent has left. The listener is not told."""
+        ...
+
+
+class Dialer(Protocol):
+    """A way to connect to addresses of one kind."""
+
+    def dial(self, link: int, address: str, listener: Listener) -> Transport:
+        """Begin to connect; the outcome is told to `listener` later, never from within this call."""
+        ...
+
+
+class TcpDialer:
+    """Connects over TCP."""
+
+    def dial(self, link: int, address: str, listener: Listener) -> Transport:
+        """See `Dialer.dial`. `address`: "host:port"."""
+        return _TcpTransport(link, address, listener)
+
+
+class _TcpTransport(asyncio.Protocol):
+    """A connection and its bytes."""
+
+    def __init__(self, link: int, address: str, listener: Listener) -> None:
+        self._link = link
+        self._listener: Listener | None = listener
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._connect(address))
+
+    async def _connect(self, address: str) -> None:
+        host, port = split_address(address)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self, host, port)
+        except OSError as error:
+            self._end(error.strerror or str(error))
+        finally:
+            self._task = None
+
+    def send(self, frames: Sequence[ClientFrame]) -> None:
+        """See `Transport.send`."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        parts: list[bytes] = []
+        for frame in frames:
+            data = _ENCODER.encode(frame)
+            parts.append(_LENGTH.pack(len(data)))
+            parts.append(data)
+        self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        self._listener = None
+        if self._task is not None:
+            self._task.cancel()
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The loop made the connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._listener is None:
+            transport.close()
+        else:
+            self._listener.link_connected(self._link)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came: decode all whole frames, keep the rest."""
+        listener = self._listener
+        if listener is None:
+            return
+        if self._buffer:
+            data = self._buffer + data
+        view = memoryview(data)
+        frames: list[ServerFrame] = []
+        at, end = 0, len(data)
+        problem = ""
+        while end - at >= 4:
+            (length,) = _LENGTH.unpack_from(data, at)
+            if length > MAX_FRAME:
+                problem = f"a frame of {length} bytes came, more than {MAX_FRAME}: is this a Ringleader node?"
+                break
+            if end - at - 4 < length:
+                break
+            try:
+                frames.append(_DECODER.decode(view[at + 4 : at + 4 + length]))
+            except msgspec.MsgspecError as error:
+                problem = f"a frame made no sense: {error}"
+                break
+            at += 4 + length
+        self._buffer = data[at:] if at < end else b""
+        if frames:
+            listener.link_received(self._link, frames)
+        if problem:
+            self._end(problem)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The loop lost the connection."""
+        self._end(str(exc) if exc is not None else "the connection was closed by the node")
+
+    def _end(self, why: str) -> None:
+        listener, self._listener = self._listener, None
+        if self._transport is not None:
+            self._transport.close()
+        if listener is not None:
+            listener.link_closed(self._link, why)
