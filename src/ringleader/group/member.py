@@ -20,22 +20,20 @@ from ringleader.group.options import GroupOptions
 from ringleader.group.pending import PendingWrite, PendingWrites
 from ringleader.group.readers import Reader, Readers
 from ringleader.ports import Entropy
-from ringleader.store.commands import Batch, Command, Envelope, ExpireLeases, Result
+from ringleader.store.codec import BATCH_VERSION, decode_batch, decode_commands
+from ringleader.store.commands import Batch, Envelope, ExpireLeases, Result
 from ringleader.store.store import Store
 from ringleader.wire.frames import Query, Refused, Results, ServerFrame, Submit
 from ringleader.wire.relay import Forward, ForwardRefused, ReadIndex, ReadIndexReply, RelayMessage
 
-__all__ = ["BATCH_VERSION", "ApplyError", "Member"]
+__all__ = ["ApplyError", "Member"]
 
-BATCH_VERSION = 1
 EXPIRY_PERIOD = 0.2
 """Seconds between two looks of the leader for leases that are over."""
 LEADER_CHANGED = "the leader changed"
 
 _encode = msgspec.msgpack.Encoder().encode
-_batch = msgspec.msgpack.Decoder(Batch)
 _envelope = msgspec.msgpack.Decoder(Envelope)
-_commands = msgspec.msgpack.Decoder(list[tuple[int, Command]])
 
 
 class ApplyError(Exception):
@@ -96,8 +94,8 @@ class Member:
         """Take in commands of a client; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
         try:
-            commands = _commands.decode(request.commands)
-        except msgspec.MsgspecError as error:
+            commands = decode_commands(request.commands)
+        except ValueError as error:
             self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, f"the commands make no sense: {error}")
             return
         if not commands:
@@ -336,7 +334,7 @@ class Member:
             self.store.skip(index)
             return
         own = self.decoded.pop(index, None)
-        batch = own[1] if own is not None and own[0] is entry.data else _decode_batch(index, entry.data)
+        batch = own[1] if own is not None and own[0] is entry.data else _decode(index, entry.data)
         self.counts["applied_entries"] += 1
         for envelope, results in zip(batch.envelopes, self.store.apply(index, batch), strict=True):
             write = self.writes.take(envelope.origin)
@@ -381,11 +379,8 @@ class Member:
         self.core.compact(max(index - self.options.keep_entries, 0))
 
 
-def _decode_batch(index: int, data: bytes) -> Batch:
+def _decode(index: int, data: bytes) -> Batch:
     try:
-        batch = _batch.decode(data)
-    except msgspec.MsgspecError as error:
+        return decode_batch(data)
+    except ValueError as error:
         raise ApplyError(f"entry {index} of the log is not understood: {error}") from error
-    if batch.version != BATCH_VERSION:
-        raise ApplyError(f"entry {index} has batch version {batch.version}, this release knows {BATCH_VERSION}")
-    return batch

@@ -1,0 +1,125 @@
+"""Puts and linearizable gets beside etcd: three nodes each, fsync on, 256-byte values, one cluster at a time.
+
+etcd is driven by a lean Go client (`bench/peers/etcdload.go`), which has 4 connections for many callers, as its clients
+do; ours by its own Python client. Both sides in default configuration. Rounds alternate, and the median is told, because
+shared machines are noisy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.cluster import EtcdCluster, RingleaderCluster, cpu_seconds
+
+__all__ = ["main"]
+
+SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+Row = dict[str, float]
+
+# name, processes, connections in each, callers on each connection
+SHAPES = [
+    ("1 caller", 1, 1, 1),
+    ("64 connections x 1 call, 4 processes", 4, 16, 1),
+    ("1 process, 64 concurrent calls", 1, 1, 64),
+    ("1 process, 256 concurrent calls", 1, 1, 256),
+]
+
+
+def ours(cluster: RingleaderCluster, processes: int, connections: int, callers: int, read: bool) -> Row:
+    """One measurement of our cluster."""
+    command = [sys.executable, "-m", "bench.load", "--endpoints", cluster.endpoints, "--seconds", str(SECONDS)]
+    command += ["--connections", str(connections), "--callers", str(callers)]
+    return _measure([command + (["--get"] if read else [])] * processes, cluster.pids)
+
+
+def theirs(cluster: EtcdCluster, load: Path, processes: int, connections: int, callers: int, read: bool) -> Row:
+    """The same load on etcd's leader."""
+    calls = connections * callers
+    channels = connections if processes > 1 else min(4, calls)
+    command = [str(load), "-addr", cluster.leader, "-c", str(calls), "-chans", str(channels), "-s", str(SECONDS)]
+    return _measure([command + (["-get"] if read else [])] * processes, cluster.pids)
+
+
+def _measure(commands: list[list[str]], pids: list[int]) -> Row:
+    before = cpu_seconds(pids)
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+    answers: list[Row] = []
+    for process in running:
+        out, _ = process.communicate(timeout=60 + SECONDS)
+        if process.returncode:
+            raise RuntimeError(f"the load ended with exit code {process.returncode}")
+        answers.append(json.loads(out))
+    used = cpu_seconds(pids) - before
+    rps = sum(answer["rps"] for answer in answers)
+    return {
+        "rps": rps,
+        "p50": statistics.median(answer["p50"] for answer in answers),
+        "p99": max(answer["p99"] for answer in answers),
+        "err": sum(answer["err"] for answer in answers),
+        "server_us": used / (rps * SECONDS) * 1e6,
+        "client_us": statistics.median(answer.get("client_us", 0.0) for answer in answers),
+    }
+
+
+def _median(rows: list[Row]) -> Row:
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
+def _build_load(folder: Path) -> Path | None:
+    if not (shutil.which("etcd") and shutil.which("go")):
+        return None
+    target = folder / "etcdload"
+    env = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
+    source = Path(__file__).parent / "peers" / "etcdload.go"
+    built = subprocess.run(["go", "build", "-o", str(target), str(source)], env=env, capture_output=True, check=False)
+    return target if built.returncode == 0 else None
+
+
+def main() -> None:
+    """Measure and print; figures go to .bench/kv.json."""
+    results: dict[str, dict[str, Row]] = {}
+    with tempfile.TemporaryDirectory(prefix="ringleader-bench-") as folder:
+        load = _build_load(Path(folder))
+        if load is None:
+            print("etcd or Go's gRPC is missing (apt install etcd-server golang-go golang-google-grpc-dev): ours alone")
+        for read in (False, True):
+            for name, processes, connections, callers in SHAPES:
+                mine: list[Row] = []
+                peer: list[Row] = []
+                for _ in range(ROUNDS):
+                    with RingleaderCluster() as cluster:
+                        cluster.wait_ready()
+                        mine.append(ours(cluster, processes, connections, callers, read))
+                    if load is not None:
+                        with EtcdCluster() as etcd:
+                            etcd.wait_ready()
+                            peer.append(theirs(etcd, load, processes, connections, callers, read))
+                title = f"{'linearizable get' if read else 'put'}, {name}"
+                results[title] = {"ringleader": _median(mine)} | ({"etcd": _median(peer)} if peer else {})
+                _print(title, results[title])
+    Path(".bench").mkdir(exist_ok=True)
+    Path(".bench/kv.json").write_text(json.dumps(results, indent=1))
+
+
+def _print(title: str, row: dict[str, Row]) -> None:
+    print(title)
+    for who, figures in row.items():
+        print(
+            f"  {who:10} {figures['rps']:9,.0f}/s  p50 {figures['p50']:7.2f} ms  p99 {figures['p99']:7.2f} ms"
+            f"  server {figures['server_us']:6.1f} us/op  client {figures['client_us']:6.1f} us/op"
+            f"  errors {figures['err']:.0f}"
+        )
+    if "etcd" in row:
+        print(f"  ratio      {row['ringleader']['rps'] / row['etcd']['rps']:9.2f}x", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""`ringleader lock` and `ringleader elect`: run a command under a lock, take part in an election."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run, say, text_of, usage
+
+if TYPE_CHECKING:
+    from ringleader.client import Client
+
+__all__ = ["elect", "lock"]
+
+LOST_EXIT = 75
+"""The exit code when the lock was lost while the command ran (EX_TEMPFAIL of sysexits.h)."""
+
+
+def lock(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The lock.")],
+    command: Annotated[list[str] | None, typer.Argument(metavar="[-- CMD...]", help="Run it under the lock.")] = None,
+    ttl: Annotated[float, typer.Option(help="Seconds after which the lock of a dead holder is free.")] = 10.0,
+    wait: Annotated[float, typer.Option(help="Most seconds to wait for the lock; 0: for ever.")] = 0.0,
+    endpoints: Endpoints = None,
+    timeout: Timeout = 5.0,
+    json_: Json = False,
+) -> None:
+    """Hold a lock while a command runs (its exit code is passed on), or until Ctrl-C.
+
+    The command finds the fencing token in RINGLEADER_FENCING_TOKEN. When the lock is lost the command is sent SIGTERM and
+    the exit code is 75.
+    """
+
+    async def act(client: Client) -> int:
+        async with client.lock(name, ttl=ttl, timeout=wait or None) as held:
+            token = held.fencing_token
+            if command:
+                return await _run_while(command, {"RINGLEADER_FENCING_TOKEN": str(token)}, held.lost)
+            as_json({"lock": name, "fencing_token": token}) if json_ else say(f"locked {name} fencing token {token}")
+            await held.lost.wait()
+            return LOST_EXIT
+
+    raise typer.Exit(run(endpoints, json_, timeout, act))
+
+
+async def _run_while(command: list[str], extra: dict[str, str], lost: asyncio.Event) -> int:
+    """The command's exit code; 128 and the signal's number when a signal ended it, as shells say it."""
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **extra})
+    except OSError as error:
+        raise usage(f"{command[0]!r} cannot be run: {error.strerror}") from None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: None if process.returncode is not None else process.terminate())
+    ended = asyncio.ensure_future(process.wait())
+    losing = asyncio.ensure_future(lost.wait())
+    await asyncio.wait({ended, losing}, return_when=asyncio.FIRST_COMPLETED)
+    if not ended.done():
+        print("ringleader: the lock is lost; the command is ended", file=sys.stderr)
+        process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(ended), 10)
+        if process.returncode is None:
+            process.kill()
+        await ended
+        return LOST_EXIT
+    losing.cancel()
+    code = ended.result()
+    return 128 - code if code < 0 else code
+
+
+def elect(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The election.")],
+    value: Annotated[str | None, typer.Argument(help="Stand with this value; without it, watch who leads.")] = None,
+    ttl: Annotated[float, typer.Option(help="Seconds after which a dead leader is replaced.")] = 10.0,
+    endpoints: Endpoints = None,
+    timeout: Timeout = 5.0,
+    json_: Json = False,
+) -> None:
+    """Stand for election and lead until Ctrl-C; or, without VALUE, print every new leader."""
+
+    async def stand(client: Client) -> int:
+        async with client.election(name).campaign(value or "", ttl=ttl) as term:
+            if json_:
+                as_json({"election": name, "value": value, "fencing_token": term.fencing_token})
+            else:
+                say(f"elected {value} fencing token {term.fencing_token}")
+            await term.lost.wait()
+            return LOST_EXIT
+
+    async def observe(client: Client) -> int:
+        async for leader in client.election(name).observe():
+            value = text_of(leader.value) if leader else None
+            if json_:
+                as_json({"election": name, "value": value, "fencing_token": leader.fencing_token if leader else None})
+            else:
+                say("(nobody leads)" if value is None else value)
+        return 0
+
+    raise typer.Exit(run(endpoints, json_, timeout, observe if value is None else stand))

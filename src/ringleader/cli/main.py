@@ -1,0 +1,78 @@
+"""The command line's entry: mounts all commands; groups are imported only when one of theirs is called."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ringleader.cli.dev import dev
+from ringleader.cli.lock import elect, lock
+from ringleader.cli.start import start
+from ringleader.cli.status import status
+from ringleader.errors import RingleaderError
+
+__all__ = ["app", "main"]
+
+GROUPS = {
+    "kv": ("ringleader.cli.kv", "Keys and values: put, get, delete, range, watch, txn."),
+    "lease": ("ringleader.cli.lease", "Leases: keys that go away when nobody keeps them alive."),
+    "ring": ("ringleader.cli.ring", "Consistent hashing: look at, plan, compare and draw rings."),
+    "sim": ("ringleader.cli.sim", "The simulator: run seeds, replay one, draw it."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Finds the groups of `GROUPS` by name, importing a module only when its group is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, for the help page."""
+        groups = [name for name, (module, _) in GROUPS.items() if importlib.util.find_spec(module)]
+        return sorted({*super().list_commands(ctx), *groups})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, or None."""
+        if cmd_name in GROUPS:
+            module = importlib.import_module(GROUPS[cmd_name][0])
+            group = typer.main.get_command(module.app)
+            group.name = cmd_name
+            return group
+        return super().get_command(ctx, cmd_name)
+
+
+app = typer.Typer(
+    name="ringleader",
+    cls=LazyGroup,
+    help="Services that agree, find each other, share data and divide work.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(dev)
+app.command()(start)
+app.command()(status)
+app.command(context_settings={"ignore_unknown_options": True})(lock)
+app.command()(elect)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Show the release and end.")) -> None:
+    if version:
+        import ringleader
+
+        print(f"ringleader {ringleader.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error is told in one line, never as a traceback."""
+    try:
+        app()
+    except RingleaderError as error:
+        print(f"ringleader: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,72 @@
+"""`ringleader start`: one node, in the foreground, until SIGTERM or Ctrl-C. Flags beat RINGLEADER_* beat a TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ringleader.cli.common import fail
+from ringleader.errors import RingleaderError
+
+__all__ = ["start"]
+
+
+def start(
+    config: Annotated[Path | None, typer.Option("--config", help="A TOML file; else RINGLEADER_CONFIG.")] = None,
+    name: Annotated[str | None, typer.Option(help="This node's name.")] = None,
+    data_dir: Annotated[str | None, typer.Option("--data-dir", help="Its data folder.")] = None,
+    listen_client: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where clients connect.")] = None,
+    listen_peer: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where other nodes connect.")] = None,
+    http: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Health and metrics.")] = None,
+    peers: Annotated[
+        str | None, typer.Option(metavar="NAME=HOST:PORT,...", help="All nodes the cluster starts with, this included.")
+    ] = None,
+    advertise_client: Annotated[str | None, typer.Option(help="What clients are told, if not --listen-client.")] = None,
+    advertise_http: Annotated[str | None, typer.Option(help="What clients are told, if not --http.")] = None,
+    cluster_token: Annotated[str | None, typer.Option(help="The secret that nodes prove to each other.")] = None,
+    heartbeat_ms: Annotated[int | None, typer.Option(help="How often the leader is heard, in ms.")] = None,
+    election_ms: Annotated[int | None, typer.Option(help="How long a silent leader is waited for, in ms.")] = None,
+    max_connections: Annotated[int | None, typer.Option(help="Most client connections.")] = None,
+    segment_bytes: Annotated[int | None, typer.Option(help="Size of a log segment.")] = None,
+    snapshot_bytes: Annotated[int | None, typer.Option(help="Log growth after which a snapshot is taken.")] = None,
+    snapshot_entries: Annotated[int | None, typer.Option(help="Entries after which a snapshot is taken.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    end_with_parent: Annotated[
+        bool, typer.Option("--end-with-parent", hidden=True, help="Stop when the parent process dies (Linux).")
+    ] = False,
+) -> None:
+    """Run one node of a cluster."""
+    flags: dict[str, Any] = {
+        "name": name,
+        "data_dir": data_dir,
+        "listen_client": listen_client,
+        "listen_peer": listen_peer,
+        "http": http,
+        "peers": peers,
+        "advertise_client": advertise_client,
+        "advertise_http": advertise_http,
+        "cluster_token": cluster_token,
+        "heartbeat_ms": heartbeat_ms,
+        "election_ms": election_ms,
+        "max_connections": max_connections,
+        "segment_bytes": segment_bytes,
+        "snapshot_bytes": snapshot_bytes,
+        "snapshot_entries": snapshot_entries,
+        "log_level": log_level,
+    }
+    if end_with_parent:
+        from ringleader.cli.dev import end_with_parent as ask
+
+        ask()
+    try:
+        from ringleader.node import load_config, run, setup_logging
+
+        settings = load_config(flags, file=config)
+        setup_logging(settings.log_level)
+        failure = run(settings)
+    except RingleaderError as error:
+        fail(error, False)
+    if failure is not None:
+        fail(failure, False)

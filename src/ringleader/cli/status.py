@@ -1,0 +1,59 @@
+"""`ringleader status`: how every node stands, in its own words."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run
+
+if TYPE_CHECKING:
+    from ringleader.client import Client, NodeStatus
+
+__all__ = ["status"]
+
+
+def status(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
+    """Show every node; exit code 1 when one cannot be reached or no leader is known."""
+
+    async def act(client: Client) -> list[NodeStatus]:
+        return (await client.status()).nodes
+
+    rows = [_ask(node, timeout) for node in run(endpoints, json_, timeout, act)]
+    if json_:
+        as_json({"nodes": rows})
+    else:
+        _print(rows)
+    if any("error" in row for row in rows) or not any(row.get("role") == "leader" for row in rows):
+        raise typer.Exit(1)
+
+
+def _ask(node: NodeStatus, timeout: float) -> dict[str, Any]:
+    """The node's own words, or why there are none."""
+    row: dict[str, Any] = {"name": node.name, "client": node.client, "http": node.http}
+    if not node.http:
+        return row | {"error": "its address is not known"}
+    try:
+        with urllib.request.urlopen(f"http://{node.http}/status", timeout=timeout) as answer:
+            return row | {key: value for key, value in json.loads(answer.read(1 << 20)).items() if key != "frame"}
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return row | {"error": f"cannot be reached: {reason}"}
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("node", "client", "role", "term", "commit", "applied", "revision", "up")
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["name"], row["client"], f"[red]{escape(row['error'])}[/]")
+        else:
+            numbers = (str(row[field]) for field in ("term", "commit", "applied", "revision"))
+            table.add_row(row["name"], row["client"], row["role"], *numbers, f"{row['uptime']:.0f} s")
+    Console().print(table)
