@@ -1,7 +1,10 @@
 """Ringleader: agree, find each other, share data and divide work, in one `pip install`.
 
-This is the face: the public names, composed lazily so that importing it is cheap.
+This is the face: the public names. Importing it is cheap; each name is fetched from its room when it is first used.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ringleader.errors import (
     DeadlineError,
@@ -13,14 +16,85 @@ from ringleader.errors import (
     UsageError,
 )
 
+if TYPE_CHECKING:
+    from ringleader._embedded import embedded
+    from ringleader.client import (
+        KV,
+        Client,
+        ClientOptions,
+        CompactedError,
+        Condition,
+        DeleteResult,
+        Election,
+        Event,
+        Key,
+        KeyValue,
+        Leader,
+        Leadership,
+        Lease,
+        LeaseInfo,
+        Leases,
+        Lock,
+        NodeStatus,
+        Operation,
+        PutResult,
+        RangeResult,
+        Status,
+        TxnResult,
+        WatchStream,
+        connect,
+        key,
+        op,
+    )
+
 __all__ = [
+    "KV",
+    "Client",
+    "ClientOptions",
+    "CompactedError",
+    "Condition",
     "DeadlineError",
+    "DeleteResult",
+    "Election",
+    "Event",
+    "Key",
+    "KeyValue",
+    "Leader",
+    "Leadership",
+    "Lease",
+    "LeaseInfo",
+    "Leases",
+    "Lock",
+    "NodeStatus",
     "NotAppliedError",
+    "Operation",
     "OutcomeUnknownError",
+    "PutResult",
+    "RangeResult",
     "Reason",
     "RingleaderError",
+    "Status",
+    "TxnResult",
     "UnknownDeadlineError",
     "UsageError",
+    "WatchStream",
+    "connect",
+    "embedded",
+    "key",
+    "op",
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a public name from its room, once (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'ringleader' has no attribute {name!r}")
+    value: object = getattr(import_module("ringleader._embedded" if name == "embedded" else "ringleader.client"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,60 @@
+"""The client: sans-IO session and failover logic (`core`), a thin asyncio shell (`engine`, `transport`), and the API.
+
+core        calls and frames in, frames and answers out     failures    how a refusal becomes an error
+calls       one call, and the session that numbers it       links       endpoints, backoff, one connection
+watches     one watch, across connections                   options     every bound and period
+engine      the turn of the event loop                      transport   TCP behind a tiny interface
+client      `connect`, `Client`                             kv, leases, watching, ops, types: what users hold
+place       a fair queue of leased keys                     recipes     locks and elections, made of it
+"""
+
+from ringleader.client import ops as op
+from ringleader.client.client import Client, connect
+from ringleader.client.failures import CompactedError
+from ringleader.client.kv import KV, Consistency
+from ringleader.client.leases import Lease, Leases
+from ringleader.client.ops import Condition, Key, Operation, key
+from ringleader.client.options import ClientOptions
+from ringleader.client.recipes import Election, Leader, Leadership, Lock
+from ringleader.client.types import (
+    DeleteResult,
+    Event,
+    KeyValue,
+    LeaseInfo,
+    NodeStatus,
+    PutResult,
+    RangeResult,
+    Status,
+    TxnResult,
+)
+from ringleader.client.watching import WatchStream
+
+__all__ = [
+    "KV",
+    "Client",
+    "ClientOptions",
+    "CompactedError",
+    "Condition",
+    "Consistency",
+    "DeleteResult",
+    "Election",
+    "Event",
+    "Key",
+    "KeyValue",
+    "Leader",
+    "Leadership",
+    "Lease",
+    "LeaseInfo",
+    "Leases",
+    "Lock",
+    "NodeStatus",
+    "Operation",
+    "PutResult",
+    "RangeResult",
+    "Status",
+    "TxnResult",
+    "WatchStream",
+    "connect",
+    "key",
+    "op",
+]
