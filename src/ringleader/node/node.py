@@ -36,7 +36,7 @@ from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.disk import DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
-from ringleader.wire.frames import ClientFrame, NodeInfo, Refused
+from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
 
 __all__ = ["Node"]
 
@@ -77,6 +77,7 @@ class Node:
         self._ready: asyncio.Event = asyncio.Event()
         self._disk_idle: asyncio.Event = asyncio.Event()
         self._stopped = False
+        self._names = {number: name for name, number in config.members.items()}
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
         self._complaints = complaints
         self._door = ClientDoor(self, complaints, max_connections=config.max_connections)
@@ -346,7 +347,10 @@ class Node:
     def _refresh_status(self) -> None:
         assert self._host is not None
         stats = self.stats
-        stats.status = self._host.status()
+        before, stats.status = stats.status, self._host.status()
+        if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
+            now = stats.status
+            logger.info("%s in term %d, leader %s", now.role, now.term, self._names.get(now.leader, "unknown"))
         stats.client_connections = len(self._door.connections) + len(self._locals)
         stats.clients_refused = self._door.refused
         stats.peer_messages_dropped = sum(link.dropped for link in self._links.values())
@@ -477,3 +481,7 @@ class Node:
             local.end(str(error))
         if not self.failed.done():
             self.failed.set_result(error)
+
+
+def _standing(status: StatusReply) -> tuple[str, int, int]:
+    return status.role, status.term, status.leader

@@ -1,0 +1,117 @@
+"""Three real nodes on real sockets in one loop: any of them takes writes, any one may go, nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+from node.wireclient import WireClient, until
+from ringleader.node import Node, NodeConfig
+from ringleader.store.commands import Range, RangeResult
+from ringleader.wire.frames import Query, Refused, Results
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.socket() for _ in range(count)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+    ports = [int(each.getsockname()[1]) for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def configs(folder: Path, count: int = 3) -> list[NodeConfig]:
+    ports = free_ports(count)
+    peers = {f"n{place + 1}": f"127.0.0.1:{port}" for place, port in enumerate(ports)}
+    return [
+        NodeConfig(
+            name=name,
+            data_dir=str(folder / name),
+            listen_client="127.0.0.1:0",
+            listen_peer=address,
+            http="",
+            peers=peers,
+            cluster_token="test",
+            heartbeat_ms=30,
+            election_ms=300,
+        )
+        for name, address in peers.items()
+    ]
+
+
+async def put(node: Node, key: bytes, value: bytes) -> None:
+    """Until it is acknowledged; the key names the write, so that a repetition does no harm."""
+    client = await WireClient(node.client_address).open()
+    async with asyncio.timeout(20):
+        while not isinstance(answer := await client.put(key, value), Results):
+            assert isinstance(answer, Refused)
+            await asyncio.sleep(0.02)
+    await client.close()
+
+
+async def keys(node: Node) -> set[bytes]:
+    client = await WireClient(node.client_address).open()
+    answer = await client.query(Query(1, 20_000, "linearizable", [Range(b"\0", b"\0")]))
+    while isinstance(answer, Refused):
+        await asyncio.sleep(0.02)
+        answer = await client.query(Query(1, 20_000, "linearizable", [Range(b"\0", b"\0")]))
+    await client.close()
+    result = answer.results[0]
+    assert isinstance(result, RangeResult)
+    return {kv.key for kv in result.kvs}
+
+
+async def test_a_cluster_survives_the_loss_of_any_node(tmp_path: Path) -> None:
+    settings = configs(tmp_path)
+    nodes = {config.name: Node(config) for config in settings}
+    await asyncio.gather(*(node.start() for node in nodes.values()))
+    await asyncio.gather(*(node.ready(20) for node in nodes.values()))
+    written: set[bytes] = set()
+    for name, node in nodes.items():
+        await put(node, f"through {name}".encode(), b"v")
+        written.add(f"through {name}".encode())
+    for gone in list(nodes):
+        await nodes.pop(gone).stop()
+        for name, node in nodes.items():
+            key = f"through {name} without {gone}".encode()
+            await put(node, key, b"v")
+            written.add(key)
+        nodes[gone] = Node(next(config for config in settings if config.name == gone))
+        await nodes[gone].start()
+        await nodes[gone].ready(20)
+        assert await keys(nodes[gone]) == written
+    addresses = {node.config.name: node.client_address for node in nodes.values()}
+    async with asyncio.timeout(20):
+        while True:  # everyone learns where clients reach the others, also after they came back on another port
+            client = await WireClient(nodes["n1"].client_address).open()
+            await client.close()
+            if {info.name: info.client for info in client.welcome.nodes} == addresses:
+                break
+            await asyncio.sleep(0.02)
+    await asyncio.gather(*(node.stop() for node in nodes.values()))
+    again = [Node(config) for config in settings]
+    await asyncio.gather(*(node.start() for node in again))
+    await again[0].ready(20)
+    assert await keys(again[0]) == written
+    await asyncio.gather(*(node.stop() for node in again))
+
+
+async def test_a_node_with_another_token_stays_outside(tmp_path: Path) -> None:
+    settings = configs(tmp_path, 2)
+    stranger = NodeConfig(
+        name="n2",
+        data_dir=settings[1].data_dir,
+        listen_client="127.0.0.1:0",
+        listen_peer=settings[1].listen_peer,
+        http="",
+        peers=settings[1].peers,
+        cluster_token="guess",
+    )
+    first, second = Node(settings[0]), Node(stranger)
+    await asyncio.gather(first.start(), second.start())
+    await until(lambda: first._peer_door is not None and first._peer_door.refused)
+    assert not first._ready.is_set()
+    assert not second._ready.is_set()
+    await asyncio.gather(first.stop(), second.stop())

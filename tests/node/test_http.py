@@ -1,0 +1,92 @@
+"""Health, readiness and metrics answer beside the loop, with bounded threads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from node.wireclient import WireClient, single
+from ringleader.node import Node
+from ringleader.node.http import HttpServer, health, readiness
+from ringleader.node.stats import Histogram, Stats
+
+
+def get(address: str, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+async def test_a_node_tells_how_it_is(tmp_path: Path) -> None:
+    async with Node(single(tmp_path, http="127.0.0.1:0")) as node:
+        await node.ready(10)
+        client = await WireClient(node.client_address).open()
+        await client.put(b"k", b"v")
+        await client.close()
+        await asyncio.sleep(0.25)
+        ask = asyncio.to_thread
+        assert await ask(get, node.http_address, "/healthz") == (200, "ok\n")
+        assert await ask(get, node.http_address, "/readyz") == (200, "ok\n")
+        assert (await ask(get, node.http_address, "/"))[0] == 404
+        status = json.loads((await ask(get, node.http_address, "/status"))[1])
+        assert (status["role"], status["leader"], status["ready"], status["revision"]) == ("leader", 1, True, 2)
+        code, metrics = await ask(get, node.http_address, "/metrics")
+        assert code == 200
+        lines = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+        assert lines['ringleader_is_leader{group="0"}'] == "1.0"
+        assert lines['ringleader_revision{group="0"}'] == "2.0"
+        assert float(lines["ringleader_client_frames_total"]) >= 2
+        assert float(lines["ringleader_disk_work_seconds_count"]) >= 1
+        assert float(lines["ringleader_disk_written_bytes_total"]) > 50
+
+
+def test_what_makes_a_node_unready() -> None:
+    now = 1000.0
+    stats = Stats(last_turn=now)
+    assert health(stats, now) == ""
+    assert readiness(stats, now) == "no leader is known"
+    assert "3.0 s late" in readiness(stats, now + 3)
+    assert health(stats, now + 3) == ""
+    assert "stood still for 11.0 s" in health(stats, now + 11)
+    stats.stopping = True
+    assert readiness(stats, now) == "the node is stopping"
+    stats.failure = "the disk failed"
+    assert health(stats, now) == readiness(stats, now) == "the disk failed"
+
+
+def test_slow_callers_do_not_take_all_threads_for_ever() -> None:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    address = "{}:{}".format(*sock.getsockname())
+    server = HttpServer(sock, Stats(last_turn=time.monotonic()), threads=2, timeout=0.3)
+    server.start()
+    host, port = address.split(":")
+    slow = [socket.create_connection((host, int(port))) for _ in range(2)]
+    for each in slow:
+        each.sendall(b"GET /heal")
+    time.sleep(0.1)
+    assert get(address, "/healthz")[0] == 503
+    time.sleep(0.6)
+    assert get(address, "/healthz") == (200, "ok\n")
+    for each in slow:
+        each.close()
+    server.close()
+
+
+def test_histogram() -> None:
+    histogram = Histogram()
+    for seconds in (0.00005, 0.0001, 0.3, 99.0):
+        histogram.add(seconds)
+    samples = {
+        str(sample.labels.get("le", sample.name)): sample.value for sample in histogram.family("h", "text").samples
+    }
+    assert (samples["0.0001"], samples["0.25"], samples["0.5"], samples["+Inf"]) == (2, 2, 3, 4)
+    assert samples["h_count"] == 4

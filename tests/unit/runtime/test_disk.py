@@ -1,0 +1,135 @@
+"""The real folder does what the model of a disk does; the disk thread keeps order and stops at the first failure."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from ringleader.log import Identity, LogOptions, LogRecord, create, recover
+from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
+from ringleader.runtime.disk import DiskThread, FolderDisk
+from unit.log.crashdisk import CrashDisk
+
+OPS: list[DiskOp] = [
+    Create("a"),
+    Write("a", 3, b"hello"),
+    Sync("a"),
+    Create("b", 5000),
+    Write("b", 4998, b"end and beyond"),
+    Write("b", 0, b"start"),
+    Sync("b"),
+    Rename("a", "c"),
+    Write("c", 0, b"xyz"),
+    Sync("c"),
+    SyncFolder(),
+    Create("a"),
+    Write("a", 0, b"second a"),
+    Sync("a"),
+    Rename("a", "b"),
+    Unlink("c"),
+    Unlink("never there"),
+    SyncFolder(),
+    Write("b", 8, b"!"),
+    Sync("b"),
+]
+
+
+def test_the_folder_does_what_the_model_does(tmp_path: Path) -> None:
+    real, model = FolderDisk(tmp_path), CrashDisk()
+    for op in OPS:
+        real.execute([op])
+        model.execute([op])
+        assert real.names() == model.names()
+        for name in model.names():
+            assert real.size(name) == model.size(name)
+            assert real.read(name) == model.read(name)
+            assert real.read(name, 2, 7) == model.read(name, 2, 7)
+    real.close()
+
+
+def test_errors_are_those_of_the_system(tmp_path: Path) -> None:
+    disk = FolderDisk(tmp_path)
+    disk.execute([Create("a"), Write("a", 0, b"12345"), Truncate("a", 2)])
+    assert disk.read("a") == b"12"
+    with pytest.raises(FileExistsError):
+        disk.execute([Create("a")])
+    with pytest.raises(FileNotFoundError):
+        disk.execute([Write("b", 0, b"")])
+    with pytest.raises(FileNotFoundError):
+        disk.read("b")
+    with pytest.raises(FileNotFoundError):
+        disk.size("b")
+    disk.close()
+
+
+def test_no_descriptor_is_leaked(tmp_path: Path) -> None:
+    before = len(os.listdir("/dev/fd"))
+    for turn in range(5):
+        disk = FolderDisk(tmp_path / str(turn))
+        disk.execute(OPS)
+        disk.close()
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_log_on_a_real_disk(tmp_path: Path) -> None:
+    identity, options = Identity("c", 1, "i"), LogOptions(segment_bytes=3000, runway_bytes=512)
+    disk = FolderDisk(tmp_path)
+    writer = create(identity, options, disk)
+    records = [LogRecord(0, number, bytes(50)) for number in range(200)]
+    for record in records:
+        writer.append([record])
+        if writer.wants_roll:
+            writer.roll([])
+        position = writer.position
+        disk.execute(writer.take_ops())
+        writer.synced(position)
+    disk.close()
+    assert len(writer.segments) > 3
+    again = FolderDisk(tmp_path)
+    assert recover(again, identity, options).records == records
+    again.close()
+
+
+class Heard:
+    """What a disk thread reported."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.errors: list[Exception] = []
+        self.news = threading.Event()
+
+    def finished(self, number: int) -> None:
+        self.done.append(number)
+
+    def failed(self, error: Exception) -> None:
+        self.errors.append(error)
+        self.news.set()
+
+
+def test_the_thread_works_in_order_and_stops_when_asked(tmp_path: Path) -> None:
+    heard, disk = Heard(), FolderDisk(tmp_path)
+    thread = DiskThread(disk, heard.finished, heard.failed)
+    thread.submit(1, [Create("a")])
+    for number in range(2, 50):
+        thread.submit(number, [Write("a", number, b"x"), Sync("a")])
+    assert thread.close()
+    assert heard.done == list(range(1, 50))
+    assert heard.errors == []
+    disk.close()
+
+
+def test_nothing_is_carried_out_after_a_failure(tmp_path: Path) -> None:
+    heard, disk = Heard(), FolderDisk(tmp_path)
+    thread = DiskThread(disk, heard.finished, heard.failed)
+    thread.submit(1, [Create("a")])
+    thread.submit(2, [Write("missing", 0, b"x"), Create("never")])
+    thread.submit(3, [Create("b")])
+    assert heard.news.wait(10)
+    assert thread.close()
+    assert heard.done == [1]
+    assert isinstance(heard.errors[0], FileNotFoundError)
+    assert disk.names() == ["a"]
+    disk.close()

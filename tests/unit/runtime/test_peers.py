@@ -1,0 +1,288 @@
+"""Links between nodes on real sockets: the handshake lets in members alone; a link comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import random
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ringleader.consensus.raft.messages import Append, Vote
+from ringleader.consensus.shape import Entry
+from ringleader.errors import Reason
+from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.wire.frames import NodeInfo
+from ringleader.wire.peer import (
+    PEER_MAGIC,
+    PeerHello,
+    PeerMessages,
+    PeerProof,
+    PeerRefused,
+    check_hello,
+    decode_handshake,
+    decode_messages,
+    encode,
+    proof_holds,
+    prove,
+)
+from ringleader.wire.relay import ReadIndex
+
+MEMBERS = {1: "n1", 2: "n2", 3: "n3"}
+ONE = PeerSelf("cluster", "secret", NodeInfo(1, "n1", "host:4400", "host:4402"), MEMBERS)
+TWO = PeerSelf("cluster", "secret", NodeInfo(2, "n2", ""), MEMBERS)
+QUICK = PeerOptions(connect=2.0, pause_min=0.01, pause_max=0.02)
+
+
+class Heard:
+    """What the node behind a door is told."""
+
+    def __init__(self) -> None:
+        self.known: list[NodeInfo] = []
+        self.messages: list[tuple[int, int, Any]] = []
+
+    def peer_known(self, info: NodeInfo) -> None:
+        self.known.append(info)
+
+    def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
+        self.messages += [(sender, group, message) for group, message in messages]
+
+
+class Acceptor:
+    """A door on a real port."""
+
+    def __init__(self, me: PeerSelf = TWO) -> None:
+        self.heard = Heard()
+        complaints = Complaints(logging.getLogger("ringleader.strangers"), lambda: 0.0)
+        self.door = PeerDoor(me, self.heard, random.Random(2), complaints, QUICK)
+        self.port = 0
+        self.server: asyncio.Server | None = None
+
+    async def open(self, port: int = 0) -> Acceptor:
+        loop = asyncio.get_running_loop()
+        self.server = await loop.create_server(self.door.factory, "127.0.0.1", port)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def close(self) -> None:
+        assert self.server is not None
+        self.server.close()
+        self.door.abort_all()
+        await asyncio.sleep(0.01)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+async def test_messages_arrive_in_order_and_the_caller_is_known() -> None:
+    acceptor = await Acceptor().open()
+    link = PeerLink(ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), QUICK)
+    link.send(0, Vote(1, 0, 0))
+    assert link.dropped == 1  # nobody is there yet
+    link.start()
+    await until(lambda: link.connected and acceptor.heard.known)
+    assert acceptor.heard.known == [NodeInfo(1, "n1", "host:4400", "host:4402")]
+    sent = [(0, Append(3, number, 2, [Entry(3, 0, b"x" * number)], number)) for number in range(50)]
+    for group, message in sent:
+        link.send(group, message)
+    link.send(7, ReadIndex(99))
+    link.flush()
+    await until(lambda: len(acceptor.heard.messages) == 51)
+    assert acceptor.heard.messages == [(1, *each) for each in sent] + [(1, 7, ReadIndex(99))]
+    await link.stop()
+    await acceptor.close()
+
+
+async def test_a_frame_of_many_megabytes() -> None:
+    acceptor = await Acceptor().open()
+    link = PeerLink(ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), QUICK)
+    link.start()
+    await until(lambda: link.connected)
+    big = Append(1, 0, 0, [Entry(1, 0, bytes(20_000_000))], 0)
+    link.send(0, big)
+    link.flush()
+    await until(lambda: acceptor.heard.messages)
+    assert acceptor.heard.messages == [(1, 0, big)]
+    await link.stop()
+    await acceptor.close()
+
+
+async def test_the_link_comes_back_after_the_other_end_was_away() -> None:
+    acceptor = await Acceptor().open()
+    changes: list[bool] = []
+    link = PeerLink(
+        ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), QUICK, lambda: changes.append(link.connected)
+    )
+    link.start()
+    await until(lambda: link.connected)
+    await acceptor.close()
+    await until(lambda: not link.connected)
+    link.send(0, Vote(1, 0, 0))
+    link.flush()
+    assert link.dropped == 1
+    again = await Acceptor().open(acceptor.port)
+    await until(lambda: link.connected)
+    assert (link.connects, changes[:2]) == (2, [True, False])
+    link.send(0, Vote(2, 0, 0))
+    link.flush()
+    await until(lambda: again.heard.messages)
+    await link.stop()
+    await again.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cluster": "other"}, "belongs to cluster other"),
+        ({"secret": "guess"}, "does not know this cluster's token"),
+        ({"node": NodeInfo(3, "impostor", "")}, "no other member"),
+        ({"node": NodeInfo(2, "n2", "")}, "no other member"),
+        ({"node": NodeInfo(9, "n9", "")}, "no other member"),
+    ],
+)
+async def test_strangers_are_refused_with_a_reason_and_never_heard(
+    change: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    acceptor = await Acceptor().open()
+    stranger = dataclasses.replace(ONE, **change)
+    with caplog.at_level("INFO"):
+        link = PeerLink(stranger, 2, ("127.0.0.1", acceptor.port), random.Random(1), QUICK)
+        link.start()
+        await until(lambda: words in caplog.text)
+        assert not link.connected
+        await asyncio.sleep(0.1)
+    refusals = [record for record in caplog.records if "no link to node" in record.getMessage()]
+    assert len(refusals) == 1  # said once, however often it tries
+    assert acceptor.heard.known == []
+    assert acceptor.heard.messages == []
+    await link.stop()
+    await acceptor.close()
+
+
+async def raw(port: int, *bodies: bytes, prefix: bytes = b"") -> PeerRefused | None:
+    """Say something to a door; returns the refusal that comes back, if any."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(prefix + b"".join(struct.pack(">I", len(body)) + body for body in bodies))
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    while answer:
+        (length,) = struct.unpack_from(">I", answer)
+        frame = decode_handshake(answer[4 : 4 + length])
+        if isinstance(frame, PeerRefused):
+            return frame
+        answer = answer[4 + length :]
+    return None
+
+
+async def test_garbage_and_messages_before_the_proof() -> None:
+    acceptor = await Acceptor().open()
+    hello = PeerHello(PEER_MAGIC, 1, "peer", "cluster", 1, "n1", 2, bytes(16))
+    for prefix, bodies, word in [
+        (b"GET / HTTP/1.1\r\n\r\n", [], "HTTP"),
+        (b"", [b"\xc1garbage"], "not understood"),
+        (b"", [bytes(4097)], "larger than the limit"),
+        (b"", [encode(PeerProof(b""))], "does not come here"),
+        (b"", [encode(hello), encode(hello)], "does not come here"),
+        (b"", [encode(hello), encode(PeerMessages([(0, Vote(99, 0, 0))]))], "not understood"),
+        (b"", [encode(hello), encode(PeerProof(prove("secret", "dialler", hello, bytes(16))))], "token"),
+        (b"", [encode(PeerHello(PEER_MAGIC, 2, "peer", "cluster", 1, "n1", 2, bytes(16)))], "version 2"),
+    ]:
+        refusal = await raw(acceptor.port, *bodies, prefix=prefix)
+        assert refusal is not None, word
+        assert word in refusal.message
+    assert acceptor.heard.messages == []
+    await acceptor.close()
+
+
+async def test_a_caller_who_says_nothing_is_let_go() -> None:
+    acceptor = await Acceptor().open()
+    reader, writer = await asyncio.open_connection("127.0.0.1", acceptor.port)
+    await until(lambda: acceptor.door.strangers)
+    acceptor.door.sweep(asyncio.get_running_loop().time() + 1.0)
+    assert acceptor.door.strangers
+    acceptor.door.sweep(asyncio.get_running_loop().time() + 3.0)
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    assert not acceptor.door.strangers
+    writer.close()
+    await acceptor.close()
+
+
+async def test_a_peer_that_reads_nothing_costs_bounded_memory_and_is_dialled_anew() -> None:
+    acceptor = await Acceptor().open()
+    options = dataclasses.replace(QUICK, limit=1_000_000)
+    link = PeerLink(ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), options)
+    link.start()
+    await until(lambda: link.connected and acceptor.door.links)
+    incoming = acceptor.door.links[1]
+    assert incoming.transport is not None
+    incoming.transport.pause_reading()
+    message = Append(1, 0, 0, [Entry(1, 0, bytes(500_000))], 0)
+    for _ in range(100):
+        link.send(0, message)
+        link.flush()
+        await asyncio.sleep(0)
+    assert link.dropped > 50
+    assert link._protocol is not None
+    assert link._protocol.waiting_bytes < 2_000_000
+    now = asyncio.get_running_loop().time()
+    link.sweep(now)
+    assert link.connected
+    link.sweep(now + 6)
+    await until(lambda: link.connects == 2 and link.connected)
+    await link.stop()
+    await acceptor.close()
+
+
+def test_proofs_fit_one_side_one_secret_and_one_hello() -> None:
+    hello = PeerHello(PEER_MAGIC, 1, "peer", "cluster", 1, "n1", 2, bytes(16))
+    proof = prove("secret", "dialler", hello, b"n" * 16)
+    assert proof_holds(proof, "secret", "dialler", hello, b"n" * 16)
+    assert not proof_holds(proof, "secret", "acceptor", hello, b"n" * 16)
+    assert not proof_holds(proof, "Secret", "dialler", hello, b"n" * 16)
+    assert not proof_holds(proof, "secret", "dialler", hello, b"m" * 16)
+    other = PeerHello(PEER_MAGIC, 1, "peer", "cluster", 3, "n3", 2, bytes(16))
+    assert not proof_holds(proof, "secret", "dialler", other, b"n" * 16)
+
+
+def test_what_a_hello_is_refused_for() -> None:
+    def hello(**change: Any) -> PeerHello:
+        fields: dict[str, Any] = {
+            "magic": PEER_MAGIC, "version": 1, "role": "peer", "cluster": "c", "from_node": 1, "from_name": "n1",
+            "to_node": 2, "nonce": bytes(16),
+        }  # fmt: skip
+        return PeerHello(**{**fields, **change})
+
+    assert check_hello(hello(), "c", 2, MEMBERS) is None
+    refused: list[tuple[dict[str, Any], Reason]] = [
+        ({"magic": "x"}, Reason.PROTOCOL),
+        ({"role": "bulk"}, Reason.PROTOCOL),
+        ({"version": 2}, Reason.VERSION),
+        ({"cluster": "d"}, Reason.WRONG_CLUSTER),
+        ({"to_node": 3}, Reason.WRONG_NODE),
+        ({"from_node": 2}, Reason.WRONG_NODE),
+        ({"from_name": "n3"}, Reason.WRONG_NODE),
+        ({"nonce": b""}, Reason.PROTOCOL),
+    ]
+    for change, reason in refused:
+        refusal = check_hello(hello(**change), "c", 2, MEMBERS)
+        assert refusal is not None
+        assert refusal.reason is reason
+
+
+def test_the_bytes_of_messages_are_golden() -> None:
+    """Nodes of two releases talk to each other during an upgrade: these bytes are fixed; new fields go to the end."""
+    messages = PeerMessages([(0, Vote(7, 3, 2, pre=True)), (1, ReadIndex(5))])
+    data = encode(messages)
+    assert data.hex() == "92059292009601070302c3c2" + "9201921705"
+    assert decode_messages(data) == messages.messages
