@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
 from typing import Self
 
@@ -172,7 +172,7 @@ class Election:
         """Who leads now; `None` when nobody does."""
         return _leader((await first_in(self._kv, self._prefix, timeout))[0])
 
-    async def observe(self) -> AsyncIterator[Leader | None]:
+    async def observe(self) -> AsyncGenerator[Leader | None, None]:
         """Who leads now, and then everyone who leads later, with every new value; `None` while nobody does.
 
         Changes that follow each other closely may be seen as one; the last one is always seen.
