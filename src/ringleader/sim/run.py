@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import time
 import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import msgspec
 
@@ -16,7 +19,7 @@ from ringleader.sim.record import Outcome
 from ringleader.sim.trace import Kind, Trace
 from ringleader.sim.world import World
 
-__all__ = ["Failure", "Report", "replay", "run_seed", "self_check"]
+__all__ = ["Failure", "Report", "Summary", "replay", "run_seed", "run_seeds", "self_check"]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -131,7 +134,53 @@ def self_check(seed: int, options: Options | None = None) -> str:
     return ""
 
 
-def add_probes(total: Probes, report: Report) -> None:
-    """Add the probes of a report to a total."""
-    for name, count in report.probes.items():
-        total.hit(name, count)
+class Summary:
+    """What many seeds add up to: simulated and CPU seconds, events, calls, failures, probes."""
+
+    def __init__(self) -> None:
+        self.seeds = 0
+        self.simulated = self.cpu = 0.0
+        self.five = [0.0, 0.0]  # simulated and CPU seconds of the seeds with five nodes
+        self.steps = 0
+        self.calls = 0
+        self.failures: list[Report] = []
+        self.probes = Probes()
+
+    def add(self, report: Report) -> None:
+        """One more seed."""
+        self.seeds += 1
+        self.simulated += report.simulated
+        self.cpu += report.cpu
+        self.steps += report.steps
+        self.calls += sum(report.calls.values())
+        if report.nodes == 5:
+            self.five[0] += report.simulated
+            self.five[1] += report.cpu
+        if report.failure is not None:
+            self.failures.append(report)
+        for name, count in report.probes.items():
+            self.probes.hit(name, count)
+
+    def lines(self) -> list[str]:
+        """The figures in words."""
+        cpu = max(self.cpu, 1e-9)
+        five = f" (five nodes: {self.five[0] / self.five[1]:.0f}:1)" if self.five[1] else ""
+        lines = [
+            f"{self.seeds} seeds, {len(self.failures)} failed; {self.simulated:.0f} simulated seconds in {self.cpu:.1f} s "
+            f"of CPU: {self.simulated / cpu:.0f}:1{five}; {self.steps} events, {self.steps / cpu:.0f} a second; "
+            f"{self.calls} calls, {self.calls / max(self.simulated, 1e-9):.0f} a simulated second"
+        ]
+        missing = self.probes.missing()
+        if missing:
+            lines.append(f"never reached: {', '.join(missing)}")
+        return lines
+
+
+def run_seeds(first: int, count: int, jobs: int = 1) -> Iterator[Report]:
+    """Run seeds `first` to `first + count - 1`, `jobs` at a time in processes of their own; reports in order of seeds."""
+    seeds = range(first, first + count)
+    if jobs <= 1:
+        yield from map(run_seed, seeds)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        yield from pool.map(run_seed, seeds)

@@ -76,6 +76,12 @@ class Trace:
     def __len__(self) -> int:
         return len(self.ring)
 
+    def between(self, since: float, until: float) -> Trace:
+        """The events of that time alone (simulated seconds)."""
+        part = Trace(None)
+        part.ring.extend(event for event in self.ring if since <= event[0] <= until)
+        return part
+
     def lines(self) -> Iterator[str]:
         """All kept events in words."""
         return (event.line() for event in self)
@@ -124,5 +130,15 @@ def _brief(value: Any) -> str:
     fields = getattr(value, "__struct_fields__", None)
     if fields is None:
         return repr(value) if not callable(value) else type(value).__name__
-    inner = ", ".join(f"{name}={_brief(getattr(value, name))}" for name in fields)
-    return f"{type(value).__name__}({inner})"
+    defaults = value.__struct_defaults__
+    shown = []
+    for place, name in enumerate(fields):
+        item, back = getattr(value, name), place - len(fields) + len(defaults)
+        if back < 0 or not _is_default(item, defaults[back]):
+            shown.append(f"{name}={_brief(item)}")
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def _is_default(item: Any, default: Any) -> bool:
+    """Whether a field says nothing: it has its default (an empty list's is a factory)."""
+    return (isinstance(item, int | bytes | str) and item == default) or item == [] or item is default
