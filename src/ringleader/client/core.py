@@ -106,6 +106,8 @@ class ClientCore:
         self._hold_until = now  # no commands or reads leave before, after a refusal
         self._refusals = 0
         self._slow = 0  # how often in a row a node kept a call waiting for too long
+        self._moves = 0  # how often in a row the connection was changed for another without a call being served
+        self._move_after = now  # not again before: two nodes may each take the other for the leader
         self._deadline = _FOREVER
         self._last_number = 0
         self._last_link = 0
@@ -276,9 +278,10 @@ class ClientCore:
             if self._active is None:
                 due = min(due, max(self._endpoints.next_try(), self.now))
             elif self._shun:
-                due = min(due, max(self._endpoints.next_try(self._active.address), self.now + _GRAIN))
+                due = min(due, max(self._endpoints.next_try(self._active.address), self._move_after, self.now + _GRAIN))
             elif self._wants_leader(self._active):
-                due = min(due, max(self._endpoints.retry_at(self._endpoints.address_of(self.leader)), self.now))
+                retry_at = self._endpoints.retry_at(self._endpoints.address_of(self.leader))
+                due = min(due, max(retry_at, self._move_after, self.now))
         for watch in self._watches.values():
             if watch.retry_at is not None and self._active is not None:
                 due = min(due, watch.retry_at)
@@ -405,7 +408,7 @@ class ClientCore:
         if flight.kind is Kind.OPEN:
             self._on_session(link, results[0])
             return
-        self._refusals = self._slow = 0
+        self._refusals = self._slow = self._moves = 0
         self.trouble = ""
         self._endpoints.worked(link.address)
         done = self._out.done
@@ -543,6 +546,8 @@ class ClientCore:
             leader = self._endpoints.address_of(self.leader) if self.options.prefer_leader else ""
             address = leader if leader and self._endpoints.retry_at(leader) <= self.now else None
             address = address or self._endpoints.pick(self.now)
+        elif self._move_after > self.now:
+            return
         elif self._shun:
             address = self._endpoints.pick(self.now, avoid=active.address)
         elif self._wants_leader(active):
@@ -552,6 +557,9 @@ class ClientCore:
         else:
             return
         if address:
+            if active is not None:
+                self._moves += 1
+                self._move_after = self.now + self._endpoints.pause(self._moves)
             self._last_link += 1
             self._joining = self._links[self._last_link] = Link(self._last_link, address, self.now)
             self._out.dial.append((self._last_link, address))
