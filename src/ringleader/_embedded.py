@@ -91,6 +91,8 @@ class _EmbeddedClient(Client):
     async def close(self) -> None:
         """End everything, stop the node, remove a temporary folder."""
         await super().close()
+        if self._way.node is not None and self._way.pid != os.getpid():
+            return  # after a fork the node and its folder are the parent's
         node, self._way.node = self._way.node, None
         if node is not None:
             await node.stop()

@@ -254,7 +254,7 @@ class ClientCore:
         """The connection `link` is gone or could not be made, because of `why`."""
         state = self._links.get(link)
         if state is not None:
-            self._lose(state, f"{state.name}: {why}")
+            self._lose(state, f"{state.name}: {why}", gone=True)
 
     def take_output(self) -> ClientOutput:
         """Everything to be done since the last call; what the user asked meanwhile is packed into frames here."""
@@ -569,15 +569,16 @@ class ClientCore:
             return False
         return bool(self._endpoints.address_of(self.leader))
 
-    def _drop(self, link: Link) -> None:
-        """Let go of a connection that nothing depends on."""
+    def _drop(self, link: Link, *, gone: bool = False) -> None:
+        """Let go of a connection that nothing depends on; `gone`: the world has closed it already."""
         del self._links[link.number]
-        self._out.close.append(link.number)
+        if not gone:
+            self._out.close.append(link.number)
 
-    def _lose(self, link: Link, why: str, reason: Reason = Reason.UNREACHABLE) -> None:
+    def _lose(self, link: Link, why: str, reason: Reason = Reason.UNREACHABLE, *, gone: bool = False) -> None:
         """A connection is of no more use: what was under way on it is asked again elsewhere."""
         self._note(why, reason)
-        self._drop(link)
+        self._drop(link, gone=gone)
         self._endpoints.failed(link.address, self.now)
         if link is self._joining:
             self._joining = None

@@ -1,0 +1,529 @@
+"""The core by hand: sessions, frames shared, failover, refusals, deadlines, watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from ringleader.client.failures import CompactedError
+from ringleader.client.options import ClientOptions
+from ringleader.errors import (
+    DeadlineError,
+    NotAppliedError,
+    OutcomeUnknownError,
+    Reason,
+    RingleaderError,
+    UnknownDeadlineError,
+    UsageError,
+)
+from ringleader.store.commands import (
+    Command,
+    Compact,
+    Delete,
+    Failure,
+    HashKv,
+    LeaseKeepAlive,
+    Put,
+    PutResult,
+    Range,
+    RangeResult,
+    SessionOpen,
+)
+from ringleader.wire.frames import (
+    MAX_FRAME,
+    Hello,
+    Ping,
+    Query,
+    Refused,
+    Results,
+    Submit,
+    WatchCancel,
+    WatchCreate,
+    WatchEnd,
+    WatchEvents,
+    Welcome,
+)
+from unit.client.fakes import Bench, FakeCluster
+
+COMMANDS = msgspec.msgpack.Decoder(list[tuple[int, Command]])
+
+
+def put(number: int) -> Put:
+    return Put(b"k%d" % number, b"v%d" % number)
+
+
+def error_of(bench: Bench, call: int) -> RingleaderError:
+    answer = bench.done[call]
+    assert isinstance(answer, RingleaderError), answer
+    return answer
+
+
+def submits(bench: Bench) -> list[tuple[int, int, list[tuple[int, Command]]]]:
+    """(session, ack, commands) of all submits sent so far."""
+    return [(f.session, f.ack, COMMANDS.decode(f.commands)) for _, f in bench.sent if isinstance(f, Submit)]
+
+
+def test_calls_of_one_turn_share_a_frame_in_one_session() -> None:
+    bench = Bench()
+    calls = [bench.core.submit([put(n)], 5.0) for n in range(3)]
+    reads = [bench.core.query([Range(b"k0")], 5.0), bench.core.query([HashKv()], 5.0)]
+    stale = bench.core.query([Range(b"k0")], 5.0, "stale", 50)
+    bench.settle()
+    opening, work = submits(bench)
+    assert opening == (0, 0, [(1, SessionOpen())])
+    assert work == (1, 1, [(1, put(0)), (2, put(1)), (3, put(2))])
+    queries = [(f.consistency, f.max_staleness_ms, len(f.reads)) for _, f in bench.sent if isinstance(f, Query)]
+    assert queries == [("linearizable", 0, 2), ("stale", 50, 1)]
+    assert all(isinstance(bench.done[call][0], PutResult) for call in calls)  # type: ignore[index]
+    assert set(bench.done) == {*calls, *reads, stale}
+
+
+def test_acknowledges_what_is_answered() -> None:
+    bench = Bench()
+    for n in range(3):
+        bench.core.submit([put(n)], 5.0)
+        bench.settle()
+    assert [(ack, [seq for seq, _ in commands]) for _, ack, commands in submits(bench)[1:]] == [
+        (1, [1]),
+        (2, [2]),
+        (3, [3]),
+    ]
+
+
+def test_frames_are_bounded() -> None:
+    bench = Bench(options=ClientOptions(batch_commands=4, batch_bytes=2000, window=8))
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    bench.sent.clear()
+    for n in range(20):
+        bench.core.submit([put(n)], 5.0)
+    bench.flush()
+    assert [len(commands) for _, _, commands in submits(bench)] == [4, 4], "no more than the window in flight"
+    bench.settle()
+    assert sum(len(commands) for _, _, commands in submits(bench)) == 20
+    bench.sent.clear()
+    for _ in range(3):
+        bench.core.submit([Put(b"big", bytes(1500))], 5.0)
+    bench.settle()
+    assert [len(commands) for _, _, commands in submits(bench)] == [1, 1, 1], "no more bytes than agreed"
+
+
+def test_refuses_calls_that_make_no_sense() -> None:
+    bench = Bench(options=ClientOptions(max_pending=2, window=4))
+    acts: list[Callable[[], int]] = [
+        lambda: bench.core.submit([], 5.0),
+        lambda: bench.core.submit([put(0)], 0.0),
+        lambda: bench.core.submit([put(0)], float("nan")),
+        lambda: bench.core.query([Range(b"a")], 5.0, "sometimes"),
+        lambda: bench.core.submit([put(0)] * 5, 5.0),
+        lambda: bench.core.submit([Put(b"a", bytes(MAX_FRAME))], 5.0),
+    ]
+    for act in acts:
+        with pytest.raises(UsageError):
+            act()
+    for n in range(2):
+        bench.core.submit([put(n)], 5.0)
+    with pytest.raises(NotAppliedError) as caught:
+        bench.core.submit([put(2)], 5.0)
+    assert caught.value.reason is Reason.OVERLOADED
+    bench.settle()
+    bench.core.submit([put(2)], 5.0)
+    bench.core.close()
+    with pytest.raises(NotAppliedError) as caught:
+        bench.core.submit([put(2)], 5.0)
+    assert caught.value.reason is Reason.CLOSED
+
+
+def test_goes_to_the_leader_and_loses_nothing() -> None:
+    bench = Bench(seed=3)
+    bench.settle()
+    assert bench.core.node == "n1", "the leader, whichever was dialled first"
+    call = bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    again = bench.core.submit([put(1)], 5.0)
+    plain = bench.core.submit([put(2)], 5.0, once=False)
+    bench.flush()
+    bench.topology(2)
+    link = bench.active()
+    bench.hand(link)
+    bench.flush()
+    bench.settle()
+    assert bench.core.node == "n2"
+    assert len(bench.pipes) == 1, "the old connection goes when its answers are here"
+    assert all(isinstance(bench.done[c], list) for c in (call, again, plain))
+    assert [node for node, _ in bench.cluster.submits[-2:]] == [1, 1], "what was under way was answered where it was"
+
+
+def test_stays_anywhere_if_told_so() -> None:
+    bench = Bench(seed=3, options=ClientOptions(prefer_leader=False))
+    bench.settle(3.0)
+    assert bench.dials == ["n1:1"] or len(bench.dials) == 1
+
+
+def test_a_lost_answer_is_asked_for_again_and_runs_once() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    call = bench.core.submit([put(1)], 5.0)
+    plain = bench.core.submit([put(2)], 5.0, once=False)
+    read = bench.core.query([Range(b"k1")], 5.0)
+    bench.flush()
+    link = bench.active()
+    while bench.pipes[link].there:
+        bench.deliver(link)
+    bench.break_link(link)
+    bench.settle()
+    assert isinstance(bench.done[call], list)
+    assert isinstance(error_of(bench, plain), OutcomeUnknownError)
+    assert error_of(bench, plain).reason is Reason.CONNECTION_LOST
+    (found,) = bench.done[read]  # type: ignore[misc]
+    assert isinstance(found, RangeResult)
+    assert found.kvs[0].version == 1, "applied once"
+
+
+def test_never_sent_and_sent_deadlines_differ() -> None:
+    bench = Bench()
+    bench.down = {1, 2, 3}
+    call = bench.core.submit([put(0)], 1.0)
+    read = bench.core.query([Range(b"a")], 1.0)
+    bench.settle(1.1)
+    for each in (call, read):
+        error = error_of(bench, each)
+        assert type(error) is DeadlineError
+        assert isinstance(error, TimeoutError)
+        assert "connection refused" in error.message
+    bench.down = set()
+    bench.core.submit([put(1)], 5.0)
+    bench.settle(2.0)
+    call = bench.core.submit([put(2)], 1.0)
+    read = bench.core.query([Range(b"a")], 1.0)
+    bench.deaf = {1, 2, 3}
+    bench.settle(1.1)
+    assert type(error_of(bench, call)) is UnknownDeadlineError
+    assert "put of 'k2'" in error_of(bench, call).message
+    assert type(error_of(bench, read)) is DeadlineError
+
+
+def test_expired_session_with_nothing_in_doubt_goes_on_in_a_new_one() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    bench.cluster.expire_sessions()
+    calls = [bench.core.submit([put(1)], 5.0), bench.core.submit([put(2)], 5.0)]
+    bench.settle()
+    assert all(isinstance(bench.done[call], list) for call in calls)
+    assert submits(bench)[-1][0] == 2
+
+
+def test_expired_session_with_a_lost_answer_is_an_unknown_outcome() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    call = bench.core.submit([put(1)], 5.0)
+    bench.flush()
+    link = bench.active()
+    bench.deliver(link)
+    bench.break_link(link)
+    bench.cluster.expire_sessions()
+    bench.settle()
+    error = error_of(bench, call)
+    assert type(error) is OutcomeUnknownError
+    assert error.reason is Reason.SESSION_EXPIRED
+    after = bench.core.submit([put(2)], 5.0)
+    bench.settle()
+    assert isinstance(bench.done[after], list)
+
+
+def test_refused_is_asked_again_and_follows_the_leader() -> None:
+    bench = Bench(seed=1)
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    plain = bench.core.submit([put(1)], 5.0, once=False)
+    bench.flush()
+    bench.cluster.leader = 3
+    assert bench.refuse(bench.active(), Reason.NOT_LEADER, unknown=False, leader=3)
+    bench.settle(0.5)
+    assert isinstance(bench.done[plain], list), "certainly not applied: even this may be repeated"
+    assert bench.core.node == "n3"
+
+
+def test_refused_with_unknown_outcome() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    once = bench.core.submit([put(1)], 5.0)
+    plain = bench.core.submit([put(2)], 5.0, once=False)
+    bench.flush()
+    assert bench.refuse(bench.active(), Reason.DEADLINE, unknown=True, apply=True)
+    assert bench.refuse(bench.active(), Reason.DEADLINE, unknown=True, apply=True)
+    bench.settle(1.0)
+    assert isinstance(bench.done[once], list)
+    assert bench.cluster.store.read(Range(b"k1")).kvs[0].version == 1  # type: ignore[union-attr]
+    assert type(error_of(bench, plain)) is OutcomeUnknownError
+
+
+def test_only_the_culprit_of_a_shared_frame_fails() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    bad = bench.core.submit([put(1)], 5.0)
+    good = bench.core.submit([put(2)], 5.0)
+    bench.flush()
+    assert bench.refuse(bench.active(), Reason.INVALID_ARGUMENT, unknown=False)
+    while bench.pipes[bench.active()].back:
+        bench.hand(bench.active())
+    bench.flush()
+    assert [len(commands) for _, _, commands in submits(bench)[-2:]] == [1, 1], "each alone"
+    assert bench.refuse(bench.active(), Reason.INVALID_ARGUMENT, unknown=False)
+    bench.settle()
+    assert type(error_of(bench, bad)) is UsageError
+    assert isinstance(bench.done[good], list)
+
+
+def test_failures_of_the_store_are_usage_errors_with_a_remedy() -> None:
+    bench = Bench()
+    bench.settle()
+    call = bench.core.submit([LeaseKeepAlive(99)], 5.0)
+    several = bench.core.submit([LeaseKeepAlive(99), put(0)], 5.0)
+    ahead = bench.core.query([Range(b"a", revision=1000)], 5.0)
+    bench.settle()
+    error = error_of(bench, call)
+    assert type(error) is UsageError
+    assert error.reason is Reason.LEASE_NOT_FOUND
+    assert error.node == "n1"
+    assert error.hint
+    results = bench.done[several]
+    assert isinstance(results, list)
+    assert isinstance(results[0], Failure)
+    assert isinstance(results[1], PutResult)
+    assert error_of(bench, ahead).reason is Reason.FUTURE_REVISION
+
+
+def test_cancelled_calls_are_forgotten_and_acknowledged() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    unsent = bench.core.submit([put(1)], 5.0)
+    bench.core.cancel(unsent)
+    flying = bench.core.submit([put(2)], 5.0)
+    bench.flush()
+    bench.core.cancel(flying)
+    bench.core.cancel(12345)
+    after = bench.core.submit([put(3)], 5.0)
+    bench.settle()
+    assert unsent not in bench.done
+    assert flying not in bench.done
+    assert isinstance(bench.done[after], list)
+    assert bench.cluster.store.read(Range(b"k1")).count == 0  # type: ignore[union-attr]
+    assert submits(bench)[-1][1] == 3, "the number of the cancelled call is acknowledged"
+
+
+def test_a_silent_node_is_left_in_bounded_time() -> None:
+    bench = Bench(seed=5)
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    assert bench.core.node == "n1"
+    bench.down = {1}  # takes nothing, says nothing
+    call = bench.core.submit([put(1)], 10.0)
+    start = bench.now
+    while call not in bench.done:
+        bench.settle(0.1)
+    options = bench.core.options
+    assert isinstance(bench.done[call], list)
+    assert bench.now - start <= options.ping_interval + options.ping_timeout + options.connect_timeout
+    assert any(isinstance(frame, Ping) for _, frame in bench.sent)
+
+
+def test_an_idle_client_notices_a_dead_connection() -> None:
+    bench = Bench(options=ClientOptions(prefer_leader=False))
+    bench.settle()
+    before = bench.core.node
+    bench.down = {next(info.id for info in bench.cluster.infos if info.name == before)}
+    bench.settle(15.0)
+    assert bench.core.node not in ("", before)
+
+
+def test_a_node_that_keeps_a_call_waiting_is_left() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    call = bench.core.submit([put(1)], 10.0)
+    bench.flush()
+    link = bench.active()
+    bench.pipes[link].there.popleft()  # the node is cut off from the others: it answers pings, and nothing else
+    bench.settle(9.0)
+    assert isinstance(bench.done[call], list)
+
+
+def test_connecting_is_bounded_and_tries_the_others() -> None:
+    bench = Bench(FakeCluster(), seed=1)
+    bench.flush()
+    assert len(bench.dials) == 1
+    bench.core.tick(bench.now + 1.0)
+    out = bench.core.take_output()
+    assert out.close == [1]
+    assert len(out.dial) == 1
+    assert out.dial[0][1] != bench.dials[0]
+
+
+def test_wrong_version_and_wrong_cluster_are_said() -> None:
+    for welcome, reason in (
+        (Welcome(99, "c1", 1, "n1", 1, []), "version 99"),
+        (Welcome(1, "c2", 1, "n1", 1, []), "'c2'"),
+    ):
+        bench = Bench(FakeCluster(1), options=ClientOptions(cluster="c1"))
+        call = bench.core.submit([put(0)], 1.0)
+        bench.flush()
+        bench.core.connected(1)
+        bench.flush()
+        assert bench.sent == [(1, Hello("ringleader", 1, "c1", ""))]
+        bench.core.received(1, welcome)
+        bench.down = {1}
+        assert reason in bench.core.trouble
+        bench.flush()
+        bench.core.tick(bench.now + 1.5)
+        bench.flush()
+        assert type(error_of(bench, call)) is DeadlineError
+
+
+def test_a_refused_connection_is_left() -> None:
+    bench = Bench(seed=2)
+    bench.flush()
+    bench.core.connected(1)
+    bench.core.received(1, Refused(0, Reason.WRONG_CLUSTER, "not here"))
+    bench.flush()
+    assert 1 not in bench.pipes
+    assert len(bench.dials) == 2
+
+
+def test_results_of_the_wrong_number_end_the_connection() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    call = bench.core.submit([put(1)], 5.0)
+    bench.flush()
+    link = bench.active()
+    frame = bench.pipes[link].there[0]
+    assert isinstance(frame, Submit)
+    bench.core.received(link, Results(frame.frame, []))
+    bench.settle()
+    assert isinstance(bench.done[call], list)
+    assert link not in bench.pipes
+
+
+def test_closing_ends_everything() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    flying = bench.core.submit([put(1)], 5.0)
+    bench.flush()
+    waiting = bench.core.submit([put(2)], 5.0)
+    watch = bench.core.watch(b"a")
+    link = bench.active()
+    bench.core.close()
+    out = bench.core.take_output()
+    ends = dict(out.done)
+    assert type(ends[flying]) is OutcomeUnknownError
+    assert type(ends[waiting]) is NotAppliedError
+    assert isinstance(dict(out.events)[watch], NotAppliedError)
+    assert out.close == [link]
+    last = out.send[-1][1] if isinstance(out.send[-1][1], Submit) else out.send[-2][1]
+    assert isinstance(last, Submit)
+    assert last.session == 1
+    assert bench.core.next_wakeup() == float("inf")
+
+
+def revisions(bench: Bench, watch: int) -> list[int]:
+    return [
+        event.kv.mod_revision
+        for news in bench.events.get(watch, [])
+        if isinstance(news, WatchEvents)
+        for event in news.events
+    ]
+
+
+def test_watch_goes_on_across_connections() -> None:
+    bench = Bench()
+    bench.settle()
+    watch = bench.core.watch(b"k", b"l")
+    bench.settle()
+    assert bench.events[watch] == [WatchEvents(watch, 1, [])]
+    for n in range(5):
+        bench.core.submit([put(n)], 5.0)
+        bench.settle()
+        bench.break_link(bench.active())
+        bench.settle(2.0)
+    bench.core.submit([Delete(b"k0")], 5.0)
+    bench.settle()
+    assert revisions(bench, watch) == [2, 3, 4, 5, 6, 7]
+    bench.core.cancel(watch)
+    bench.flush()
+    assert isinstance(bench.sent[-1][1], WatchCancel)
+    bench.core.submit([put(9)], 5.0)
+    bench.settle()
+    assert len(revisions(bench, watch)) == 6
+
+
+def test_watch_from_now_is_never_before_what_the_client_knows() -> None:
+    bench = Bench()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    watch = bench.core.watch(b"k0")
+    bench.flush()
+    link = bench.active()
+    create = bench.pipes[link].there.popleft()
+    assert isinstance(create, WatchCreate)
+    bench.core.received(link, WatchEvents(create.watch, 1, []))  # from a node that lags behind
+    event = bench.cluster.store.watches.create(b"k0", b"", 2, False, False, False)
+    assert not isinstance(event, Failure)
+    bench.core.received(link, WatchEvents(create.watch, 2, bench.cluster.store.watches.poll(event, 100)[1]))  # type: ignore[index]
+    bench.flush()
+    assert revisions(bench, watch) == []
+
+
+def test_watch_of_compacted_history_ends_clearly() -> None:
+    bench = Bench()
+    for n in range(4):
+        bench.core.submit([put(n)], 5.0)
+    bench.core.submit([Compact(4)], 5.0)
+    watch = bench.core.watch(b"k0", start_revision=2)
+    bench.settle()
+    watch = bench.core.watch(b"k0", start_revision=2)
+    bench.settle()
+    error = bench.events[watch][-1]
+    assert isinstance(error, CompactedError)
+    assert error.compact_revision == 4
+    assert error.reason is Reason.COMPACTED
+
+
+def test_watch_ended_for_a_while_is_set_up_again() -> None:
+    bench = Bench()
+    watch = bench.core.watch(b"k", b"l")
+    bench.settle()
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    link = bench.active()
+    wire = next(f.watch for at, f in reversed(bench.sent) if isinstance(f, WatchCreate) and at == link)
+    for reason in (Reason.STOPPING, Reason.OVERLOADED, Reason.FUTURE_REVISION):
+        bench.core.received(link, WatchEnd(wire, reason, "for now"))
+        bench.settle(2.0)
+        wire = next(f.watch for _, f in reversed(bench.sent) if isinstance(f, WatchCreate))
+    bench.core.submit([put(1)], 5.0)
+    bench.settle()
+    assert revisions(bench, watch) == [2, 3]
+
+
+def test_too_many_watches_is_said() -> None:
+    bench = Bench()
+    bench.settle()
+    watch = bench.core.watch(b"k")
+    bench.flush()
+    _, create = bench.sent[-1]
+    assert isinstance(create, WatchCreate)
+    bench.core.received(bench.active(), WatchEnd(create.watch, Reason.OVERLOADED, "128 watches are enough"))
+    bench.flush()
+    error = bench.events[watch][-1]
+    assert isinstance(error, NotAppliedError)
+    assert error.reason is Reason.OVERLOADED
