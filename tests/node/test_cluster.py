@@ -34,8 +34,8 @@ def configs(folder: Path, count: int = 3) -> list[NodeConfig]:
             http="",
             peers=peers,
             cluster_token="test",
-            heartbeat_ms=30,
-            election_ms=300,
+            heartbeat_ms=50,
+            election_ms=600,
         )
         for name, address in peers.items()
     ]
@@ -49,6 +49,10 @@ async def put(node: Node, key: bytes, value: bytes) -> None:
             assert isinstance(answer, Refused)
             await asyncio.sleep(0.02)
     await client.close()
+
+
+def leads(node: Node) -> bool:
+    return node._host is not None and node._host.core.leads
 
 
 async def keys(node: Node) -> set[bytes]:
@@ -69,11 +73,17 @@ async def test_a_cluster_survives_the_loss_of_any_node(tmp_path: Path) -> None:
     await asyncio.gather(*(node.start() for node in nodes.values()))
     await asyncio.gather(*(node.ready(20) for node in nodes.values()))
     written: set[bytes] = set()
+    leaders = handed_on = 0
     for name, node in nodes.items():
         await put(node, f"through {name}".encode(), b"v")
         written.add(f"through {name}".encode())
-    for gone in list(nodes):
-        await nodes.pop(gone).stop()
+    for gone in sorted(nodes, key=lambda name: not leads(nodes[name])):
+        leaving = nodes.pop(gone)
+        led = leads(leaving)
+        await leaving.stop()
+        if led:  # it has handed leadership on before it went
+            handed_on += sum(map(leads, nodes.values()))
+            leaders += 1
         for name, node in nodes.items():
             key = f"through {name} without {gone}".encode()
             await put(node, key, b"v")
@@ -82,6 +92,7 @@ async def test_a_cluster_survives_the_loss_of_any_node(tmp_path: Path) -> None:
         await nodes[gone].start()
         await nodes[gone].ready(20)
         assert await keys(nodes[gone]) == written
+    assert handed_on == leaders > 0
     addresses = {node.config.name: node.client_address for node in nodes.values()}
     async with asyncio.timeout(20):
         while True:  # everyone learns where clients reach the others, also after they came back on another port

@@ -5,7 +5,7 @@ for the end of the loop's round, in which all that gathered is carried out toget
 one write per connection.
 
     start:  lock the folder -> bind the ports -> identity -> recover the log -> listen -> dial the peers
-    stop:   no new connections -> tell the clients -> finish disk work -> free everything
+    stop:   hand leadership on -> no new connections -> tell the clients -> finish disk work -> free everything
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class Node:
         self._peer_door: PeerDoor | None = None
         self._locals: dict[int, LocalLink] = {}
         self._planned = False
+        # A cluster of one has nobody to hear in time: it may doze more deeply.
+        self._tick = 0.02 if len(config.members) == 1 else max(config.heartbeat_ms / 10_000, 0.001)
         self._timer: asyncio.TimerHandle | None = None
         self._last_sweep = self._last_status = 0.0
         self._ready: asyncio.Event = asyncio.Event()
@@ -130,11 +132,12 @@ class Node:
             )
 
     async def stop(self) -> None:
-        """Stop serving, finish what is being written, free everything. May be called again."""
-        if self._stopped:
+        """Hand leadership on, stop serving, finish what is being written, free everything. May be called again."""
+        if self._stopped or self.stats.stopping:
             return
-        self._stopped = True
         self.stats.stopping = True
+        await self._hand_on_leadership()
+        self._stopped = True
         for server in self._servers:
             server.close()
         self._door.close_all("the node is stopping")
@@ -146,6 +149,22 @@ class Node:
         await asyncio.sleep(0)  # farewells leave
         await self._release()
         logger.info("node %s has stopped", self.config.name)
+
+    async def _hand_on_leadership(self) -> None:
+        """So that a planned stop costs the cluster no election timeout; gives up after one."""
+        host = self._host
+        if host is None or self.stats.failure or not host.core.leads:
+            return
+        status = host.core.status()
+        others = [voter for voter in status.config.voters if voter in self._links and self._links[voter].connected]
+        if not others or not host.core.transfer(max(others, key=lambda voter: status.match.get(voter, 0))):
+            return
+        self._plan()
+        patience = time.monotonic() + self.config.election_ms / 1000
+        while time.monotonic() < patience and not self.stats.failure:
+            if host.core.leader not in (0, self.config.node_id):
+                return
+            await asyncio.sleep(self._tick)
 
     async def __aenter__(self) -> Node:
         await self.start()
@@ -279,7 +298,7 @@ class Node:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self.config.heartbeat_ms / 10_000, self._turn)
+        self._timer = self._loop.call_later(self._tick, self._turn)
         stats = self.stats
         stats.turns += 1
         stats.last_turn = begun
