@@ -1,0 +1,131 @@
+"""Scenario files: what to do to a few Raft members, and what must happen, in one text that people can read.
+
+A line `# ...` is prose (the first one is the title), `> command` does something, and the lines below it, indented by two
+spaces, are what happened. `perform` runs the commands and returns the text with the true trace in the place of the old
+one; a test compares the two. The commands:
+
+    nodes N [option=value ...]   begin; options: leader=N (elected before the curtain rises) pre_vote=no check_quorum=no
+                                 window=MESSAGES chunk=BYTES
+    tick MS | run MS             time passes; with `run` all messages arrive and mere heartbeats are not told
+    timeout N                    the election timer of N runs out
+    deliver [A>B] [COUNT]        messages arrive; A or B may be `*`; without link: all, and all that comes of them
+    drop [A>B] [COUNT]           messages are lost
+    repeat A>B                   the last message that arrived on a link arrives once more
+    propose N VALUE ...          a client asks N to append commands
+    read N TOKEN                 a client asks N for a linearizable read
+    slow N | sync N | fast N     the disk of N keeps everything waiting; gets it done once; is quick again
+    crash N | restart N          unsynced records and memory are lost; N comes back with what its disk has
+    compact N                    N takes a snapshot and forgets the entries before
+    partition 1 2 / 3            the network parts
+    heal                         and is whole again
+    status                       where everybody stands
+"""
+
+from __future__ import annotations
+
+from ringleader.consensus.raft import RaftOptions
+from ringleader.sim.picture import draw
+from ringleader.sim.stage import Stage
+
+__all__ = ["Performance", "perform"]
+
+
+class Performance:
+    """A scenario that was run: its `title`, the whole `text` with the true trace, the `trace` alone, its `picture` (SVG)."""
+
+    def __init__(self, title: str, text: str, trace: str, picture: str) -> None:
+        self.title = title
+        self.text = text
+        self.trace = trace
+        self.picture = picture
+
+
+def perform(text: str) -> Performance:
+    """Run a scenario. Raises `ValueError` naming the line of a command that makes no sense."""
+    stage: Stage | None = None
+    title, whole, trace = "", [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("  "):
+            continue  # what happened the last time
+        whole.append(line)
+        if line.startswith("#"):
+            title = title or line.removeprefix("#").strip()
+            continue
+        if not line.strip():
+            continue
+        try:
+            if not line.startswith("> "):
+                raise ValueError("neither prose, command nor trace")
+            words = line[2:].split()
+            if stage is None:
+                stage = _begin(words)
+            else:
+                _command(stage, words)
+        except (ValueError, IndexError, KeyError) as error:
+            raise ValueError(f"line {number}, {line!r}: {error}") from error
+        told = [f"  {item}".rstrip() for item in stage.lines]
+        stage.lines = []
+        whole += told
+        trace += [line, *told]
+    if stage is None:
+        raise ValueError("a scenario begins with `> nodes N`")
+    stage.diagram.title = title
+    return Performance(title, "\n".join(whole) + "\n", "\n".join(trace) + "\n", draw(stage.diagram))
+
+
+def _begin(words: list[str]) -> Stage:
+    if words[0] != "nodes":
+        raise ValueError("the first command must be `nodes`")
+    options = dict(word.split("=", 1) for word in words[2:])
+    known = RaftOptions(
+        pre_vote=options.pop("pre_vote", "yes") == "yes",
+        check_quorum=options.pop("check_quorum", "yes") == "yes",
+        window_messages=int(options.pop("window", "256")),
+        append_bytes=int(options.pop("chunk", str(1 << 20))),
+    )
+    leader = options.pop("leader", "")
+    if options:
+        raise ValueError(f"no such option: {', '.join(options)}")
+    stage = Stage(int(words[1]), known)
+    if leader:
+        stage.elect(_node(stage, leader))
+    return stage
+
+
+def _command(stage: Stage, words: list[str]) -> None:
+    name, rest = words[0], words[1:]
+    match name:
+        case "tick" | "run":
+            getattr(stage, name)(int(rest[0]))
+        case "timeout" | "sync" | "crash" | "restart" | "compact":
+            getattr(stage, name)(_node(stage, rest[0]))
+        case "slow" | "fast":
+            actor = stage.actors[_node(stage, rest[0])]
+            if name == "fast":
+                stage.sync(actor.id)
+            actor.slow = name == "slow"
+        case "deliver" | "drop":
+            link = rest.pop(0) if rest and ">" in rest[0] else "*>*"
+            sender, receiver = (None if end == "*" else _node(stage, end) for end in link.split(">"))
+            getattr(stage, name)(sender, receiver, int(rest[0]) if rest else None)
+        case "repeat":
+            ends = rest[0].split(">")
+            stage.repeat(_node(stage, ends[0]), _node(stage, ends[1]))
+        case "propose":
+            stage.propose(_node(stage, rest[0]), rest[1:])
+        case "read":
+            stage.read(_node(stage, rest[0]), int(rest[1]))
+        case "partition":
+            groups = " ".join(rest).split("/")
+            stage.partition([[_node(stage, word) for word in group.split()] for group in groups])
+        case "heal" | "status":
+            getattr(stage, name)()
+        case _:
+            raise ValueError(f"no such command: {name}")
+
+
+def _node(stage: Stage, word: str) -> int:
+    id = int(word)
+    if id not in stage.actors:
+        raise ValueError(f"there is no node {id}")
+    return id

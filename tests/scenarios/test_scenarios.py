@@ -1,0 +1,57 @@
+"""Every scenario file tells what really happens, and every page and picture made from them is up to date."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tools.docs import ROOT, wanted
+
+from ringleader.sim.scenario import perform
+
+SCENARIOS = sorted(Path(__file__).parent.glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_what_stands_in_the_file_is_what_happens(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert perform(text).text == text, "if the new trace is right, run `make docs`"
+
+
+def test_there_are_scenarios() -> None:
+    assert len(SCENARIOS) >= 12
+    assert all("\n  " in path.read_text(encoding="utf-8") for path in SCENARIOS)
+
+
+def test_all_pages_and_pictures_are_up_to_date() -> None:
+    files = wanted()
+    stale = [str(path.relative_to(ROOT)) for path, text in files.items() if path.read_text(encoding="utf-8") != text]
+    assert not stale, "run `make docs`"
+    pictures = set((ROOT / "docs" / "learn" / "img").glob("*.svg"))
+    assert pictures <= set(files), "a picture that no scenario makes"
+
+
+def test_pages_name_files_that_exist() -> None:
+    for page in (ROOT / "docs" / "learn").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+        for name in re.findall(r"`((?:src|tests|tools)/[\w./-]+)`", text):
+            assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("> propose 1 x\n", "line 1.*first command must be `nodes`"),
+        ("> nodes 3\n> dance 1\n", "line 2.*no such command: dance"),
+        ("> nodes 3\n> crash 4\n", "line 2.*no node 4"),
+        ("> nodes 3 colour=red\n", "no such option: colour"),
+        ("> nodes 3\nstatus\n", "line 2.*neither prose, command nor trace"),
+        ("# nothing\n", "begins with"),
+    ],
+)
+def test_a_scenario_that_makes_no_sense_says_where(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        perform(text)

@@ -1,0 +1,80 @@
+"""Make again every trace and picture in the repository: `python -m tools.docs` (or `make docs`).
+
+* `tests/scenarios/*.txt`: the expected trace under each command;
+* `docs/learn/img/NAME.svg`: the picture of each scenario;
+* `docs/learn/*.md`: between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture and the trace of that scenario,
+  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from ringleader.sim.scenario import Performance, perform
+
+__all__ = ["ROOT", "main", "performances", "wanted"]
+
+ROOT = Path(__file__).resolve().parent.parent
+_BLOCK = re.compile(r"(<!-- (scenario|part): ([\w-]+)(?: (\d+) (\d+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def performances() -> dict[str, Performance]:
+    """All scenarios, run, by name (the file name without its number and suffix)."""
+    files = sorted((ROOT / "tests" / "scenarios").glob("*.txt"))
+    return {path.stem.split("-", 1)[1]: perform(path.read_text(encoding="utf-8")) for path in files}
+
+
+def wanted() -> dict[Path, str]:
+    """Every generated file and what it must hold. Raises `ValueError` when a page names a scenario that is not there."""
+    found = performances()
+    files = {}
+    for path in sorted((ROOT / "tests" / "scenarios").glob("*.txt")):
+        name = path.stem.split("-", 1)[1]
+        files[path] = found[name].text
+        files[ROOT / "docs" / "learn" / "img" / f"{name}.svg"] = found[name].picture
+    for page in sorted((ROOT / "docs" / "learn").glob("*.md")):
+        files[page] = _filled(page, found)
+    return files
+
+
+def _filled(page: Path, found: dict[str, Performance]) -> str:
+    def block(match: re.Match[str]) -> str:
+        head, what, name, first, last, tail = match.groups()
+        if name not in found:
+            raise ValueError(f"{page} shows the scenario {name!r}, but there is none in tests/scenarios")
+        if what == "part":
+            return f"{head}```text\n{_part(found[name].trace, int(first), int(last))}```\n{tail}"
+        picture = f"![{found[name].title}](img/{name}.svg)"
+        whole = f"<details><summary>The whole trace</summary>\n\n```text\n{found[name].text}```\n\n</details>"
+        return f"{head}{picture}\n\n{whole}\n{tail}"
+
+    return _BLOCK.sub(block, page.read_text(encoding="utf-8"))
+
+
+def _part(trace: str, first: int, last: int) -> str:
+    """The commands `first` to `last` of a trace and what they brought."""
+    commands = re.split(r"(?m)^(?=> )", trace)[1:]
+    if not 1 <= first <= last <= len(commands):
+        raise ValueError(f"there are {len(commands)} commands, not {first} to {last}")
+    return "".join(commands[first - 1 : last])
+
+
+def main() -> int:
+    """Write what is out of date; with `--check` only say so, and return 1."""
+    check = "--check" in sys.argv[1:]
+    stale = 0
+    for path, text in wanted().items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        print(f"{'out of date' if check else 'wrote'}: {path.relative_to(ROOT)}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
