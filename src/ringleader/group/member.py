@@ -21,15 +21,26 @@ from ringleader.group.pending import PendingWrite, PendingWrites
 from ringleader.group.readers import Reader, Readers
 from ringleader.ports import Entropy
 from ringleader.store.codec import BATCH_VERSION, decode_batch, decode_commands
-from ringleader.store.commands import Batch, Envelope, ExpireLeases, Result
+from ringleader.store.commands import (
+    Batch,
+    Envelope,
+    ExpireLeases,
+    LeaseInfoResult,
+    LeaseListResult,
+    RangeResult,
+    Result,
+    TxnResult,
+)
 from ringleader.store.store import Store
-from ringleader.wire.frames import Query, Refused, Results, ServerFrame, Submit
+from ringleader.wire.frames import MAX_FRAME, Query, Refused, Results, ServerFrame, Submit
 from ringleader.wire.relay import Forward, ForwardRefused, ReadIndex, ReadIndexReply, RelayMessage
 
 __all__ = ["ApplyError", "Member"]
 
 EXPIRY_PERIOD = 0.2
 """Seconds between two looks of the leader for leases that are over."""
+ANSWER_BYTES = MAX_FRAME * 3 // 4
+"""Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -150,7 +161,16 @@ class Member:
         self.answer(conn, Refused(frame, reason, message, unknown, self.core.leader))
 
     def _serve(self, reader: Reader) -> None:
-        results: list[Result] = [self.store.read(op) for op in reader.reads]
+        results: list[Result] = []
+        room = ANSWER_BYTES
+        for op in reader.reads:
+            results.append(self.store.read(op))
+            if len(reader.reads) > 1:  # one alone is bounded by the store
+                room -= result_bytes(results[-1])
+                if room < 0:
+                    text = f"the answers to {len(reader.reads)} reads together exceed {ANSWER_BYTES} bytes"
+                    self._refuse(reader.conn, reader.frame, Reason.TOO_LARGE, text)
+                    return
         self.answer(reader.conn, Results(reader.frame, results))
 
     # ----------------------------------------------------------------------------------------------- other members
@@ -384,3 +404,18 @@ def _decode(index: int, data: bytes) -> Batch:
         return decode_batch(data)
     except ValueError as error:
         raise ApplyError(f"entry {index} of the log is not understood: {error}") from error
+
+
+def result_bytes(result: object) -> int:
+    """About how many bytes a result takes in a frame."""
+    match result:
+        case RangeResult(kvs=kvs):
+            return sum(len(kv.key) + len(kv.value) + 48 for kv in kvs)
+        case TxnResult(results=results):
+            return sum(map(result_bytes, results))
+        case LeaseListResult(ids=ids):
+            return 9 * len(ids)
+        case LeaseInfoResult(keys=keys):
+            return sum(map(len, keys))
+        case _:
+            return 64

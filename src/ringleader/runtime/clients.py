@@ -9,7 +9,7 @@ import msgspec
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.framing import FrameProtocol
-from ringleader.wire.frames import MAX_FRAME, ClientFrame, Hello, Refused, ServerFrame
+from ringleader.wire.frames import MAX_FRAME, ClientFrame, Hello, Refused, Results, ServerFrame
 
 __all__ = ["ClientConnection", "ClientDoor", "ClientHandler"]
 
@@ -77,7 +77,11 @@ class ClientDoor:
         connection = self.connections.get(conn)
         if connection is None:
             return False
-        connection.send(_encoder.encode(frame))
+        data = _encoder.encode(frame)
+        if len(data) > MAX_FRAME and isinstance(frame, Results):
+            text = f"done, but the answer of {len(data)} bytes does not fit into a frame of {MAX_FRAME}"
+            data = _encoder.encode(Refused(frame.frame, Reason.TOO_LARGE, text, unknown=True))
+        connection.send(data)
         self._dirty[conn] = connection
         return True
 
@@ -159,7 +163,7 @@ class ClientConnection(FrameProtocol):
         for data in frames:
             try:
                 frame = _decoder.decode(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 self.refuse(Reason.PROTOCOL, f"a frame of {len(data)} bytes is not understood: {error}")
                 return
             if self.number in self.door._strangers:

@@ -286,3 +286,15 @@ def test_clients_learn_where_a_node_is_reached() -> None:
     world.hosts[1].learn_node(moved)
     world.settle()
     assert [frame.nodes for frame in world.inbox[conn] if isinstance(frame, Topology)] == [[moved]]
+
+
+def test_reads_whose_answers_do_not_fit_one_frame_are_refused_together() -> None:
+    world = ready(1)
+    conn = world.connect(1)
+    for i in range(4):
+        world.results(conn, Put(b"big%d" % i, b"x" * 900_000))
+    everything = Range(b"big", b"bih")
+    assert isinstance(world.read(conn, everything), Results)
+    refused = world.read(conn, everything, everything)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.unknown) == (Reason.TOO_LARGE, False)
