@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 
 from ringleader.errors import Reason, UsageError
@@ -40,9 +41,19 @@ def split_address(address: str) -> tuple[str, int]:
         port = rest[1:] if rest else port
     elif address.count(":") == 1:
         host, port = address.split(":")
+    if ":" in host and not _is_ipv6(host):
+        raise _bad(address)
     if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise _bad(address)
     return host, int(port)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _bad(address: str) -> UsageError:

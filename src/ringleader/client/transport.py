@@ -6,6 +6,7 @@ Many frames may come in one `data_received`, and all frames of one turn leave in
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -81,7 +82,9 @@ class _TcpTransport(asyncio.Protocol):
         try:
             await asyncio.get_running_loop().create_connection(lambda: self, host, port)
         except OSError as error:
-            self._end(error.strerror or str(error))
+            # asyncio puts its own words in the place of the system's
+            known = isinstance(error.errno, int) and error.errno > 0
+            self._end(os.strerror(error.errno) if known and error.errno else str(error))
         finally:
             self._task = None
 
