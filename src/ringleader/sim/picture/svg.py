@@ -59,7 +59,7 @@ class _Page:
                 y += min(max((event.time - events[place - 1].time) * scale, _ROW), _SILENCE)
             self.rows.append(y)
             self.times.append(event.time)
-        self.width = _LEFT + 60 + max(len(self.x) - 1, 0) * _COLUMN + 210
+        self.width = max(_LEFT + 60 + max(len(self.x) - 1, 0) * _COLUMN + 210, 40 + 9 * len(diagram.title))
         self.height = y + 40
 
     def y_at(self, time: float) -> float:
@@ -136,7 +136,7 @@ def _arrow(page: _Page, place: int, arrow: Arrow) -> Iterator[str]:
     y1, y2 = min(page.y_at(arrow.sent), page.rows[place]), page.rows[place]
     side = 1 if x2 > x1 else -1
     if arrow.received is None:
-        x2, y2 = x1 + (x2 - x1) * 0.55, y1 + (y2 - y1) * 0.55
+        x2 = x1 + (x2 - x1) * 0.55
         yield _line("lost", x1, y1, x2, y2)
         yield f'<path class="cross" d="M{_n(x2 - 5)} {_n(y2 - 5)}l10 10m0 -10l-10 10"/>'
         yield _label(x2 + side * 9, y2 - 5, arrow.text, "of-lost", anchor="start" if side > 0 else "end", limit=18)
