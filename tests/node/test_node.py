@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -31,8 +32,14 @@ from ringleader.wire.frames import (
     Refused,
     Results,
     ServerFrame,
+    Submit,
     Welcome,
 )
+
+DEEP = b"\x95\x03\x01\x01\xa1x\x91" + b"\x94\x04\x90\x91" * 20_000
+"""A query whose transactions nest without end."""
+NO_TEXT = b"\x93\x01\xa1\xff\x01"
+"""A hello whose magic is not UTF-8."""
 
 
 async def read(client: WireClient, key: bytes) -> bytes:
@@ -92,6 +99,8 @@ async def test_frames_in_pieces_and_many_in_one(tmp_path: Path) -> None:
         (struct.pack(">I", MAX_FRAME + 1), Reason.PROTOCOL, "larger than the limit"),
         (struct.pack(">I", 5) + b"\xc1\xc1\xc1\xc1\xc1", Reason.PROTOCOL, "not understood"),
         (struct.pack(">I", 0), Reason.PROTOCOL, "not understood"),
+        (struct.pack(">I", len(DEEP)) + DEEP, Reason.PROTOCOL, "not understood"),
+        (struct.pack(">I", len(NO_TEXT)) + NO_TEXT, Reason.PROTOCOL, "not understood"),
         (struct.pack(">I", 3) + msgspec.msgpack.encode(Ping(1)), Reason.PROTOCOL, "first frame"),
     ],
 )
@@ -112,6 +121,23 @@ async def test_garbage_gets_a_reason_is_logged_once_and_disturbs_nobody(
                 await stranger.close()
         assert len(caplog.records) == 1
         assert words in caplog.text
+        assert isinstance(await good.put(b"k", b"v"), Results)
+        await good.close()
+
+
+async def test_commands_that_make_no_sense_do_not_harm_the_node(tmp_path: Path) -> None:
+    """They travel undecoded through the frame, so the node itself meets them."""
+    nested = b"\x91\x92\x01" + b"\x94\x04\x90\x91" * 20_000 + b"\x94\x04\x90\x90\x90" + b"\x90" * 20_000
+    no_text = msgspec.msgpack.encode([(1, [4, [[b"k", "target", "=", 1]]])]).replace(b"target", b"\xfft\xfft\xfft")
+    async with Node(single(tmp_path)) as node:
+        await node.ready(10)
+        good = await WireClient(node.client_address).open()
+        for commands in (nested, no_text, b"\x90", b"\xc0", msgspec.msgpack.encode([(1, [99])])):
+            client = await WireClient(node.client_address).open()
+            client.send(Submit(1, 1000, 0, 0, msgspec.Raw(commands)))
+            assert isinstance(await client.receive(Results | Refused), Results | Refused)  # type: ignore[arg-type]
+            assert not node.failed.done()
+            await client.close()
         assert isinstance(await good.put(b"k", b"v"), Results)
         await good.close()
 
@@ -169,6 +195,34 @@ async def test_a_client_that_never_reads_is_stopped_then_closed(
         assert "has read nothing for 30 s" in caplog.text
         await lazy.close()
         await good.close()
+
+
+async def test_too_many_bytes_of_answers_end_a_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with Node(single(tmp_path)) as node:
+        await node.ready(10)
+        node._door.limit = 200_000
+        client = await WireClient(node.client_address).open()
+        assert isinstance(await client.put(b"big", bytes(150_000)), Results)
+        (client.reader._transport).pause_reading()  # type: ignore[attr-defined]
+        for asked in range(100):
+            client.send(Query(asked, 60_000, "stale", [Range(b"big")]))
+        await until(lambda: not node._door.connections)
+        assert "bytes of answers unread" in caplog.text
+        await client.close()
+
+
+async def test_a_start_that_is_cancelled_leaves_the_folder_free(tmp_path: Path) -> None:
+    for rounds in range(6):
+        node = Node(single(tmp_path))
+        starting = asyncio.ensure_future(node.start())
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        await node.stop()
+    async with Node(single(tmp_path)) as node:
+        await node.ready(10)
 
 
 async def test_a_client_that_never_greets(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class Node:
         try:
             self._lock = FolderLock(self.config.data_dir)
             self._bind()
-            self._host = await self._loop.run_in_executor(None, self._open)
+            self._host = await self._open_beside_the_loop()
             self._disk_idle.set()
             await self._listen()
         except BaseException:
@@ -204,8 +204,17 @@ class Node:
         self.peer_address = addresses.get("listen_peer", "")
         self.http_address = addresses.get("http", "")
 
+    async def _open_beside_the_loop(self) -> Host:
+        """`_open` in a thread. When this is cancelled it still waits for the thread, which uses the folder until then."""
+        opening = self._loop.run_in_executor(None, self._open)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})
+            raise
+
     def _open(self) -> Host:
-        """Claim the folder and recover the host from it; runs beside the loop, since it reads and syncs."""
+        """Claim the folder and recover the host from it."""
         config = self.config
         try:
             disk = self._disk = FolderDisk(config.data_dir)
@@ -413,6 +422,8 @@ class Node:
         """A peer said where its clients reach it."""
         if self._host is not None and not self._stopped:
             self._host.learn_node(info)
+            if info.id in self._links:
+                self._links[info.id].wake()
             self._plan()
 
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:

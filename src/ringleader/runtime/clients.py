@@ -8,7 +8,7 @@ import msgspec
 
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
-from ringleader.runtime.framing import FrameProtocol
+from ringleader.runtime.framing import UNREADABLE, FrameProtocol
 from ringleader.wire.frames import MAX_FRAME, ClientFrame, Hello, Refused, Results, ServerFrame
 
 __all__ = ["ClientConnection", "ClientDoor", "ClientHandler"]
@@ -163,7 +163,7 @@ class ClientConnection(FrameProtocol):
         for data in frames:
             try:
                 frame = _decoder.decode(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 self.refuse(Reason.PROTOCOL, f"a frame of {len(data)} bytes is not understood: {error}")
                 return
             if self.number in self.door._strangers:

@@ -11,7 +11,10 @@ import asyncio
 import struct
 from typing import Any, cast
 
-__all__ = ["FrameProtocol", "FrameReader", "FrameTooLargeError", "explain_garbage", "peer_address"]
+__all__ = ["UNREADABLE", "FrameProtocol", "FrameReader", "FrameTooLargeError", "explain_garbage", "peer_address"]
+
+UNREADABLE = (ValueError, RecursionError)
+"""What decoding may raise for bytes that make no sense: wrong types, wrong text, nested too deep."""
 
 _LENGTH = struct.Struct(">I")
 _HTTP = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI ")

@@ -7,17 +7,16 @@ away. A peer that is gone is dialled again with growing, jittered pauses, and it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
-
 from ringleader.errors import Reason
 from ringleader.ports import Entropy
 from ringleader.runtime.complaints import Complaints
-from ringleader.runtime.framing import FrameProtocol
+from ringleader.runtime.framing import UNREADABLE, FrameProtocol
 from ringleader.wire.frames import NodeInfo
 from ringleader.wire.peer import (
     MAX_HANDSHAKE_FRAME,
@@ -135,12 +134,14 @@ class _Incoming(FrameProtocol):
             if self.closing:
                 return
             try:
-                if self.sender:
-                    self.door.handler.peer_messages(self.sender, decode_messages(data))
-                else:
-                    self._greet(decode_handshake(data))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                frame = decode_messages(data) if self.sender else decode_handshake(data)
+            except UNREADABLE as error:
                 self._refuse(PeerRefused(Reason.PROTOCOL, f"a frame of {len(data)} bytes is not understood: {error}"))
+                return
+            if isinstance(frame, list):
+                self.door.handler.peer_messages(self.sender, frame)
+            else:
+                self._greet(frame)
 
     def _greet(self, frame: Handshake) -> None:
         me = self.door.me
@@ -219,6 +220,7 @@ class PeerLink:
         self._queue: list[tuple[int, Any]] = []
         self._stuck_since = 0.0
         self._last_trouble = ""
+        self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -229,6 +231,10 @@ class PeerLink:
     def start(self) -> None:
         """Dial, and go on dialling, until `stop`."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"ringleader-peer-{self.peer}")
+
+    def wake(self) -> None:
+        """The peer is known to be up: dial now if we are waiting to."""
+        self._woken.set()
 
     async def stop(self) -> None:
         """Close the link."""
@@ -299,7 +305,7 @@ class PeerLink:
             except _RefusedError as error:
                 pause = self.options.pause_max
                 self._trouble(f"it refuses us: {error}", logging.ERROR)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # a name that cannot even be asked for is a UnicodeError
                 self._trouble(str(error))
             finally:
                 if protocol is not None:
@@ -307,8 +313,13 @@ class PeerLink:
                 self._protocol = None
                 self._queue.clear()
                 self.on_change()
-            await asyncio.sleep(pause * (0.5 + 0.5 * self.entropy.random()))
+            await self._wait(pause * (0.5 + 0.5 * self.entropy.random()))
             pause = min(2 * pause, self.options.pause_max)
+
+    async def _wait(self, pause: float) -> None:
+        self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), pause)
 
     def _make(self) -> _Outgoing:
         return _Outgoing(self)
@@ -357,9 +368,11 @@ class _Outgoing(FrameProtocol):
     def on_frames(self, frames: list[memoryview]) -> None:
         for data in frames:
             try:
-                self._greet(decode_handshake(data))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                frame = decode_handshake(data)
+            except UNREADABLE as error:
                 self._fail(f"its answer is not understood: {error}")
+                return
+            self._greet(frame)
 
     def _greet(self, frame: Handshake) -> None:
         secret = self.link.me.secret

@@ -139,6 +139,35 @@ async def test_the_link_comes_back_after_the_other_end_was_away() -> None:
     await again.close()
 
 
+async def test_a_wake_up_call_ends_the_pause() -> None:
+    acceptor = await Acceptor().open()
+    await acceptor.close()
+    options = PeerOptions(pause_min=3600.0, pause_max=3600.0)
+    changes: list[bool] = []
+    link = PeerLink(
+        ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), options, lambda: changes.append(link.connected)
+    )
+    link.start()
+    await until(lambda: changes)  # the first attempt has failed
+    again = await Acceptor().open(acceptor.port)
+    link.wake()
+    await until(lambda: link.connected)
+    await link.stop()
+    await again.close()
+
+
+async def test_a_name_that_cannot_be_looked_up(caplog: pytest.LogCaptureFixture) -> None:
+    for host in ("no-such-host.invalid", "x" * 70 + ".example", "\udc80"):
+        link = PeerLink(ONE, 2, (host, 1), random.Random(1), QUICK)
+        with caplog.at_level("WARNING"):
+            link.start()
+            await until(lambda: "no link to node 2" in caplog.text)
+        caplog.clear()
+        assert link._task is not None
+        assert not link._task.done()
+        await link.stop()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
