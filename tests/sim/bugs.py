@@ -6,7 +6,7 @@ numbers are those of the hazards that the project keeps; `SEEDS` says with which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -198,10 +198,10 @@ def recovery_does_not_sync(stack: ExitStack) -> None:
 
     def recover(disk: Any, identity: Any, options: Any) -> Any:
         class NoSync:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(disk, name)
+            names, size, read = disk.names, disk.size, disk.read
 
-            def execute(self, ops: list[DiskOp]) -> None:
+            @staticmethod
+            def execute(ops: Sequence[DiskOp]) -> None:
                 disk.execute([op for op in ops if type(op) is not Sync])
 
         return original(NoSync(), identity, options)
@@ -235,7 +235,7 @@ def segments_dropped_too_early(stack: ExitStack) -> None:
     original = Host._save_snapshot
 
     def save(self: Host, meta: SnapshotMeta, data: bytes) -> None:
-        self.pending_ops += self.writer.drop_segments({0: meta.index})
+        self.writer.drop_segments({0: meta.index})
         self.pending_ops += self.writer.take_ops()
         original(self, meta, data)
 
@@ -445,23 +445,40 @@ BUGS = [
     Bug("no-sync", 6, "the log is never synced", no_sync),
     Bug("leader-counts-early", 6, "a leader counts its own copy before it is on disk", leader_counts_itself_early),
     Bug("truncates-on-any-append", 7, "a follower cuts its log at every append", truncates_on_any_append),
-    Bug("compacted-is-conflict", 8, "an append from below the compacted part cuts the log", compacted_prev_is_a_conflict),
+    Bug(
+        "compacted-is-conflict", 8, "an append from below the compacted part cuts the log", compacted_prev_is_a_conflict
+    ),
     Bug("old-term-by-counting", 9, "entries of older terms are committed by counting", old_term_committed_by_counting),
     Bug("completion-early", 11, "one finished disk batch reports the next one done too", completion_counted_too_early),
     Bug("folder-not-synced", 13, "no sync of the folder after a new segment's rename", folder_not_synced),
     Bug("torn-tail-kept", 14, "recovery steps over a torn batch and goes on", torn_tail_kept),
     Bug("checksum-ignored", 14, "recovery does not look at checksums", checksum_ignored),
-    Bug("recovery-does-not-sync", 6, "what a killed process left in the page cache counts as durable", recovery_does_not_sync),
+    Bug(
+        "recovery-does-not-sync",
+        6,
+        "what a killed process left in the page cache counts as synced",
+        recovery_does_not_sync,
+    ),
     Bug("truncation-not-replayed", 12, "recovery does not repeat truncations", truncation_not_replayed),
     Bug("stale-snapshot", 15, "a snapshot claims a later index than its data has", stale_snapshot),
-    Bug("segments-dropped-early", 16, "the log goes before the snapshot that replaces it is durable", segments_dropped_too_early),
+    Bug(
+        "segments-dropped-early",
+        16,
+        "the log goes before its snapshot is durable",
+        segments_dropped_too_early,
+    ),
     Bug("snapshot-after-log", 17, "records after an installed snapshot are durable before it", snapshot_after_log),
     Bug("commit-beyond-match", 7, "a follower commits entries that it has not compared", commit_beyond_match),
     Bug("vote-for-any-log", 9, "votes are granted whatever the candidate's log holds", vote_for_any_log),
     Bug("unknown-term-matches", 8, "an append beyond the end of the log is taken for matching", entry_log_off_by_one),
     Bug("window-never-reopens", 24, "a full window of lost messages is never sent again", window_never_reopens),
     Bug("read-without-barrier", 26, "a leader answers reads without asking its followers", read_without_barrier),
-    Bug("barrier-before-own-term", 27, "reads are confirmed before the leader's term has committed", barrier_before_own_term),
+    Bug(
+        "barrier-before-own-term",
+        27,
+        "reads are confirmed before the leader's term has committed",
+        barrier_before_own_term,
+    ),
     Bug("read-before-applied", 27, "a confirmed read does not wait until its index is applied", read_before_applied),
     Bug("sessions-forget", 29, "sessions do not remember what ran", sessions_forget_results),
     Bug("client-repeats", 29, "a client repeats a write that has no session", client_repeats_without_session),

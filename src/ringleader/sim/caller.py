@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ringleader.client.core import ClientCore
+from ringleader.client.failures import CompactedError
 from ringleader.client.options import ClientOptions
 from ringleader.errors import NotAppliedError, OutcomeUnknownError, RingleaderError, UsageError
 from ringleader.sim.choice import stream
@@ -16,7 +17,7 @@ from ringleader.sim.clock import SimClock
 from ringleader.sim.record import Record
 from ringleader.sim.trace import FIRST_CLIENT, Kind, name_of
 from ringleader.sim.watching import Watching
-from ringleader.store.commands import Command, Compare, Delete, Put, Range, Txn
+from ringleader.store.commands import Command, Compact, Compare, Delete, Put, Range, Txn
 
 if TYPE_CHECKING:
     from ringleader.sim.node import Machine
@@ -81,14 +82,10 @@ class Caller:
         """Watch all keys from the beginning or some revision on, or one key from now on."""
         choice, truth = self.choice, self.world.truth
         if choice.random() < 0.7:
-            start = choice.randrange(1, truth.store.revision + 1)
-            watching = Watching(truth, self.id, b"", start)
-            number = self._core.watch(b"k", b"l", start_revision=start)
+            key, start = b"", choice.randrange(1, truth.store.revision + 1)
         else:
-            key = b"k%d" % choice.randrange(self.world.options.load.keys)
-            watching = Watching(truth, self.id, key, 0)
-            number = self._core.watch(key)
-        self.watchings[number] = watching
+            key, start = b"k%d" % choice.randrange(self.world.options.load.keys), 0
+        self.watchings[self._watch_from(key, start)] = Watching(truth, self.id, key, start)
 
     def crash(self) -> None:
         """The process dies: nobody will ever hear what became of its calls."""
@@ -132,12 +129,22 @@ class Caller:
         if choice.random() < load.reads:
             reads = [Range(key)]
             record = world.log.call(self.id, reads[0])
-            self.calls[self._core.query(reads, timeout)] = record
+            consistency = "leader_lease" if choice.random() < load.lease_reads else "linearizable"
+            self.calls[self._core.query(reads, timeout, consistency)] = record
+        elif choice.random() < load.compactions:
+            self._compact(timeout)
+            return
         else:
             command = self._command(key)
             record = world.log.call(self.id, command)
             self.calls[self._core.submit([command], timeout, once=choice.random() < 0.85)] = record
         world.trace.add((self.timeline.now, Kind.CALL, self.id, 0, record.op, 0.0))
+
+    def _compact(self, timeout: float) -> None:
+        """Throw old history away; what becomes of the call is of no interest."""
+        revision = self._core.revision - self.choice.randrange(100)
+        if revision > 0:
+            self._core.submit([Compact(revision)], timeout)
 
     def _command(self, key: bytes) -> Command:
         """A put of a value never written before, a compare-and-set, or a delete."""
@@ -185,8 +192,24 @@ class Caller:
             self._answered(call, answer)
         for watch, news in out.events:
             if watch in self.watchings:
-                self.watchings[watch].take(news)
+                self._watched(watch, news)
         self._schedule()
+
+    def _watched(self, watch: int, news: Any) -> None:
+        watching = self.watchings[watch]
+        if isinstance(news, CompactedError):
+            self.world.probes.hit("watch compacted away")
+            del self.watchings[watch]
+            start = watching.compacted(news.compact_revision)
+            self.watchings[self._watch_from(watching.key, start)] = watching
+        else:
+            watching.take(news)
+
+    def _watch_from(self, key: bytes, start: int) -> int:
+        """Watch `key` (b"": all keys) from revision `start` on (0: from now on); returns the number of the watch."""
+        if key:
+            return self._core.watch(key, start_revision=start)
+        return self._core.watch(b"k", b"l", start_revision=start)
 
     def _schedule(self) -> None:
         due = self._core.next_wakeup()
@@ -233,6 +256,7 @@ class Caller:
             self._saw(op.key, result)
         elif type(op) is Txn:
             put = op.success[0]
+            assert isinstance(put, Put)
             if result.succeeded:
                 self.known[put.key] = put.value
             else:

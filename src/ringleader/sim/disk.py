@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -62,7 +63,7 @@ class _File:
 
     __slots__ = ("data", "dirty", "durable")
 
-    def __init__(self, data: bytes = b"", durable: bytes = b"") -> None:
+    def __init__(self, data: bytes | bytearray = b"", durable: bytes | bytearray = b"") -> None:
         self.data = bytearray(data)
         self.durable = bytearray(durable)
         self.dirty: list[tuple[int, int]] = []
@@ -310,7 +311,7 @@ class SimDisk:
 def _pieces(start: int, end: int, step: int) -> list[tuple[int, int]]:
     """[start, end) cut at the multiples of `step`."""
     cuts = [start, *range(start - start % step + step, end, step), end]
-    return [(low, high) for low, high in zip(cuts, cuts[1:], strict=False) if low < high]
+    return [(low, high) for low, high in pairwise(cuts) if low < high]
 
 
 def _merged(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:

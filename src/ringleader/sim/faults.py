@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Nemesis"]
 
-CRASH_POINTS = ("disk", "disk", "disk", "done", "send", "recovery")
+CRASH_POINTS = ("disk", "disk", "rename", "rename", "done", "send", "recovery")
 
 PATIENCE = 100
 """How many milliseconds a power cut waits for a disk to be at work, which is when it can do most harm."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringleader.errors import RingleaderError
 from ringleader.group.host import Host
-from ringleader.ports import DiskOp, Sync, SyncFolder
+from ringleader.ports import DiskOp, Rename, Sync, SyncFolder
 from ringleader.sim.choice import stream
 from ringleader.sim.clock import SimClock
 from ringleader.sim.disk import CrashPoint, SimDisk
@@ -55,7 +55,7 @@ class Machine:
         self.life = 0
         self.paused_until = 0.0
         self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self.crash_point = ""  # where the next effect boundary is to be a crash, "" for nowhere
+        self.crash_point = ""  # "disk", "rename", "done", "send" or "recovery": the next such moment is to be a crash
         self.connections: set[int] = set()
         self._work: _Work | None = None
 
@@ -276,7 +276,8 @@ class Machine:
             due.append(time)
         self._work = _Work(number, ops, due, self.world.oracle.disk_taken(self.id))
         self.timeline.at(time, self._work_done, self.life, self._work)
-        if self.crash_point == "disk":
+        point = self.crash_point
+        if point == "disk" or (point == "rename" and any(type(op) is Rename for op in ops)):
             self._crash_in_work(due)
 
     def _crash_in_work(self, due: list[float]) -> None:

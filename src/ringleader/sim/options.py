@@ -35,6 +35,9 @@ FAULTS: dict[str, tuple[float, float]] = {
 }
 """Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
 
+SLOW = 0.004
+"""A disk that syncs slower than this (seconds) gets no tiny windows and segments too: the load would not be met at all."""
+
 
 class NetOptions(msgspec.Struct, frozen=True):
     """Delays in seconds (`delay` always, plus an exponential `jitter` by its mean), the rest probabilities.
@@ -69,6 +72,7 @@ class ClockOptions(msgspec.Struct, frozen=True):
 class LoadOptions(msgspec.Struct, frozen=True):
     """`rate`: client calls a second over all clients. `keys`: how many keys they share. `outstanding`: most calls
     that a client has under way. `reads`: the share of reads. `timeout`: of a call, seconds, give or take half.
+    `lease_reads`: the share of reads that trust the leader's lease; `compactions`: that of writes which compact instead.
     `watches`: the share of clients that also watch all keys or one.
     `padding`: up to so many bytes are added to a value."""
 
@@ -78,6 +82,8 @@ class LoadOptions(msgspec.Struct, frozen=True):
     outstanding: int = 50
     reads: float = 0.35
     timeout: float = 3.0
+    lease_reads: float = 0.0
+    compactions: float = 0.0
     watches: float = 0.5
     padding: int = 0
 
@@ -125,6 +131,8 @@ class Options(msgspec.Struct, frozen=True):
 def draw(seed: int, nodes: int = 0) -> Options:
     """The options of `seed`. `nodes` 0: 3 or 5, as the seed says."""
     choice = stream(seed, "options")
+    disk = _draw_disk(choice)
+    drift = choice.choice((0.0, 0.001, 0.05, 0.2))
     snapshot_every = choice.choice((30, 100, 100, 300, 300, 1000, 100_000))
     drawn_nodes = choice.choice((3, 3, 5))
     strength = choice.random() < 0.1  # one seed in ten has no faults of its own: bugs without any are bugs too
@@ -141,12 +149,14 @@ def draw(seed: int, nodes: int = 0) -> Options:
         keep_entries=choice.choice((0, 5, snapshot_every // 4)),
         session_ttl=choice.choice((2.0, 60.0)),
         recode=choice.random() < 0.1,
-        append_bytes=choice.choice((1, 1000, 1 << 20, 1 << 20)),
-        window_messages=choice.choice((1, 8, 256, 256)),
+        append_bytes=choice.choice((1, 1000, 1 << 20, 1 << 20)) if disk.sync < SLOW else 1 << 20,
+        window_messages=choice.choice((1, 8, 256, 256)) if disk.sync < SLOW else 256,
         net=_draw_net(choice),
-        disk=_draw_disk(choice),
-        clock=ClockOptions(choice.choice((0.0, 0.001, 0.05, 0.2))),
-        load=_draw_load(choice),
+        disk=disk,
+        clock=ClockOptions(drift),
+        load=_draw_load(
+            choice, lease_reads=0.3 if drift < 0.01 and not faults.keys() & {"freeze", "clock-rate"} else 0.0
+        ),
         faults=faults,
     )
 
@@ -164,30 +174,33 @@ def _draw_net(choice: Choice) -> NetOptions:
 
 
 def _draw_disk(choice: Choice) -> DiskOptions:
+    sync = choice.log_uniform(0.0002, 0.04)
     habits = DiskHabits(
         writeback=choice.choice((0.0, 0.0, 0.1, 0.5)),
         keep=choice.choice((0.0, 0.3, 0.5, 0.9)),
-        tear=choice.choice((0.0, 0.3, 0.8)),
+        tear=choice.choice((0.0, 0.3, 1.0)),
         corrupt=choice.choice((0.0, 0.0, 0.1, 0.5)),
         keep_folder=choice.choice((0.0, 0.5, 0.9)),
     )
     return DiskOptions(
         habits=habits,
-        sync=choice.log_uniform(0.0002, 0.02),
+        sync=sync,
         write=choice.log_uniform(0.00001, 0.0005),
-        segment_bytes=choice.choice((4_096, 16_384, 65_536, 1_048_576)),
+        segment_bytes=choice.choice((4_096, 16_384, 65_536, 1_048_576)) if sync < SLOW else 262_144,
         runway_bytes=choice.choice((0, 4_096, 16_384)),
     )
 
 
-def _draw_load(choice: Choice) -> LoadOptions:
+def _draw_load(choice: Choice, lease_reads: float) -> LoadOptions:
     return LoadOptions(
         clients=choice.choice((3, 4, 6)),
         rate=choice.uniform(55.0, 70.0),
         keys=choice.choice((2, 5, 8)),
-        outstanding=choice.choice((10, 50, 50)),
+        outstanding=choice.choice((30, 60, 60)),
         reads=choice.choice((0.2, 0.4, 0.6)),
         timeout=choice.choice((1.0, 3.0, 6.0)),
+        lease_reads=lease_reads,
+        compactions=choice.choice((0.0, 0.0, 0.02)),
         watches=choice.choice((0.0, 0.5, 1.0)),
         padding=choice.choice((0, 0, 300, 3000)),
     )

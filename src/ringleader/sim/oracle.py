@@ -140,7 +140,9 @@ class Oracle:
         for index, entry in enumerate(entries, first):
             known = self._entries.setdefault((index, entry.term), (before, entry.data))
             if known[0] != before or known[1] != entry.data:
-                raise Violation("log matching", f"two entries {index} of term {entry.term} differ; one is of node {node}")
+                raise Violation(
+                    "log matching", f"two entries {index} of term {entry.term} differ; one is of node {node}"
+                )
             if entry.term < before:
                 raise Violation("log matching", f"terms go back at entry {index} of node {node}")
             before = entry.term
@@ -151,7 +153,9 @@ class Oracle:
             raise Violation("term monotone", f"node {node} went back from term {seen.term} to {core.term}")
         if core.role is Role.LEADER:
             if self.leaders.setdefault(core.term, node) != node:
-                raise Violation("election safety", f"nodes {self.leaders[core.term]} and {node} both lead term {core.term}")
+                raise Violation(
+                    "election safety", f"nodes {self.leaders[core.term]} and {node} both lead term {core.term}"
+                )
             if seen.role is not Role.LEADER or seen.term != core.term:
                 self._elected(node, core)
         elif seen.role is Role.LEADER:
@@ -176,7 +180,9 @@ class Oracle:
         self._probes.hit("snapshot installed")
         self._check_snapshot(node, index, term)
         if index <= seen.handed:
-            raise Violation("applied monotone", f"node {node} went back from entry {seen.handed} to a snapshot at {index}")
+            raise Violation(
+                "applied monotone", f"node {node} went back from entry {seen.handed} to a snapshot at {index}"
+            )
         seen.handed = index
 
     def _check_snapshot(self, node: int, index: int, term: int) -> None:
@@ -297,7 +303,8 @@ class Oracle:
         seen, ledger = self.seen[node], self.ledger
         if core.term < seen.told_term:
             raise Violation(
-                "durable before acknowledged", f"node {node} told of term {seen.told_term} and recovers term {core.term}"
+                "durable before acknowledged",
+                f"node {node} told of term {seen.told_term} and recovers term {core.term}",
             )
         voted = seen.votes.get(core.term)
         if voted is not None and core.vote != voted:

@@ -46,6 +46,7 @@ PROBES: dict[str, str] = {
     "client crashed": "a client lost its memory with calls outstanding",
     "client connection lost": "a client's connection broke",
     "outcome unknown": "a client was told that nobody knows whether its write happened",
+    "watch compacted away": "a watch had to start again because the history it needed was compacted away",
     "command retried": "the same command of a session stood in the log twice",
 }
 """Every probe and what it means."""

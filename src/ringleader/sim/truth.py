@@ -38,7 +38,7 @@ class Truth:
         self.store = Store(limits)
         self.hashes: list[int] = [self.store.hash_kv()]
         self.written: dict[bytes, int] = {}  # unique value -> the revision at which it was written
-        self.commands: dict[tuple[int, int], tuple[int, int]] = {}  # (session, number) -> (log index, revision) at first
+        self.commands: dict[tuple[int, int], int] = {}  # (session, sequence number) -> revision of its first result
         self.disowned: set[bytes] = set()  # values of writes that clients were told were not applied
         self.keys = KeyHistory()
         self.changes: list[tuple[bytes, bytes | None]] = [(b"", None)] * 2  # what each revision changed, from 2 on
@@ -59,20 +59,24 @@ class Truth:
         revision = getattr(result, "revision", 0)
         done = effects(command, result)
         if session and done:
-            first = self.commands.setdefault((session, sequence), (len(self.hashes), revision))
-            if first[0] != len(self.hashes):
+            first = self.commands.get((session, sequence))
+            if first is not None:
                 self._probes.hit("command retried")
-            if first[1] != revision:
-                raise Violation("exactly once", f"{command!r} took effect at revision {first[1]} and again at {revision}")
-            if first[0] != len(self.hashes):
+                if first != revision:
+                    raise Violation(
+                        "exactly once", f"{command!r} took effect at revision {first} and again at {revision}"
+                    )
                 return
+            self.commands[session, sequence] = revision
         for key, value in done:
             if value is None:
                 self._note_change(key, None, revision)
                 continue
             mark = value
             if mark in self.disowned:
-                raise Violation("not applied", f"{mark!r} was written at {revision} after its client was told it was not")
+                raise Violation(
+                    "not applied", f"{mark!r} was written at {revision} after its client was told it was not"
+                )
             if mark not in self.written:
                 self.written[mark] = revision
                 self._note_change(key, value, revision)
@@ -104,7 +108,9 @@ class Truth:
         """A client was told that `command` was certainly not applied."""
         for mark in marks_of(command):
             if mark in self.written:
-                raise Violation("not applied", f"{mark!r} stands at {self.written[mark]}, its client was told it was not")
+                raise Violation(
+                    "not applied", f"{mark!r} stands at {self.written[mark]}, its client was told it was not"
+                )
             self.disowned.add(mark)
 
     def compare(self, node: int, store: Store) -> None:
@@ -113,7 +119,9 @@ class Truth:
         if index >= len(self.hashes):
             raise Violation("state-machine safety", f"node {node} has applied entry {index}, which was never committed")
         if store.hash_kv() != self.hashes[index]:
-            raise Violation("state-machine safety", f"the state of node {node} after entry {index} differs from the others'")
+            raise Violation(
+                "state-machine safety", f"the state of node {node} after entry {index} differs from the others'"
+            )
 
 
 def effects(command: Command, result: Result) -> list[tuple[bytes, bytes | None]]:

@@ -35,7 +35,9 @@ class Watching:
             raise Violation("watch", f"the watch of {name_of(self.client)} ended: {news}")
         if self.seen < 0:
             self.seen = news.events[0].kv.mod_revision - 1 if news.events else news.revision
-        got = [(event.kv.mod_revision, event.kv.key, None if event.deleted else event.kv.value) for event in news.events]
+        got = [
+            (event.kv.mod_revision, event.kv.key, None if event.deleted else event.kv.value) for event in news.events
+        ]
         due = [
             (revision, *self.truth.changes[revision])
             for revision in range(self.seen + 1, min(news.revision, len(self.truth.changes) - 1) + 1)
@@ -46,6 +48,14 @@ class Watching:
                 "watch", f"after revision {self.seen} {name_of(self.client)} was given {got[:3]} instead of {due[:3]}"
             )
         self.seen = max(self.seen, news.revision)
+
+    def compacted(self, revision: int) -> int:
+        """The watch ended because history before `revision` is gone; returns where to start again."""
+        if revision <= self.seen + 1 or revision > self.truth.store.compact_revision:
+            text = f"a watch that had come to {self.seen} ended: {revision} is said to be the oldest revision there is"
+            raise Violation("watch", f"{name_of(self.client)}: {text}")
+        self.seen = revision - 1
+        return revision
 
     def caught_up(self, newest: int) -> bool:
         """Whether everything up to revision `newest` has been delivered."""

@@ -26,7 +26,7 @@ from ringleader.sim.oracle import Oracle, Violation
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import CallLog
 from ringleader.sim.timeline import Timeline
-from ringleader.sim.trace import Kind, Trace
+from ringleader.sim.trace import Trace
 from ringleader.sim.truth import Truth
 from ringleader.store.limits import Limits
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame
@@ -102,7 +102,9 @@ class World:
             return False
         cores = [self.core_of(host) for host in running]
         last = cores[0].log.last
-        same = all(core.log.last == last and host.store.applied == last for core, host in zip(cores, running, strict=True))
+        same = all(
+            core.log.last == last and host.store.applied == last for core, host in zip(cores, running, strict=True)
+        )
         leaders = [core for core in cores if core.role is Role.LEADER]
         if not same or self.oracle.ledger.last != last:
             return False
