@@ -1,12 +1,16 @@
 """What all commands share: the options, the output (a person's or JSON), and errors told in one line.
 
-Exit codes: 0 done; 1 failed, certainly not applied; 2 the call itself is wrong; 3 it may or may not have been applied.
+Exit codes: 0 done; 1 failed, certainly not applied; 2 the call itself is wrong; 3 it may or may not have been applied;
+75 a lock was lost; 130 and 143 ended by Ctrl-C and SIGTERM; 141 nobody reads standard output any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -18,9 +22,27 @@ from ringleader.errors import NotAppliedError, OutcomeUnknownError, Reason, Ring
 if TYPE_CHECKING:
     from ringleader.client import Client
 
-__all__ = ["Endpoints", "Json", "Timeout", "as_json", "fail", "parse_number", "run", "say", "text_of"]
+__all__ = [
+    "BIGGEST",
+    "Endpoints",
+    "Json",
+    "Timeout",
+    "as_json",
+    "bytes_of",
+    "checked_name",
+    "fail",
+    "parse_number",
+    "run",
+    "say",
+    "text_of",
+    "usage",
+    "write",
+]
 
 T = TypeVar("T")
+
+BIGGEST = 2**63 - 1
+"""Of the numbers that the store knows: revisions, lease ids."""
 
 Endpoints = Annotated[
     str | None,
@@ -32,14 +54,20 @@ Endpoints = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds before a call is given up.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=1e6, help="Seconds before a call is given up.")]
 
 
 def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-    """Connect, do `act(client)`, disconnect; errors end the program with their exit code."""
+    """Connect, do `act(client)`, disconnect; errors end the program with their exit code.
+
+    SIGTERM ends it as Ctrl-C does: what is held, a lock for instance, is given back first.
+    """
     import ringleader
 
+    signals: list[int] = []
+
     async def main() -> T:
+        _cancel_on_sigterm(signals)
         arguments = (endpoints,) if endpoints else ()
         async with ringleader.connect(*arguments, timeout=timeout) as client:
             return await act(client)
@@ -49,7 +77,23 @@ def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Cl
     except RingleaderError as error:
         fail(error, as_json_)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(128 + signal.SIGINT) from None
+    except asyncio.CancelledError:
+        if not signals:
+            raise
+        raise typer.Exit(128 + signals[0]) from None
+
+
+def _cancel_on_sigterm(signals: list[int]) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+
+    def cancel() -> None:
+        signals.append(signal.SIGTERM)
+        task.cancel()
+
+    with contextlib.suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancel)
 
 
 def fail(error: RingleaderError, as_json_: bool) -> NoReturn:
@@ -61,10 +105,11 @@ def fail(error: RingleaderError, as_json_: bool) -> NoReturn:
     if as_json_:
         body: dict[str, object] = {"reason": str(error.reason), "message": error.message, "applied": applied}
         body |= {"node": error.node, "hint": error.hint}
-        print(json.dumps({"error": body}), flush=True)
+        as_json({"error": body})
     else:
         note = {"unknown": " [the write may or may not have been applied]"}.get(applied, "")
-        print(f"ringleader: {error}{note}", file=sys.stderr, flush=True)
+        line = " ".join(f"{error}{note}".split("\n"))
+        print(f"ringleader: {line}", file=sys.stderr, flush=True)
     raise typer.Exit(code)
 
 
@@ -75,12 +120,23 @@ def usage(message: str, hint: str = "") -> UsageError:
 
 def say(text: str) -> None:
     """A line for a person."""
-    print(text, flush=True)
+    write(text.encode("utf-8", "backslashreplace"))
 
 
 def as_json(value: object) -> None:
     """One line of JSON."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    write(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace"))
+
+
+def write(line: bytes) -> None:
+    """A line to standard output, at once. Ends the program when nobody reads it any more (`| head`)."""
+    try:
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more at its end: let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(128 + 13) from None
 
 
 def text_of(data: bytes) -> str:
@@ -88,9 +144,26 @@ def text_of(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-def parse_number(text: str, what: str) -> int:
-    """A whole number, in decimal or with 0x. Raises `UsageError`."""
+def bytes_of(argument: str) -> bytes:
+    """An argument of the command line as the bytes it was given as, also when they are not UTF-8."""
+    return argument.encode("utf-8", "surrogateescape")
+
+
+def checked_name(name: str, what: str) -> str:
+    """A name, which must be UTF-8. Raises `UsageError`."""
     try:
-        return int(text, 0)
+        name.encode()
+    except UnicodeEncodeError:
+        raise usage(f"{what} must be UTF-8, not {bytes_of(name)!r}") from None
+    return name
+
+
+def parse_number(text: str, what: str) -> int:
+    """A whole number of 63 bits, in decimal or with 0x. Raises `UsageError`."""
+    try:
+        number = int(text, 0)
     except ValueError:
         raise usage(f"{what} must be a whole number, not {text!r}") from None
+    if not 0 <= number <= BIGGEST:
+        raise usage(f"{what} is a number from 0 to {BIGGEST}, not {text}")
+    return number

@@ -32,6 +32,8 @@ HOST = "127.0.0.1"
 READY_WITHIN = 60.0
 STOP_WITHIN = 10.0
 PORTS_PER_NODE = 10
+WIDE = 200
+"""Columns when nobody but a program looks: nothing is cut."""
 
 
 class LocalNode:
@@ -55,10 +57,10 @@ class LocalNode:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ringleader", "start", "--name", self.name, "--data-dir", str(self.folder)]
         command += ["--listen-client", self.client, "--listen-peer", self.peer, "--http", self.http]
-        command += ["--peers", peers, "--cluster-token", "dev", "--end-with-parent", *engine]
+        command += ["--peers", peers, "--cluster-token", "dev", "--end-with-parent", str(os.getpid()), *engine]
         with open(self.folder / "node.log", "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
             )
         self.restart_at = None
         self.starts += 1
@@ -73,6 +75,12 @@ class LocalNode:
     def ready(self) -> bool:
         """Whether it says that it knows a leader."""
         return _get(f"http://{self.http}/readyz") is not None
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would set up a single node of some other cluster."""
+    not_for_nodes = {"RINGLEADER_CONFIG", "RINGLEADER_ADVERTISE_CLIENT", "RINGLEADER_ADVERTISE_HTTP"}
+    return {name: value for name, value in os.environ.items() if name not in not_for_nodes}
 
 
 def _get(url: str) -> bytes | None:
@@ -102,10 +110,11 @@ def dev(
 
 
 def _dev(count: int, data_dir: Path | None, base_port: int, restart: bool, json_: bool) -> None:
-    folder = data_dir or Path(tempfile.mkdtemp(prefix="ringleader-dev-"))
-    cluster = Cluster(_plan(count, folder, base_port), restart, json_)
     stop = _stop_on_signals()
+    folder = data_dir or Path(tempfile.mkdtemp(prefix="ringleader-dev-"))
+    cluster = Cluster([], restart, json_)
     try:
+        cluster = Cluster(_plan(count, folder, base_port), restart, json_)
         _make_folder(folder)
         cluster.start()
         cluster.wait_ready(stop)
@@ -221,7 +230,7 @@ class Cluster:
         table = Table("node", "pid", "client", "http", title=f"A Ringleader cluster of {len(self.nodes)} is up")
         for row in listing:
             table.add_row(str(row["name"]), str(row["pid"]), str(row["client"]), f"http://{row['http']}/metrics")
-        console = Console()
+        console = Console(width=None if sys.stdout.isatty() else WIDE)
         console.print(table)
         where = "kept" if kept else "removed at the end; keep it with --data-dir"
         endpoints = ",".join(node.client for node in self.nodes)
@@ -302,13 +311,16 @@ class Cluster:
                 process.wait()
 
 
-def end_with_parent() -> None:
-    """Ask the kernel (Linux) to end this process when its parent dies, so that no node outlives a killed `dev`."""
+def end_with_parent(parent: int) -> None:
+    """Ask the kernel (Linux) to end this process when its parent dies, so that no node outlives a killed `dev`.
+
+    `parent`: the parent's process id, as it knows it itself.
+    """
     if not sys.platform.startswith("linux"):
         return
     import ctypes
 
     parent_death_signal = 1
     ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != parent:
         raise SystemExit(0)  # the parent died before we asked

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ringleader.cli.common import Endpoints, Json, Timeout, as_json, fail, parse_number, run, say, text_of, usage
+from ringleader.cli.common import (
+    BIGGEST,
+    Endpoints,
+    Json,
+    Timeout,
+    as_json,
+    bytes_of,
+    fail,
+    parse_number,
+    run,
+    say,
+    text_of,
+    usage,
+    write,
+)
 from ringleader.errors import RingleaderError
 
 if TYPE_CHECKING:
@@ -40,10 +54,15 @@ def described(kv: KeyValue) -> dict[str, Any]:
     }
 
 
+def end_of(range_end: str | None) -> bytes | None:
+    """The end of a range as bytes."""
+    return None if range_end is None else bytes_of(range_end)
+
+
 @app.command()
 def put(
     key: KeyArgument,
-    value: Annotated[str, typer.Argument(help='The value; "-" reads standard input.')],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help='The value; "-" reads standard input.')],
     lease: LeaseOption = "0",
     prev: Annotated[bool, typer.Option("--prev", help="Show what was there before.")] = False,
     endpoints: Endpoints = None,
@@ -51,10 +70,10 @@ def put(
     json_: Json = False,
 ) -> None:
     """Set a key."""
-    data = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
+    data = sys.stdin.buffer.read() if value == "-" else bytes_of(value)
 
     async def act(client: Client) -> None:
-        result = await client.kv.put(key, data, lease=parse_number(lease, "a lease id"), prev_kv=prev)
+        result = await client.kv.put(bytes_of(key), data, lease=parse_number(lease, "a lease id"), prev_kv=prev)
         if json_:
             body: dict[str, Any] = {"revision": result.revision}
             if prev:
@@ -71,7 +90,7 @@ def put(
 @app.command()
 def get(
     key: KeyArgument,
-    revision: Annotated[int, typer.Option(min=0, help="As of this revision; 0: now.")] = 0,
+    revision: Annotated[int, typer.Option(min=0, max=BIGGEST, help="As of this revision; 0: now.")] = 0,
     consistency: ConsistencyOption = "linearizable",
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
@@ -80,14 +99,13 @@ def get(
     """Print a key's value; exit code 1 when there is none."""
 
     async def act(client: Client) -> KeyValue | None:
-        return await client.kv.get(key, revision=revision, consistency=consistency)  # type: ignore[arg-type]  # checked there
+        return await client.kv.get(bytes_of(key), revision=revision, consistency=consistency)  # type: ignore[arg-type]  # checked there
 
     found = run(endpoints, json_, timeout, act)
     if json_:
         as_json({"kv": described(found) if found else None})
     elif found is not None:
-        sys.stdout.buffer.write(found.value + b"\n")
-        sys.stdout.flush()
+        write(found.value)
     else:
         print(f"ringleader: there is no key {key!r}", file=sys.stderr)
     if found is None:
@@ -106,7 +124,7 @@ def delete(
     """Delete a key or a range of keys; says how many there were."""
 
     async def act(client: Client) -> None:
-        result = await client.kv.delete(key, prefix=prefix, range_end=range_end)
+        result = await client.kv.delete(bytes_of(key), prefix=prefix, range_end=end_of(range_end))
         if json_:
             as_json({"revision": result.revision, "deleted": result.deleted})
         else:
@@ -120,8 +138,8 @@ def range_(
     key: Annotated[str, typer.Argument(metavar="[KEY]", help="The first key.")] = "",
     prefix: Prefix = False,
     range_end: RangeEnd = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0: all.")] = 0,
-    revision: Annotated[int, typer.Option(min=0, help="As of this revision; 0: now.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, max=BIGGEST, help="At most so many; 0: all.")] = 0,
+    revision: Annotated[int, typer.Option(min=0, max=BIGGEST, help="As of this revision; 0: now.")] = 0,
     sort_by: Annotated[str, typer.Option(help='"key", "version", "create", "mod" or "value".')] = "key",
     descending: Annotated[bool, typer.Option("--descending", help="Largest first.")] = False,
     keys_only: Annotated[bool, typer.Option("--keys-only", help="No values.")] = False,
@@ -135,9 +153,9 @@ def range_(
 
     async def act(client: Client) -> None:
         result = await client.kv.range(
-            key,
+            bytes_of(key),
             prefix=prefix or (not key and range_end is None),
-            range_end=range_end,
+            range_end=end_of(range_end),
             limit=limit,
             revision=revision,
             sort_by=sort_by,  # type: ignore[arg-type]  # checked by the store
@@ -163,7 +181,7 @@ def watch(
     key: Annotated[str, typer.Argument(metavar="[KEY]", help="The key; without it all keys.")] = "",
     prefix: Prefix = False,
     range_end: RangeEnd = None,
-    revision: Annotated[int, typer.Option(min=0, help="From this revision on; 0: from now on.")] = 0,
+    revision: Annotated[int, typer.Option(min=0, max=BIGGEST, help="From this revision on; 0: from now on.")] = 0,
     prev: Annotated[bool, typer.Option("--prev", help="Show what was there before.")] = False,
     count: Annotated[int, typer.Option(min=0, help="End after so many events; 0: never.")] = 0,
     endpoints: Endpoints = None,
@@ -175,7 +193,9 @@ def watch(
     async def act(client: Client) -> None:
         seen = 0
         everything = prefix or (not key and range_end is None)
-        stream = client.kv.watch(key, prefix=everything, range_end=range_end, start_revision=revision, prev_kv=prev)
+        stream = client.kv.watch(
+            bytes_of(key), prefix=everything, range_end=end_of(range_end), start_revision=revision, prev_kv=prev
+        )
         async for event in stream:
             if json_:
                 body: dict[str, Any] = {
@@ -217,7 +237,7 @@ def txn(
     Targets: version, create, mod, value, lease. Operations: put, get, delete, range (with "prefix": true or "range_end").
     """
     try:
-        text = sys.stdin.read() if file is None else file.read_text()
+        text = sys.stdin.buffer.read() if file is None else file.read_bytes()
         compare, success, failure = _parse_txn(text)
     except OSError as error:
         fail(usage(f"the file {file} cannot be read: {error.strerror}"), json_)
@@ -239,26 +259,27 @@ def txn(
         raise typer.Exit(1)
 
 
-def _parse_txn(text: str) -> tuple[list[Condition], list[Operation], list[Operation]]:
+def _parse_txn(text: bytes) -> tuple[list[Condition], list[Operation], list[Operation]]:
     from ringleader.store.commands import Compare
 
     try:
         body = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise usage(f"the transaction is not JSON: {error}") from None
     if not isinstance(body, dict) or set(body) - {"compare", "success", "failure"}:
         raise usage('a transaction is an object with "compare", "success" and "failure"')
     compare = []
     for item in _list(body, "compare"):
         fields = _fields(item, {"key", "target", "op", "value", "range_end"})
-        value = fields.get("value", "" if fields.get("target") == "value" else 0)
+        target = _text(fields, "target", "value")
+        value = _text(fields, "value") if target == "value" else _number(fields, "value")
         compare.append(
             Compare(
-                str(fields.get("key", "")).encode(),
-                str(fields.get("target", "value")),
-                str(fields.get("op", "=")),
-                value.encode() if isinstance(value, str) else int(value),
-                str(fields.get("range_end", "")).encode(),
+                _bytes(fields, "key"),
+                target,
+                _text(fields, "op", "="),
+                value.encode() if isinstance(value, str) else value,
+                _bytes(fields, "range_end"),
             )
         )
     return compare, _operations(body, "success"), _operations(body, "failure")
@@ -277,6 +298,35 @@ def _fields(item: object, known: set[str]) -> dict[str, Any]:
     return item
 
 
+def _text(fields: dict[str, Any], name: str, default: str = "") -> str:
+    value = fields.get(name, default)
+    if not isinstance(value, str):
+        raise usage(f'"{name}" is a string, not {json.dumps(value)}')
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise usage(f'"{name}" is no text: {json.dumps(value)} holds half a character') from None
+    return value
+
+
+def _bytes(fields: dict[str, Any], name: str) -> bytes:
+    return _text(fields, name).encode()
+
+
+def _number(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= BIGGEST:
+        raise usage(f'"{name}" is a whole number from 0 to {BIGGEST}, not {json.dumps(value)}')
+    return value
+
+
+def _flag(fields: dict[str, Any], name: str) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise usage(f'"{name}" is true or false, not {json.dumps(value)}')
+    return value
+
+
 def _operations(body: dict[str, Any], name: str) -> list[Operation]:
     from ringleader import op
 
@@ -287,13 +337,14 @@ def _operations(body: dict[str, Any], name: str) -> list[Operation]:
         ((kind, argument),) = item.items()
         if kind == "put":
             f = _fields(argument, {"key", "value", "lease"})
-            made.append(op.put(str(f.get("key", "")), str(f.get("value", "")), lease=int(f.get("lease", 0))))
+            made.append(op.put(_bytes(f, "key"), _bytes(f, "value"), lease=_number(f, "lease")))
         elif kind == "get":
-            made.append(op.get(str(_fields(argument, {"key"}).get("key", ""))))
+            made.append(op.get(_bytes(_fields(argument, {"key"}), "key")))
         elif kind in ("delete", "range"):
             f = _fields(argument, {"key", "prefix", "range_end"})
             make = op.delete if kind == "delete" else op.range
-            made.append(make(str(f.get("key", "")), prefix=bool(f.get("prefix")), range_end=f.get("range_end")))
+            end = _bytes(f, "range_end") if "range_end" in f else None
+            made.append(make(_bytes(f, "key"), prefix=_flag(f, "prefix"), range_end=end))
         else:
             raise usage(f'"{kind}" is no operation: put, get, delete or range')
     return made

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run, say, text_of, usage
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, bytes_of, checked_name, run, say, text_of, usage
 
 if TYPE_CHECKING:
     from ringleader.client import Client
@@ -23,11 +23,10 @@ LOST_EXIT = 75
 
 
 def lock(
-    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The lock.")],
     command: Annotated[list[str] | None, typer.Argument(metavar="[-- CMD...]", help="Run it under the lock.")] = None,
     ttl: Annotated[float, typer.Option(help="Seconds after which the lock of a dead holder is free.")] = 10.0,
-    wait: Annotated[float, typer.Option(help="Most seconds to wait for the lock; 0: for ever.")] = 0.0,
+    wait: Annotated[float, typer.Option(min=0, max=1e9, help="Most seconds to wait for the lock; 0: for ever.")] = 0.0,
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
     json_: Json = False,
@@ -39,7 +38,7 @@ def lock(
     """
 
     async def act(client: Client) -> int:
-        async with client.lock(name, ttl=ttl, timeout=wait or None) as held:
+        async with client.lock(checked_name(name, "the name of a lock"), ttl=ttl, timeout=wait or None) as held:
             token = held.fencing_token
             if command:
                 return await _run_while(command, {"RINGLEADER_FENCING_TOKEN": str(token)}, held.lost)
@@ -50,15 +49,45 @@ def lock(
     raise typer.Exit(run(endpoints, json_, timeout, act))
 
 
+class _Signals:
+    """Passes the signals that ask this process to end on to the command; the lock is released when that has ended."""
+
+    def __init__(self) -> None:
+        self._early: list[int] = []
+        self._process: asyncio.subprocess.Process | None = None
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                loop.add_signal_handler(number, self._received, number)
+
+    def pass_to(self, process: asyncio.subprocess.Process) -> None:
+        """From now on to this one; what came before it was started, too."""
+        self._process = process
+        for number in self._early:
+            self._send(number)
+
+    def _received(self, number: int) -> None:
+        if number == signal.SIGINT and sys.stdin.isatty():
+            return  # Ctrl-C at a terminal reaches the command by itself: twice would cut its clean-up short
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
 async def _run_while(command: list[str], extra: dict[str, str], lost: asyncio.Event) -> int:
     """The command's exit code; 128 and the signal's number when a signal ended it, as shells say it."""
+    signals = _Signals()
     try:
         process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **extra})
     except OSError as error:
         raise usage(f"{command[0]!r} cannot be run: {error.strerror}") from None
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: None if process.returncode is not None else process.terminate())
+    signals.pass_to(process)
     ended = asyncio.ensure_future(process.wait())
     losing = asyncio.ensure_future(lost.wait())
     await asyncio.wait({ended, losing}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,7 +116,8 @@ def elect(
     """Stand for election and lead until Ctrl-C; or, without VALUE, print every new leader."""
 
     async def stand(client: Client) -> int:
-        async with client.election(name).campaign(value or "", ttl=ttl) as term:
+        election = client.election(checked_name(name, "the name of an election"))
+        async with election.campaign(bytes_of(value or ""), ttl=ttl) as term:
             if json_:
                 as_json({"election": name, "value": value, "fencing_token": term.fencing_token})
             else:
@@ -96,7 +126,8 @@ def elect(
             return LOST_EXIT
 
     async def observe(client: Client) -> int:
-        async for leader in client.election(name).observe():
+        election = client.election(checked_name(name, "the name of an election"))
+        async for leader in election.observe():
             value = text_of(leader.value) if leader else None
             if json_:
                 as_json({"election": name, "value": value, "fencing_token": leader.fencing_token if leader else None})

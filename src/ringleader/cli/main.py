@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from ringleader.cli.common import fail, usage
 from ringleader.cli.dev import dev
 from ringleader.cli.lock import elect, lock
 from ringleader.cli.start import start
@@ -35,7 +38,7 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, or None."""
-        if cmd_name in GROUPS:
+        if cmd_name in GROUPS and importlib.util.find_spec(GROUPS[cmd_name][0]):
             module = importlib.import_module(GROUPS[cmd_name][0])
             group = typer.main.get_command(module.app)
             group.name = cmd_name
@@ -54,7 +57,7 @@ app = typer.Typer(
 app.command()(dev)
 app.command()(start)
 app.command()(status)
-app.command(context_settings={"ignore_unknown_options": True})(lock)
+app.command()(lock)
 app.command()(elect)
 
 
@@ -68,11 +71,44 @@ def _root(version: bool = typer.Option(False, "--version", help="Show the releas
 
 
 def main() -> None:
-    """Run the command line; an error is told in one line, never as a traceback."""
+    """Run the command line; an error is told in one line, never as a traceback (but see RINGLEADER_TRACEBACK=1)."""
+    arguments = sys.argv[1:]
+    json_ = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     try:
-        app()
+        sys.exit(_run(json_))
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+
+
+def _run(json_: bool) -> int:
+    """The exit code."""
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except RingleaderError as error:
-        print(f"ringleader: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.exit(141)
+        fail(error, json_)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "show"):  # what typer says of a wrong call
+            if not error.format_message() or type(error).__name__ == "NoArgsIsHelpError":
+                error.show()
+                return 2
+            fail(usage(_sentence(error.format_message()), _see_help(error)), json_)
+        if os.environ.get("RINGLEADER_TRACEBACK"):
+            raise
+        print(
+            f"ringleader: this is a bug, please report it: {type(error).__name__}: {' '.join(str(error).split())}"
+            " (RINGLEADER_TRACEBACK=1 shows where)",
+            file=sys.stderr,
+        )
+        return 70  # EX_SOFTWARE of sysexits.h
+
+
+def _sentence(message: str) -> str:
+    return " ".join(message.split()).rstrip(".")
+
+
+def _see_help(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f"See {context.command_path} --help." if context is not None else ""

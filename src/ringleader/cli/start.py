@@ -34,8 +34,8 @@ def start(
     snapshot_entries: Annotated[int | None, typer.Option(help="Entries after which a snapshot is taken.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     end_with_parent: Annotated[
-        bool, typer.Option("--end-with-parent", hidden=True, help="Stop when the parent process dies (Linux).")
-    ] = False,
+        int, typer.Option("--end-with-parent", hidden=True, help="Stop when the parent, this process id, dies (Linux).")
+    ] = 0,
 ) -> None:
     """Run one node of a cluster."""
     flags: dict[str, Any] = {
@@ -59,7 +59,7 @@ def start(
     if end_with_parent:
         from ringleader.cli.dev import end_with_parent as ask
 
-        ask()
+        ask(end_with_parent)
     try:
         from ringleader.node import load_config, run, setup_logging
 

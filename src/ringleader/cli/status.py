@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from ringleader.client import Client, NodeStatus
 
 __all__ = ["status"]
+
+WIDE = 200
+"""Columns when nobody but a program looks: nothing is cut."""
 
 
 def status(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
@@ -56,4 +60,4 @@ def _print(rows: list[dict[str, Any]]) -> None:
         else:
             numbers = (str(row[field]) for field in ("term", "commit", "applied", "revision"))
             table.add_row(row["name"], row["client"], row["role"], *numbers, f"{row['uptime']:.0f} s")
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
