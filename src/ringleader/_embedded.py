@@ -34,21 +34,26 @@ def embedded(path: str | os.PathLike[str] | None = None, *, timeout: float = 5.0
 
 
 class _Way:
-    """A dialer to the node once it runs."""
+    """A dialer to the node once it runs; the node belongs to the process and the event loop that opened it."""
 
     def __init__(self) -> None:
         self.node: Node | None = None
         self.pid = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raise `UsageError` when the node cannot be used from here."""
+        if self.node is None:
+            hint = "Use it as `async with ringleader.embedded() as db:`."
+            raise UsageError("the embedded node does not run", reason=Reason.CLOSED, hint=hint)
+        if self.pid != os.getpid() or self.loop is not asyncio.get_running_loop():
+            hint = "Open it where it is used, or run `ringleader start` and connect()."
+            message = "an embedded node is used only in the process and event loop that opened it"
+            raise UsageError(message, reason=Reason.CLOSED, hint=hint)
 
     def dial(self, link: int, address: str, listener: Listener) -> Transport:
         """See `client.transport.Dialer`."""
-        if self.node is None:
-            raise UsageError(
-                "the embedded node does not run", reason=Reason.CLOSED, hint="Use it as `async with embedded() as db:`."
-            )
-        if self.pid != os.getpid():
-            hint = "Open it after the fork, or run `ringleader start` and connect()."
-            raise UsageError("an embedded node does not survive a fork", reason=Reason.CLOSED, hint=hint)
+        assert self.node is not None
         return self.node.dialer.dial(link, address, listener)
 
 
@@ -57,7 +62,7 @@ class _EmbeddedClient(Client):
 
     def __init__(self, path: str | os.PathLike[str] | None, timeout: float) -> None:
         self._way = _Way()
-        super().__init__(Engine(["embedded"], self._way, ClientOptions(prefer_leader=False)), timeout)
+        super().__init__(Engine(["embedded"], self._way, ClientOptions(prefer_leader=False), self._way.check), timeout)
         self._path = path
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
@@ -81,7 +86,7 @@ class _EmbeddedClient(Client):
         node = Node(config)
         try:
             await node.start()
-            self._way.node, self._way.pid = node, os.getpid()
+            self._way.node, self._way.pid, self._way.loop = node, os.getpid(), asyncio.get_running_loop()
             await node.ready(self._timeout)
             return await super().open()
         except BaseException:

@@ -68,9 +68,10 @@ class Call:
 class Flight:
     """A frame on its way: the calls in it, in order, and when it was sent."""
 
-    __slots__ = ("calls", "count", "kind", "sent_at")
+    __slots__ = ("calls", "count", "kind", "sent_at", "size")
 
     def __init__(self, kind: Kind, calls: list[Call], count: int, sent_at: float) -> None:
+        self.size = sum([call.size for call in calls])
         self.kind = kind
         self.calls = calls
         self.count = count

@@ -103,6 +103,8 @@ class ClientCore:
         self._queues: dict[Kind, deque[Call]] = {kind: deque() for kind in Kind}
         self._watches: dict[int, Watch] = {}
         self._in_flight = 0
+        self._in_flight_bytes = 0
+        self._pending_bytes = 0
         self._hold_until = now  # no commands or reads leave before, after a refusal
         self._refusals = 0
         self._slow = 0  # how often in a row a node kept a call waiting for too long
@@ -132,6 +134,9 @@ class ClientCore:
                 f"{call.what()}: {call.size} bytes do not fit into a frame of {MAX_FRAME}", reason=Reason.TOO_LARGE,
                 hint=hint_for(Reason.TOO_LARGE),
             )  # fmt: skip
+        if self._pending_bytes + call.size > self.options.max_pending_bytes:
+            raise self._overloaded(call.what(), f"{self._pending_bytes} bytes of commands are under way")
+        self._pending_bytes += call.size
         return self._accept(call)
 
     def query(
@@ -315,11 +320,15 @@ class ClientCore:
             message = f"a timeout is a positive number of seconds, not {timeout!r}"
             raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
         if len(self._calls) >= self.options.max_pending:
-            message = f"{describe(list(items)) if items else 'status'}: {len(self._calls)} calls are under way"
-            raise NotAppliedError(message, reason=Reason.OVERLOADED, hint=hint_for(Reason.OVERLOADED))
+            raise self._overloaded(
+                describe(list(items)) if items else "status", f"{len(self._calls)} calls are under way"
+            )
         call = Call(self._last_number + 1, kind, items, self.now + timeout)
         call.timeout = timeout
         return call
+
+    def _overloaded(self, what: str, why: str) -> NotAppliedError:
+        return NotAppliedError(f"{what}: {why}", reason=Reason.OVERLOADED, hint=hint_for(Reason.OVERLOADED))
 
     def _accept(self, call: Call) -> int:
         self._last_number = call.number
@@ -333,6 +342,7 @@ class ClientCore:
         """The call is over: its numbers are free to be acknowledged, and copies on their way mean nothing any more."""
         call.done = True
         del self._calls[call.number]
+        self._pending_bytes -= call.size
         if call.session is not None:
             call.session.answered(call)
 
@@ -387,10 +397,14 @@ class ClientCore:
 
     # --------------------------------------------------------------------------------------------- frames that came
 
+    def _landed(self, flight: Flight) -> None:
+        self._in_flight -= flight.count
+        self._in_flight_bytes -= flight.size
+
     def _land(self, link: Link, frame: int) -> Flight | None:
         flight = link.flights.pop(frame, None)
         if flight is not None:
-            self._in_flight -= flight.count
+            self._landed(flight)
             if link.state is LinkState.DRAINING and not link.flights:
                 self._drop(link)
         return flight
@@ -591,7 +605,7 @@ class ClientCore:
             if watch.link == link.number:
                 watch.link = 0
         for flight in reversed(link.flights.values()):
-            self._in_flight -= flight.count
+            self._landed(flight)
             self._requeue(flight, doubt=True)
         link.flights.clear()
 
@@ -643,7 +657,7 @@ class ClientCore:
             over = all(call.done for call in flight.calls) and flight.kind is not Kind.OPEN
             if over or (link.state is LinkState.DRAINING and flight.kind is not Kind.PLAIN):
                 del link.flights[number]
-                self._in_flight -= flight.count
+                self._landed(flight)
                 self._requeue(flight, doubt=True)
         if link is self._active:
             self._slow += 1
@@ -727,10 +741,11 @@ class ClientCore:
     def _fly(self, link: Link, flight: Flight, frame: Submit | Query | StatusQuery) -> None:
         link.flights[frame.frame] = flight
         self._in_flight += flight.count
+        self._in_flight_bytes += flight.size
         self._send(link, frame)
 
     def _pack_kind(self, link: Link, kind: Kind) -> None:
-        while self._in_flight < self.options.window:
+        while self._in_flight < self.options.window and self._in_flight_bytes < self.options.window_bytes:
             calls = self._next_batch(kind)
             if not calls:
                 return

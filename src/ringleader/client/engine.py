@@ -33,9 +33,12 @@ class Sink(Protocol):
 
 
 class Engine:
-    """Runs a `ClientCore` on the running event loop."""
+    """Runs a `ClientCore` on the running event loop. `check`: raises when there is no way to connect from here and now."""
 
-    def __init__(self, endpoints: Sequence[str], dialer: Dialer, options: ClientOptions) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], dialer: Dialer, options: ClientOptions, check: Callable[[], None] | None = None
+    ) -> None:
+        self._check = check
         self._endpoints = list(endpoints)
         self._dialer = dialer
         self._options = options
@@ -166,6 +169,8 @@ class Engine:
     def _start(self) -> ClientCore:
         if self._closed:
             raise NotAppliedError("the client is closed", reason=Reason.CLOSED, hint="Open a new one with connect().")
+        if self._check is not None:
+            self._check()
         if self._core is not None:
             _ABANDONED.append((self._core, self._transports, self._futures, self._sinks, self._loop))
         self._pid = os.getpid()

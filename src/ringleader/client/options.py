@@ -11,9 +11,10 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a client behaves. Times in seconds, sizes in bytes.
 
     `name`: how the client calls itself to nodes. `cluster`: the only cluster it will talk to ("": the first one met).
-    `prefer_leader`: move to the leader's node once it is known (saves a hop). `window`: commands and reads in flight.
-    `session_window`: how far sequence numbers may run ahead of the oldest unanswered one (less than the store's limit).
-    `max_pending`: calls accepted before `OVERLOADED`. `batch_commands` and `batch_bytes`: the most in one frame.
+    `prefer_leader`: move to the leader's node once it is known (saves a hop). `window`, `window_bytes`: commands and reads
+    in flight. `session_window`: how far sequence numbers may run ahead of the oldest unanswered one (less than the store's
+    limit). `max_pending`, `max_pending_bytes`: calls accepted before `OVERLOADED`. `batch_commands`, `batch_bytes`: the
+    most in one frame.
     `connect_timeout`: from dialling to `Welcome`. `attempt_timeout`: how long a node may keep a call waiting before it is
     tried elsewhere; doubles each time in a row. A connection silent for `ping_interval` while something is awaited
     (`idle_ping_interval` when not) is asked for a sign of life, and given up after another `ping_timeout`.
@@ -24,8 +25,10 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str = ""
     prefer_leader: bool = True
     window: int = 1024
+    window_bytes: int = 16 * 1024 * 1024
     session_window: int = 2048
     max_pending: int = 16_384
+    max_pending_bytes: int = 64 * 1024 * 1024
     batch_commands: int = 512
     batch_bytes: int = 1024 * 1024
     connect_timeout: float = 1.0

@@ -47,6 +47,7 @@ class Place:
         self._gone = gone
         self._what = what
         self._guard: asyncio.Task[None] | None = None
+        self._entered = False
         self._deleted = False
         self.key = b""
         self.token = 0
@@ -58,6 +59,10 @@ class Place:
         Raises `DeadlineError`, or `NotAppliedError` when the lease was lost meanwhile. Whoever waits no longer, also
         because of a cancellation, leaves no place behind.
         """
+        if self._entered:
+            hint = "Make a new one for each time."
+            raise UsageError(f"{self._what} was asked for before", reason=Reason.INVALID_ARGUMENT, hint=hint)
+        self._entered = True
         try:
             async with asyncio.timeout(timeout):
                 await self._lease.grant()

@@ -136,6 +136,23 @@ def test_refuses_calls_that_make_no_sense() -> None:
     assert caught.value.reason is Reason.CLOSED
 
 
+def test_bytes_under_way_are_bounded() -> None:
+    bench = Bench(options=ClientOptions(window_bytes=10_000, batch_bytes=4000, max_pending_bytes=40_000))
+    bench.core.submit([put(0)], 5.0)
+    bench.settle()
+    bench.sent.clear()
+    calls = [bench.core.submit([Put(b"k", bytes(3000))], 5.0) for _ in range(13)]
+    with pytest.raises(NotAppliedError) as caught:
+        bench.core.submit([Put(b"k", bytes(3000))], 5.0)
+    assert caught.value.reason is Reason.OVERLOADED
+    bench.flush()
+    assert len(submits(bench)) == 4
+    bench.settle()
+    assert all(isinstance(bench.done[call], list) for call in calls)
+    bench.core.submit([Put(b"k", bytes(30_000))], 5.0)
+    bench.settle()
+
+
 def test_goes_to_the_leader_and_loses_nothing() -> None:
     bench = Bench(seed=3)
     bench.settle()

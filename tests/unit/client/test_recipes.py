@@ -1,0 +1,295 @@
+"""Leases, locks and elections on a real node of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+import pytest
+
+import ringleader
+from ringleader import Client, key, op
+from ringleader.client.engine import Engine
+from ringleader.client.options import ClientOptions
+from ringleader.client.types import KeyValue
+from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
+from ringleader.wire.frames import Submit
+from unit.client.fakes import FakeCluster
+from unit.client.server import DirectDialer, FakeServer
+
+
+@pytest.fixture
+async def db() -> AsyncIterator[Client]:
+    async with ringleader.embedded() as client:
+        yield client
+
+
+async def keys(db: Client) -> list[KeyValue]:
+    return (await db.kv.range("", prefix=True, sort_by="create")).items
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that nothing tells of."""
+    async with asyncio.timeout(5):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.001)
+
+
+async def queued(db: Client, count: int) -> None:
+    """Wait until so many keys are there."""
+    async with asyncio.timeout(5):
+        while True:
+            if len(await keys(db)) >= count:
+                return
+            await asyncio.sleep(0)
+
+
+async def test_a_lease_lives_until_it_is_left(db: Client) -> None:
+    async with db.lease(1.0) as lease:
+        await db.kv.put("here", "yes", lease=lease.id)
+        await asyncio.sleep(1.6)
+        assert lease.alive
+        assert 0 < lease.remaining <= 1
+        assert not lease.lost.is_set()
+        assert await db.kv.get("here") is not None
+        info = await db.leases.info(lease.id, keys=True)
+        assert info is not None
+        assert (info.ttl, info.keys) == (1.0, [b"here"])
+        assert await db.leases.list() == [lease.id]
+    assert await db.kv.get("here") is None
+    assert await db.leases.list() == []
+    assert not lease.lost.is_set(), "given back is not lost"
+    with pytest.raises(NotAppliedError, match="revoked"):
+        lease.check()
+
+
+async def test_a_lease_taken_away_is_told(db: Client) -> None:
+    async with db.lease(1.0) as lease:
+        await db.leases.revoke(lease.id)
+        async with asyncio.timeout(2):
+            await lease.lost.wait()
+        assert not lease.alive
+        with pytest.raises(NotAppliedError) as caught:
+            lease.id  # noqa: B018
+        assert caught.value.reason is Reason.LEASE_LOST
+        assert caught.value.hint
+
+
+async def test_a_lease_that_cannot_be_kept_is_lost_in_time() -> None:
+    async with (
+        FakeServer(FakeCluster(1), 1) as server,
+        ringleader.connect(server.address) as db,
+        db.lease(1.0) as lease,
+    ):
+        server.mute = (Submit,)
+        start = asyncio.get_running_loop().time()
+        await lease.lost.wait()
+        assert asyncio.get_running_loop().time() - start < 1.0, "not later than the store would end it"
+        assert not lease.alive
+        server.mute = ()
+        server.drop()
+
+
+async def test_leases_one_by_one(db: Client) -> None:
+    lease = await db.leases.grant(30)
+    assert lease.ttl == 30
+    assert (await db.leases.keep_alive(lease.id)).id == lease.id
+    await db.leases.revoke(lease.id)
+    with pytest.raises(UsageError) as caught:
+        await db.leases.keep_alive(lease.id)
+    assert caught.value.reason is Reason.LEASE_NOT_FOUND
+    assert await db.leases.info(lease.id) is None
+
+
+async def test_a_cancelled_grant_leaves_no_lease(db: Client) -> None:
+    for turns in range(6):
+        task = asyncio.ensure_future(db.lease(5).grant())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await (await task).revoke()
+    await asyncio.sleep(0.05)
+    assert await db.leases.list() == []
+
+
+async def test_one_holder_at_a_time_first_come_first_served(db: Client) -> None:
+    order: list[int] = []
+    tokens: list[int] = []
+    inside = 0
+
+    async def work(number: int) -> None:
+        nonlocal inside
+        async with db.lock("job", ttl=5) as lock:
+            inside += 1
+            assert inside == 1
+            order.append(number)
+            tokens.append(lock.fencing_token)
+            await asyncio.sleep(0.002)
+            inside -= 1
+
+    tasks = []
+    async with db.lock("job"):
+        for number in range(6):
+            tasks.append(asyncio.create_task(work(number)))
+            await queued(db, number + 2)
+    await asyncio.gather(*tasks)
+    assert order == sorted(order)
+    assert tokens == sorted(set(tokens)), "fencing tokens only grow"
+    assert await keys(db) == []
+    assert await db.leases.list() == []
+
+
+async def test_waiters_watch_only_the_one_before(db: Client) -> None:
+    cluster = FakeCluster(1)
+    async with Client(Engine(["n1:1"], DirectDialer(cluster), ClientOptions())) as client:
+        locks = [client.lock("job") for _ in range(4)]
+        await locks[0].acquire()
+        waiting = [asyncio.create_task(lock.acquire()) for lock in locks[1:]]
+        await asyncio.sleep(0.05)
+        assert len(cluster.store.watches) == 4, "one each, and the holder its own key"
+        before = len(cluster.queries)
+        await locks[0].release()
+        await waiting[0]
+        await asyncio.sleep(0.02)
+        assert not waiting[1].done()
+        assert len(cluster.queries) - before == 1, "a release wakes one waiter"
+        for lock, task in zip(locks[1:], waiting, strict=True):
+            await task
+            await lock.release()
+
+
+async def test_a_cancelled_waiter_leaves_the_queue(db: Client) -> None:
+    async with db.lock("job"):
+        waiters = [asyncio.create_task(db.lock("job").acquire()) for _ in range(3)]
+        await queued(db, 4)
+        waiters[1].cancel()
+        await asyncio.wait([waiters[1]])
+        assert len(await keys(db)) == 3
+        assert not waiters[2].done()
+    first = await waiters[0]
+    assert not waiters[2].done()
+    await first.release()
+    await (await waiters[2]).release()
+    assert await keys(db) == []
+
+
+async def test_cancelling_at_any_moment_leaves_nothing_behind(db: Client) -> None:
+    for turns in range(0, 40, 3):
+        lock = db.lock("job", ttl=5)
+        task = asyncio.ensure_future(lock.acquire())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+            await lock.release()
+    await asyncio.sleep(0.05)
+    assert await keys(db) == []
+    assert await db.leases.list() == []
+    async with db.lock("job", timeout=1):
+        pass
+
+
+async def test_waiting_is_bounded_on_request(db: Client) -> None:
+    async with db.lock("job"):
+        with pytest.raises(DeadlineError, match="'job'") as caught:
+            await db.lock("job", timeout=0.05).acquire()
+        assert isinstance(caught.value, TimeoutError)
+        assert len(await keys(db)) == 1
+
+
+async def test_a_lost_lock_is_told(db: Client) -> None:
+    async with db.lock("job", value="me") as lock:
+        lock.check()
+        (held,) = await keys(db)
+        assert (held.key, held.text, held.create_revision) == (lock.key, "me", lock.fencing_token)
+        assert (await db.kv.txn(compare=[lock.condition], success=[op.put("fenced", "1")])).succeeded
+        condition = lock.condition
+        await db.kv.delete(lock.key)
+        async with asyncio.timeout(1):
+            await lock.lost.wait()
+        assert not lock.held
+        for act in (lock.check, lambda: lock.fencing_token):
+            with pytest.raises(NotAppliedError) as caught:
+                act()
+            assert caught.value.reason is Reason.LOCK_LOST
+        assert not (await db.kv.txn(compare=[condition])).succeeded
+
+
+async def test_a_lock_whose_lease_ends_is_lost(db: Client) -> None:
+    async with db.lock("job", ttl=1) as lock:
+        (lease,) = await db.leases.list()
+        await db.leases.revoke(lease)
+        async with asyncio.timeout(2):
+            await lock.lost.wait()
+        assert not lock.held
+        async with db.lock("job", timeout=1) as other:
+            assert other.held
+
+
+async def test_a_lock_is_taken_once(db: Client) -> None:
+    lock = db.lock("job")
+    with pytest.raises(UsageError):
+        lock.check()
+    async with lock:
+        with pytest.raises(UsageError):
+            await lock.acquire()
+        assert lock.held, "the slip costs nothing"
+
+
+async def test_an_election(db: Client) -> None:
+    election = db.election("boss")
+    assert await election.leader() is None
+    seen: list[str | None] = []
+
+    async def observe() -> None:
+        async for leader in db.election("boss").observe():
+            seen.append(None if leader is None else leader.text)
+            if len(seen) == 5:
+                return
+
+    observer = asyncio.create_task(observe())
+    await until(lambda: bool(seen))
+    async with election.campaign("a") as first:
+        second = asyncio.create_task(db.election("boss").campaign("b").campaign())
+        await queued(db, 2)
+        leader = await election.leader()
+        assert leader is not None
+        assert (leader.text, leader.fencing_token, leader.key) == ("a", first.fencing_token, first.key)
+        await first.proclaim("A")
+        await until(lambda: seen[-1] == "A")
+    leadership = await second
+    assert leadership.fencing_token > first._place.token
+    await until(lambda: seen[-1] == "b")
+    await leadership.resign()
+    async with asyncio.timeout(2):
+        await observer
+    assert seen == [None, "a", "A", "b", None]
+    with pytest.raises(NotAppliedError):
+        await first.proclaim("late")
+
+
+async def test_an_embedded_node_is_durable(tmp_path: object) -> None:
+    folder = f"{tmp_path}/data"
+    async with ringleader.embedded(folder) as db:
+        await db.kv.put("a", "1")
+        with pytest.raises(ringleader.RingleaderError) as caught:
+            async with ringleader.embedded(folder):
+                pass
+        assert caught.value.reason is Reason.DATA_IN_USE
+    async with ringleader.embedded(folder) as db:
+        got = await db.kv.get("a")
+        assert got is not None
+        assert got.text == "1"
+        assert (await db.kv.txn(compare=[key("a").version == 1])).succeeded
+
+
+async def test_an_embedded_node_that_was_not_opened_says_so() -> None:
+    db = ringleader.embedded()
+    with pytest.raises(UsageError, match="embedded"):
+        await db.kv.put("a", "1", timeout=0.2)
+    await db.close()
