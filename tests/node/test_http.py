@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -78,6 +79,23 @@ def test_slow_callers_do_not_take_all_threads_for_ever() -> None:
     assert get(address, "/healthz") == (200, "ok\n")
     for each in slow:
         each.close()
+    server.close()
+
+
+def test_a_caller_who_drips_is_hung_up_on() -> None:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    server = HttpServer(sock, Stats(last_turn=time.monotonic()), threads=1, timeout=0.2)
+    server.start()
+    with socket.create_connection(sock.getsockname()) as slow, contextlib.suppress(ConnectionError):
+        slow.settimeout(0.05)
+        answer = None
+        for _ in range(200):
+            slow.sendall(b"G")
+            with contextlib.suppress(TimeoutError):
+                answer = slow.recv(100)
+                break
+        assert answer == b""
     server.close()
 
 

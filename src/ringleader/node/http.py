@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -91,6 +92,7 @@ class _Server(ThreadingHTTPServer):
         self.registry = registry
         self.request_timeout = timeout
         self.slots = threading.BoundedSemaphore(threads)
+        self.begun: dict[Any, float] = {}  # requests under way, oldest first
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self.slots.acquire(blocking=False):
@@ -101,12 +103,22 @@ class _Server(ThreadingHTTPServer):
                 pass
             self.shutdown_request(request)
             return
+        self.begun[request] = time.monotonic()
         super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Called several times a second: hangs up on those who send or read one byte at a time, for ever."""
+        for request, begun in list(self.begun.items()):
+            if time.monotonic() - begun < 2 * self.request_timeout:
+                break
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.begun.pop(request, None)
             self.slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

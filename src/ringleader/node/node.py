@@ -78,6 +78,7 @@ class Node:
         self._last_sweep = self._last_status = 0.0
         self._ready: asyncio.Event = asyncio.Event()
         self._disk_idle: asyncio.Event = asyncio.Event()
+        self._disk_idle.set()
         self._stopped = False
         self._names = {number: name for name, number in config.members.items()}
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
@@ -94,7 +95,6 @@ class Node:
             self._lock = FolderLock(self.config.data_dir)
             self._bind()
             self._host = await self._open_beside_the_loop()
-            self._disk_idle.set()
             await self._listen()
         except BaseException:
             await self._release()
@@ -157,11 +157,14 @@ class Node:
             return
         status = host.core.status()
         others = [voter for voter in status.config.voters if voter in self._links and self._links[voter].connected]
-        if not others or not host.core.transfer(max(others, key=lambda voter: status.match.get(voter, 0))):
+        if not others:
+            return
+        heir = max(others, key=lambda voter: status.match.get(voter, 0))
+        if not host.core.transfer(heir):
             return
         self._plan()
         patience = time.monotonic() + self.config.election_ms / 1000
-        while time.monotonic() < patience and not self.stats.failure:
+        while time.monotonic() < patience and not self.stats.failure and self._links[heir].connected:
             if host.core.leader not in (0, self.config.node_id):
                 return
             await asyncio.sleep(self._tick)
