@@ -14,6 +14,7 @@ from typing import Self
 
 from ringleader.client import types
 from ringleader.client.engine import Engine
+from ringleader.client.types import Event
 from ringleader.errors import DeadlineError, Reason, RingleaderError
 from ringleader.store import commands as wire
 from ringleader.wire.frames import WatchEvents
@@ -93,7 +94,7 @@ class WatchStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> types.Event:
+    async def __anext__(self) -> Event:
         buffer = self._buffer
         while not buffer.events:
             if buffer.error is not None and buffer.error.reason is not Reason.CLOSED:
