@@ -27,7 +27,16 @@ from ringleader.cli.common import (
 from ringleader.errors import RingleaderError
 
 if TYPE_CHECKING:
-    from ringleader.client import Client, Condition, KeyValue, Operation
+    from ringleader.client import (
+        Client,
+        Condition,
+        DeleteResult,
+        KeyValue,
+        Operation,
+        PutResult,
+        RangeResult,
+        TxnResult,
+    )
 
 __all__ = ["app"]
 
@@ -350,9 +359,12 @@ def _operations(body: dict[str, Any], name: str) -> list[Operation]:
     return made
 
 
-def _result(result: Any) -> dict[str, Any]:
-    if hasattr(result, "kvs"):
+def _result(result: PutResult | DeleteResult | RangeResult | TxnResult) -> dict[str, Any]:
+    """One result of a transaction as JSON."""
+    from ringleader.client import DeleteResult, RangeResult
+
+    if isinstance(result, RangeResult):
         return {"kvs": [described(kv) for kv in result.items], "count": result.count}
-    if hasattr(result, "deleted"):
+    if isinstance(result, DeleteResult):
         return {"deleted": result.deleted}
     return {"revision": result.revision}
