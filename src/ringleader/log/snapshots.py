@@ -105,7 +105,10 @@ def _decode(raw: bytes, name: str, group: int, index: int) -> Snapshot:
 
 
 def cleanup_ops(disk: Disk) -> list[DiskOp]:
-    """At start-up: removes unfinished snapshot files and all but the newest of each group."""
+    """At start-up: removes unfinished snapshot files and all but the newest of each group.
+
+    The newest name may live in memory alone after a process crash, so the folder is synced before an older one goes.
+    """
     newest: dict[int, int] = {}
     found: list[tuple[int, int]] = []
     ops: list[DiskOp] = []
@@ -118,5 +121,5 @@ def cleanup_ops(disk: Disk) -> list[DiskOp]:
             continue
         found.append(parsed)
         newest[parsed[0]] = max(parsed[1], newest.get(parsed[0], 0))
-    ops += [Unlink(snapshot_name(group, index)) for group, index in found if index < newest[group]]
-    return ops
+    old = [Unlink(snapshot_name(group, index)) for group, index in found if index < newest[group]]
+    return [*ops, SyncFolder(), *old] if old else ops

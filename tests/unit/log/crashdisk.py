@@ -91,7 +91,8 @@ class CrashDisk:
 
     def _live(self) -> list[Inode]:
         seen: dict[int, Inode] = {}
-        for inode in [*self.durable_folder.values(), *self.folder.values()]:
+        changed = [inode for _, inode, _ in self.changes if inode is not None]  # perhaps unlinked since
+        for inode in [*self.durable_folder.values(), *self.folder.values(), *changed]:
             seen[id(inode)] = inode
         return list(seen.values())
 

@@ -234,6 +234,24 @@ def test_a_snapshot_is_whole_or_absent_after_any_crash() -> None:
     assert found.meta == b"new"
 
 
+def test_cleaning_up_after_a_crash_never_loses_the_only_durable_snapshot() -> None:
+    """After a mere process crash the newest name may live in memory alone: it must be durable before the older goes."""
+    disk = CrashDisk()
+    disk.execute(snapshot_ops(1, 10, b"old", b"old data"))
+    checked = 0
+    for op in snapshot_ops(1, 20, b"new", b"new data", replaces=[10]):
+        disk.step(op)
+        again = disk.killed()
+        for step in cleanup_ops(again):
+            again.step(step)
+            for after in again.crashes():
+                found = read_snapshot(after, 1)
+                assert found is not None
+                assert found.meta in (b"old", b"new")
+                checked += 1
+    assert checked > 10
+
+
 def test_a_damaged_snapshot_stops_the_node() -> None:
     disk = CrashDisk()
     disk.execute(snapshot_ops(1, 10, b"old", b"old data"))
