@@ -32,7 +32,7 @@ _decoder: msgspec.msgpack.Decoder[ServerFrame] = msgspec.msgpack.Decoder(ServerF
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that gives no sign."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,80 @@
+"""A node as a process of its own, on uvloop: killed without warning it loses nothing acknowledged; asked to stop it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.wireclient import WireClient
+from ringleader.store.commands import Range, RangeResult
+from ringleader.wire.frames import Query, Results
+
+PROGRAM = """
+import asyncio
+from ringleader.errors import RingleaderError
+from ringleader.node import load_config, run, setup_logging
+
+config = load_config()
+setup_logging(config.log_level)
+try:
+    failure = run(config, lambda node: print(node.client_address, type(asyncio.get_running_loop()).__module__, flush=True))
+except RingleaderError as error:
+    raise SystemExit(str(error))
+raise SystemExit(str(failure) if failure else 0)
+"""
+
+
+@contextmanager
+def process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    settings = {"RINGLEADER_DATA_DIR": str(folder), "RINGLEADER_LISTEN_CLIENT": "127.0.0.1:0", "RINGLEADER_HTTP": ""}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def address(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    where, _, module = child.stdout.readline().strip().partition(" ")
+    assert module.startswith("uvloop")
+    return where
+
+
+async def test_kill_restart_stop(tmp_path: Path) -> None:
+    with process(tmp_path) as child:
+        client = await WireClient(address(child)).open()
+        acknowledged = 0
+        for number in range(50):
+            acknowledged += isinstance(await client.put(b"k%02d" % number, bytes(300)), Results)
+        assert acknowledged >= 49  # the first may come before the node leads
+        with process(tmp_path) as second:
+            assert second.wait(20) == 1
+            assert second.stderr is not None
+            assert f"in use by process {child.pid}" in second.stderr.read()
+        child.send_signal(signal.SIGKILL)
+        assert child.wait(20) == -signal.SIGKILL
+        await client.close()
+    with process(tmp_path) as child:
+        client = await WireClient(address(child)).open()
+        while not isinstance(
+            answer := await client.query(Query(1, 5000, "linearizable", [Range(b"k", b"l")])), Results
+        ):
+            pass
+        result = answer.results[0]
+        assert isinstance(result, RangeResult)
+        assert result.count >= acknowledged
+        await client.close()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0
