@@ -112,7 +112,8 @@ class SimNetwork:
         self._probes.hit("message lost", len(messages))
         now = self._timeline.now
         for message in messages:
-            self._trace.add((now, Kind.LOSE, receiver, sender, message, sent))
+            words = message[1] if type(message) is tuple else message  # the group says nothing to people
+            self._trace.add((now, Kind.LOSE, receiver, sender, words, sent))
 
     # ------------------------------------------------------------------------------------------------------ faults
 

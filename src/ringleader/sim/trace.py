@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 __all__ = ["FIRST_CLIENT", "Kind", "Trace", "TraceEvent", "name_of"]
 
 FIRST_CLIENT = 101
@@ -119,7 +121,7 @@ def _sentence(event: TraceEvent) -> str:
 
 def _brief(value: Any) -> str:
     """A value in few words: long bytes and lists are only counted."""
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray | memoryview | msgspec.Raw):
         data = bytes(value)
         return repr(data) if len(data) <= 24 else f"<{len(data)} bytes>"
     if isinstance(value, list | tuple):
