@@ -1,0 +1,116 @@
+"""A wrong call is answered in one line that names the culprit, with the exit code of its kind; never with a traceback."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cli.harness import Shell, failure, run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nosuch"], "No such command 'nosuch'"),
+        (["kv", "nosuch"], "No such command 'nosuch'"),
+        (["kv", "put", "a"], "Missing argument 'VALUE'"),
+        (["kv", "get", "a", "--wrong"], "No such option: --wrong"),
+        (["kv", "get", "a", "--revision", "x"], "--revision"),
+        (["kv", "get", "a", "--revision", str(2**70)], "--revision"),
+        (["kv", "get", "a", "--revision", str(2**60)], "lies in the future"),
+        (["kv", "get", "a", "--consistency", "nope"], "'nope' is not one of linearizable, leader_lease, stale"),
+        (["kv", "range", "a", "--prefix", "--range-end", "b"], "either prefix=True or range_end"),
+        (["kv", "range", "--sort-by", "nope"], "'nope' is not known"),
+        (["kv", "put", "", "x"], "a key must not be empty"),
+        (["kv", "put", "a" * 5000, "x"], "4096"),
+        (["kv", "put", "a", "x", "--lease", "77"], "there is no lease 77"),
+        (["kv", "put", "a", "x", "--lease", "x"], "a lease id must be a whole number, not 'x'"),
+        (["lease", "revoke", str(2**70)], "a lease id is a number from 0"),
+        (["lock", "", "--", "true"], "a lock or election needs a name"),
+        (["lock", b"\xff", "--", "true"], "must be UTF-8"),
+        (["lock", "a", "--wiat", "3", "--", "true"], "No such option: --wiat"),
+        (["elect", "", "me"], "a lock or election needs a name"),
+        (["kv", "get", "a", "--endpoints", "http://x"], "'http://x' is not an endpoint"),
+        (["kv", "get", "a", "--endpoints", "localhost:99999"], "is not an endpoint"),
+        (["dev", "--nodes", "0"], "--nodes"),
+        (["kv", "txn", "--file", "/no/such/file"], "/no/such/file cannot be read: No such file or directory"),
+    ],
+)
+def test_wrong_calls(cli: Shell, arguments: list[str | bytes], says: str) -> None:
+    assert says in cli.fails(2, *arguments)
+    if b"--" not in map(bytes, (a if isinstance(a, bytes) else a.encode() for a in arguments)):
+        error = cli.json(*arguments, code=2)["error"]
+        assert says in error["message"] + error["hint"]
+        assert error["applied"] == "no"
+
+
+def test_oversized_value(cli: Shell) -> None:
+    assert "1048576 are allowed" in cli.fails(2, "kv", "put", "big", "-", stdin=b"x" * (1024 * 1024 + 1))
+    cli.ok("kv", "put", "big", "-", stdin=b"x" * (1024 * 1024))
+    cli.ok("kv", "delete", "big")
+
+
+def test_nobody_there(cli: Shell) -> None:
+    message = cli.fails(1, "kv", "put", "a", "b", "--endpoints", "127.0.0.1:1", "--timeout", "0.3")
+    assert "127.0.0.1:1" in message
+    assert "Connection refused" in message
+    error = cli.json("kv", "put", "a", "b", "-e", "127.0.0.1:1", "--timeout", "0.3", code=1)["error"]
+    assert error["applied"] == "no"
+
+
+def test_a_flag_beats_the_environment(cli: Shell) -> None:
+    done = run("kv", "get", "nothing-here", "-e", cli.endpoints, endpoints="127.0.0.1:1")
+    assert "there is no key" in failure(done, 1)
+    assert "127.0.0.1:1" in failure(run("kv", "get", "a", "--timeout", "0.3", endpoints="127.0.0.1:1"), 1)
+
+
+COMPARE = {"key": "a", "target": "version", "value": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "is an object"),
+        ({"sucess": []}, "is an object with"),
+        ({"success": {}}, '"success" is a list'),
+        ({"success": [{"put": {"key": "a"}, "get": {"key": "a"}}]}, "is no operation"),
+        ({"success": [{"incr": {"key": "a"}}]}, '"incr" is no operation'),
+        ({"success": [{"put": {"key": "a", "ttl": 1}}]}, "may have the fields"),
+        ({"success": [{"put": {"key": 5, "value": "1"}}]}, '"key" is a string, not 5'),
+        ({"success": [{"put": {"key": "a", "value": 1}}]}, '"value" is a string, not 1'),
+        ({"success": [{"put": {"key": "a", "value": "1", "lease": None}}]}, '"lease" is a whole number'),
+        ({"success": [{"put": {"key": "\ud800", "value": "1"}}]}, "half a character"),
+        ({"success": [{"put": {"key": "", "value": "1"}}]}, "a key must not be empty"),
+        ({"success": [{"range": {"key": "a", "prefix": "yes"}}]}, '"prefix" is true or false'),
+        ({"compare": [{**COMPARE, "value": None}]}, '"value" is a whole number'),
+        ({"compare": [{**COMPARE, "value": 1.5}]}, '"value" is a whole number'),
+        ({"compare": [{**COMPARE, "value": True}]}, '"value" is a whole number'),
+        ({"compare": [{**COMPARE, "target": "value"}]}, '"value" is a string'),
+        ({"compare": [{**COMPARE, "target": "size"}]}, "'size'"),
+        ({"compare": [{**COMPARE, "op": "~"}]}, "'~'"),
+        ({"compare": [5]}, "5 may have the fields"),
+        ({"success": [{"put": {"key": str(i), "value": ""}} for i in range(129)]}, "128"),
+        ({"success": [{"put": {"key": "twice", "value": ""}}] * 2}, "twice"),
+    ],
+)
+def test_transactions_that_make_no_sense(cli: Shell, body: object, says: str) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    assert says in cli.fails(2, "kv", "txn", stdin=text.encode())
+
+
+def test_a_transaction_that_is_not_utf8(cli: Shell) -> None:
+    assert "is not JSON" in cli.fails(2, "kv", "txn", stdin=b"\xff\xfe\xfd")
+
+
+def test_a_bug_is_one_line_too(cli: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ringleader
+
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("not\nexpected")
+
+    monkeypatch.setattr(ringleader, "connect", broken, raising=False)
+    message = cli.fails(70, "kv", "get", "a")
+    assert "this is a bug, please report it: TypeError: not expected" in message

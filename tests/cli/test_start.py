@@ -1,0 +1,133 @@
+"""`ringleader start`: where a setting comes from, and what is said when a node cannot start."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cli.harness import COMMAND, PATIENCE, environment, eventually, failure, run
+
+ANYWHERE = ["--listen-client", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+
+
+class Node:
+    """One `ringleader start` that stays up; `log` is what it has said so far."""
+
+    def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self._log = folder / "log"
+        with open(self._log, "wb") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "start", *arguments], env=environment(**(env or {})), stdout=log, stderr=log, cwd=folder
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def wait_up(self) -> str:
+        """The line that says that it is up."""
+        eventually(lambda: " is up: " in self.log or self.process.poll() is not None, "not up")
+        (line,) = [line for line in self.log.splitlines() if " is up: " in line] or [self.log]
+        return line
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
+    ports = {name: free_port() for name in ("flag", "environment", "file")}
+    file = tmp_path / "node.toml"
+    file.write_text(
+        f'name = "from-file"\nlisten_client = "127.0.0.1:{ports["file"]}"\nhttp = "127.0.0.1:{ports["file"]}"\n'
+        f'data_dir = "{tmp_path}/data-file"\n'
+    )
+    env = {
+        "RINGLEADER_CONFIG": str(file),
+        "RINGLEADER_LISTEN_CLIENT": f"127.0.0.1:{ports['environment']}",
+        "RINGLEADER_HTTP": f"127.0.0.1:{ports['environment']}",
+    }
+    with Node(tmp_path, "--listen-client", f"127.0.0.1:{ports['flag']}", env=env) as node:
+        line = node.wait_up()
+        assert "node from-file" in line
+        assert f"clients 127.0.0.1:{ports['flag']}," in line
+        assert f"http 127.0.0.1:{ports['environment']};" in line
+        url = f"http://127.0.0.1:{ports['environment']}/status"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert json.load(answer)["name"] == "from-file"
+    assert node.process.returncode == 0
+    assert (tmp_path / "data-file" / "identity.json").exists()
+
+
+def test_a_folder_in_use_and_a_folder_of_another_node(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    with Node(tmp_path, "--name", "n1", "--data-dir", data, *ANYWHERE) as node:
+        node.wait_up()
+        message = failure(run("start", "--name", "n1", "--data-dir", data, *ANYWHERE), 2)
+        assert f"the data folder {data} is in use by process {node.process.pid}" in message
+        client = re.findall(r"clients (\S+),", node.wait_up())[0]
+        taken = run("start", "--data-dir", str(tmp_path / "other"), "--listen-client", client, "--http", "127.0.0.1:0")
+        assert f"listen_client: {client} is in use" in failure(taken, 2)
+        done = run("kv", "put", "still", "here", endpoints=client)
+        assert done.returncode == 0
+    renamed = run("start", "--name", "n2", "--data-dir", data, *ANYWHERE)
+    assert renamed.returncode == 2
+    assert b"belongs to" in renamed.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--heartbeat-ms", "x"], "--heartbeat-ms"),
+        (["--heartbeat-ms", "100", "--election-ms", "200"], "election_ms"),
+        (["--listen-client", "here"], "listen_client: 'here' is not host:port"),
+        (["--name", "not a name"], "name: 'not a name' is no name"),
+        (["--peers", "n1"], "peers: 'n1' is not name=host:port (from the command line)"),
+        (["--name", "n9", "--peers", "n1=a:1,n2=a:2"], "this node, 'n9', is not among n1, n2"),
+        (["--config", "/no/such/file"], "cannot read /no/such/file: No such file or directory"),
+        (["--log-level", "loud"], "log_level: 'loud' is none of"),
+        (["--data-dir", "/proc/nothing", *ANYWHERE], "cannot use the data folder /proc/nothing"),
+        (["--listen-peer", "0.0.0.0:1", "--peers", "n1=a:1,n2=a:2"], "cluster_token"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path: Path, arguments: list[str], says: str) -> None:
+    from cli.harness import Shell
+
+    given = arguments if "--data-dir" in arguments else [*arguments, "--data-dir", str(tmp_path / "data")]
+    assert says in Shell("").fails(2, "start", *given)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_that_makes_no_sense(tmp_path: Path) -> None:
+    from cli.harness import Shell
+
+    file = tmp_path / "node.toml"
+    for text, says in (
+        ("name = [", "is not TOML"),
+        ("nmae = 'n1'", "there is no field 'nmae'"),
+        ("name = 5", "5 is not text"),
+    ):
+        file.write_text(text)
+        message = Shell("").fails(2, "start", "--config", str(file))
+        assert says in message
+        assert str(file) in message
