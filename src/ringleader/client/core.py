@@ -8,7 +8,6 @@ again; Raft's dissertation, section 6.3), other commands never.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -17,6 +16,7 @@ from ringleader.client.calls import Call, Flight, Kind, Session
 from ringleader.client.failures import USAGE_REASONS, describe, failure_error, hint_for, refusal_error
 from ringleader.client.links import Endpoints, Link, LinkState
 from ringleader.client.options import ClientOptions
+from ringleader.client.waiting import Waiting
 from ringleader.client.watches import Watch
 from ringleader.errors import (
     DeadlineError,
@@ -97,10 +97,9 @@ class ClientCore:
         self._active: Link | None = None
         self._joining: Link | None = None
         self._shun = False  # the active node does not serve: look for another
-        self._session: Session | None = None
+        self._waiting = Waiting(self.options)
         self._opening = False
         self._calls: dict[int, Call] = {}
-        self._queues: dict[Kind, deque[Call]] = {kind: deque() for kind in Kind}
         self._watches: dict[int, Watch] = {}
         self._in_flight = 0
         self._in_flight_bytes = 0
@@ -187,8 +186,8 @@ class ClientCore:
         """End everything: open calls and watches end with `CLOSED`, the session and connections are closed."""
         if self._closed:
             return
-        if self._active is not None and self._session is not None:
-            session, self._session = self._session, None
+        session, self._waiting.session = self._waiting.session, None
+        if self._active is not None and session is not None:
             raw = msgspec.Raw(_ENCODER.encode([(session.span(0) + session.ack, SessionClose())]))
             self._send(self._active, Submit(self._next_frame(), 1000, session.number, session.ack, raw))
         for call in list(self._calls.values()):
@@ -333,7 +332,7 @@ class ClientCore:
     def _accept(self, call: Call) -> int:
         self._last_number = call.number
         self._calls[call.number] = call
-        self._queues[call.kind].append(call)
+        self._waiting.add(call)
         if call.deadline < self._deadline:
             self._deadline = call.deadline
         return call.number
@@ -384,7 +383,7 @@ class ClientCore:
                 self._finish(call, OutcomeUnknownError(message, reason=Reason.CONNECTION_LOST, hint=hint))
                 continue
             call.doubt = call.doubt or doubt
-            self._queues[call.kind].appendleft(call)
+            self._waiting.add_first(call)
 
     def _note(self, trouble: str, reason: Reason) -> None:
         self.trouble = trouble
@@ -445,14 +444,15 @@ class ClientCore:
                 self.revision = revision
             self._forget(call)
             done.append((call.number, part))
-        self._queues[Kind.ONCE].extendleft(reversed(again))
+        for call in reversed(again):
+            self._waiting.add_first(call)
 
     def _expired(self, call: Call, failure: Failure) -> bool:
         """Whether the call only met the end of its session and can go into a new one."""
         if failure.reason is not Reason.SESSION_EXPIRED or call.session is None:
             return False
-        if self._session is call.session:
-            self._session = None
+        if self._waiting.session is call.session:
+            self._waiting.session = None
         if call.doubt:
             return False
         call.session.answered(call)
@@ -471,7 +471,7 @@ class ClientCore:
     def _on_session(self, link: Link, result: Result) -> None:
         self._opening = False
         if isinstance(result, SessionResult):
-            self._session = Session(result.session)
+            self._waiting.session = Session(result.session)
             return
         why = result.message if isinstance(result, Failure) else "an answer of the wrong type"
         reason = result.reason if isinstance(result, Failure) else Reason.PROTOCOL
@@ -717,22 +717,17 @@ class ClientCore:
 
     def _pack(self, link: Link) -> None:
         """Put what waits into as few frames as the bounds allow."""
-        queues = self._queues
-        if queues[Kind.ONCE]:
-            if self._session is not None:
+        waiting = self._waiting
+        if waiting.any(Kind.ONCE):
+            if waiting.session is not None:
                 self._pack_kind(link, Kind.ONCE)
             elif not self._opening:
                 self._open_session(link)
         for kind in (Kind.PLAIN, Kind.READ, Kind.STATUS):
-            if queues[kind]:
+            if waiting.any(kind):
                 self._pack_kind(link, kind)
 
     def _open_session(self, link: Link) -> None:
-        queue = self._queues[Kind.ONCE]
-        while queue and queue[0].done:
-            queue.popleft()
-        if not queue:
-            return
         self._opening = True
         raw = msgspec.Raw(_ENCODER.encode([(1, SessionOpen())]))
         timeout = int(self.options.attempt_timeout * 1000)
@@ -745,79 +740,12 @@ class ClientCore:
         self._send(link, frame)
 
     def _pack_kind(self, link: Link, kind: Kind) -> None:
-        while self._in_flight < self.options.window and self._in_flight_bytes < self.options.window_bytes:
-            calls = self._next_batch(kind)
+        options, waiting = self.options, self._waiting
+        while self._in_flight < options.window and self._in_flight_bytes < options.window_bytes:
+            calls = waiting.batch(kind, options.window - self._in_flight)
+            for call, error in waiting.take_stranded():
+                self._finish(call, error)
             if not calls:
                 return
-            count = sum([call.count for call in calls])
-            timeout = max(1, int((max([call.deadline for call in calls]) - self.now) * 1000))
-            frame: Submit | Query | StatusQuery
-            if kind is Kind.READ:
-                consistency, staleness = calls[0].group
-                reads: list[Read] = [read for call in calls for read in call.commands]  # type: ignore[misc]
-                frame = Query(self._next_frame(), timeout, consistency, reads, staleness)
-            elif kind is Kind.STATUS:
-                count = 1
-                frame = StatusQuery(self._next_frame())
-            else:
-                if kind is Kind.ONCE:
-                    numbered = [(call.seq + at, raw) for call in calls for at, raw in enumerate(call.raws)]
-                else:
-                    numbered = list(enumerate([raw for call in calls for raw in call.raws], 1))
-                session = self._session if kind is Kind.ONCE else None
-                number, ack = (session.number, session.ack) if session is not None else (0, 0)
-                frame = Submit(self._next_frame(), timeout, number, ack, msgspec.Raw(_ENCODER.encode(numbered)))
-            self._fly(link, Flight(kind, calls, count, self.now), frame)
-
-    def _next_batch(self, kind: Kind) -> list[Call]:
-        """Take the calls of the next frame from their queue."""
-        queue = self._queues[kind]
-        options = self.options
-        calls: list[Call] = []
-        count = size = 0
-        while queue:
-            call = queue[0]
-            if call.done:
-                queue.popleft()
-                continue
-            if calls and (
-                call.alone
-                or kind is Kind.STATUS
-                or call.group != calls[0].group
-                or count + call.count > options.batch_commands
-                or size + call.size > options.batch_bytes
-            ):
-                break
-            if kind is Kind.ONCE:
-                error = self._stranded(call)
-                if error is not None:
-                    self._finish(call, error)
-                    continue
-                if not self._number(call):
-                    break
-            queue.popleft()
-            call.flying = True
-            calls.append(call)
-            count += call.count
-            size += call.size
-            if call.alone or self._in_flight + count >= options.window:
-                break
-        return calls
-
-    def _stranded(self, call: Call) -> RingleaderError | None:
-        """The end of a call that may have been applied within a session that is gone: it can never be told."""
-        if call.session is None or call.session is self._session or not call.doubt:
-            return None
-        message = f"{call.what()}: its session ended before the answer was known; it may have been applied"
-        hint = hint_for(Reason.SESSION_EXPIRED)
-        return OutcomeUnknownError(message, reason=Reason.SESSION_EXPIRED, hint=hint)
-
-    def _number(self, call: Call) -> bool:
-        """See that `call` has sequence numbers of the present session; False when there are none left for now."""
-        session = self._session
-        if session is None or call.session is session:
-            return session is not None
-        if session.span(call.count) > self.options.session_window:
-            return False
-        session.assign(call)
-        return True
+            frame = waiting.frame(kind, calls, self._next_frame(), self.now)
+            self._fly(link, Flight(kind, calls, sum([call.count for call in calls]) or 1, self.now), frame)

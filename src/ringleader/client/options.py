@@ -33,8 +33,8 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     batch_bytes: int = 1024 * 1024
     connect_timeout: float = 1.0
     attempt_timeout: float = 2.0
-    ping_interval: float = 1.0
+    ping_interval: float = 0.75
     idle_ping_interval: float = 10.0
-    ping_timeout: float = 2.0
+    ping_timeout: float = 1.25
     backoff_min: float = 0.02
     backoff_max: float = 1.0
