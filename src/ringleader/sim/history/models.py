@@ -26,6 +26,10 @@ class Model(Protocol):
         are not judged."""
         ...
 
+    def reads(self, operation: Operation) -> bool:
+        """Whether `operation`, with the result it had, changes nothing in any state."""
+        ...
+
     def removable(self, operation: Operation, rest: Sequence[Operation]) -> bool:
         """Whether an order of `rest` and `operation` always gives one of `rest` alone. Only used to shorten explanations."""
         ...
@@ -63,9 +67,13 @@ class RegisterModel:
                 return told is None or told == done, new if done else state
         raise ValueError(f"a register has no operation {operation.name!r}")
 
+    def reads(self, operation: Operation) -> bool:
+        """Gets, refused swaps and deletes of nothing."""
+        return operation.name == "get" or (operation.known and operation.name != "put" and operation.result is False)
+
     def removable(self, operation: Operation, rest: Sequence[Operation]) -> bool:
-        """Reads and refused swaps change nothing; a put that nobody has seen leaves no trace."""
-        if operation.name == "get" or (operation.name == "cas" and operation.known and not operation.result):
+        """What reads, and a put that nobody has seen."""
+        if self.reads(operation):
             return True
         if operation.name != "put":
             return False
@@ -124,8 +132,12 @@ class StoreModel:
             rest.append((key, value, revision))
         return revision, tuple(sorted(rest, key=lambda item: item[0]))
 
-    def removable(self, operation: Operation, rest: Sequence[Operation]) -> bool:
-        """Reads, refused swaps and idle deletes; every write shows in the revision."""
+    def reads(self, operation: Operation) -> bool:
+        """Gets, refused swaps and deletes of nothing."""
         if operation.name == "get":
             return True
-        return operation.name in ("delete", "cas") and operation.known and not operation.result[1]
+        return operation.known and operation.name != "put" and not operation.result[1]
+
+    def removable(self, operation: Operation, rest: Sequence[Operation]) -> bool:
+        """What reads; every write shows in the revision."""
+        return self.reads(operation)
