@@ -175,16 +175,16 @@ class Placement(ABC):
 
         return diff(self, other)
 
-    def owner_batch(self, keys: object) -> NDArray[np.intp]:
+    def owner_batch(self, keys: object) -> NDArray[np.uint16]:
         """The owners of many keys (a numpy array of ints, or a sequence of keys) as indices into `nodes`.
 
-        Needs numpy: raises `UsageError` naming the extra when it is missing.
+        Ints are hashed as `owner` hashes them. Needs numpy: raises `UsageError` naming the extra when it is missing.
         """
         from ringleader.placement import batch
 
         return batch.owners_of(self, keys)
 
-    def owner_batch_hashed(self, hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
+    def owner_batch_hashed(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint16]:
         """As `owner_batch`, for an array of 64-bit hashes that were computed before."""
         from ringleader.placement import batch
 

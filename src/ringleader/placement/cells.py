@@ -4,7 +4,7 @@ Cell i reaches from `bounds[i-1] + 1` to `bounds[i]`, both included; the last bo
 keeps, for every equal slice of the circle, the first cell that can hold a hash of that slice. With at least as many
 cells as slices a search looks at two cells or so. All parts are flat arrays (10 bytes a cell, 4 a slice).
 
-The index is made at the first look-up (a quarter of a build's time, which a ring that is only passed on need not spend).
+The index is made at the first look-up (a quarter of a build's time, not spent by a ring that is only passed on).
 Two threads that make it at once make the same one.
 """
 
@@ -13,13 +13,15 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, repeat
 from operator import rshift
+from typing import Any
 
 from ringleader.placement.keys import MASK64
 
 __all__ = ["Cells", "patched_index", "slice_bits"]
+
 
 def slice_bits(cells: int) -> int:
     """log2 of the number of index slices: the largest power of two below the number of cells."""
@@ -27,9 +29,9 @@ def slice_bits(cells: int) -> int:
 
 
 class Cells:
-    """Bounds (uint64, ascending, the last 2**64-1), the owner of each cell (uint16), and the index over them (uint32)."""
+    """Bounds (uint64, ascending, the last 2**64-1), each cell's owner (uint16), and the index over them (uint32)."""
 
-    __slots__ = ("bounds", "index", "owners", "shift")
+    __slots__ = ("batch", "bounds", "index", "owners", "shift")
 
     def __init__(self, bounds: array[int], owners: array[int], index: array[int] | None = None) -> None:
         assert len(bounds) == len(owners)
@@ -38,6 +40,10 @@ class Cells:
         self.owners = owners
         self.shift = 64 - slice_bits(len(bounds))
         self.index: array[int] | None = index
+        self.batch: Callable[[Any], Any] | None = None  # what `batch.py` made of these cells
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Cells, (self.bounds, self.owners))  # the rest is made again where it is needed
 
     def make_index(self) -> array[int]:
         """The index, made now if it was not made before."""
@@ -59,7 +65,7 @@ class Cells:
 
 
 def _index(bounds: array[int], shift: int) -> array[int]:
-    """For each slice the first cell whose bound is not below the slice's start: the running count of bounds by slice."""
+    """For each slice the first cell whose bound is not below its start: the running count of bounds by slice."""
     low, step = (1, 2) if sys.byteorder == "little" else (0, 2)
     top = memoryview(bounds).cast("B").cast("I")[low::step].tolist()  # the upper half is enough, and quicker to shift
     counts = [0] * (1 << (64 - shift))
@@ -72,8 +78,8 @@ def _index(bounds: array[int], shift: int) -> array[int]:
 def patched_index(old: Cells, removed: Sequence[int], added: Sequence[int]) -> array[int] | None:
     """The index after some bounds left and others came, for the same number of slices; None if there was none yet.
 
-    A slice's entry is the number of bounds below its start, so it changes by (added - removed) below that start. That is
-    one addition over the whole table, done as one addition of two long integers whose 32-bit lanes never overflow
+    A slice's entry is the number of bounds below its start, so it changes by (added - removed) below that start. That
+    is one addition over the whole table, done as one addition of two long integers whose 32-bit lanes never overflow
     (adding a node splits cells, so every prefix gains at least as many bounds as it loses).
     """
     if old.index is None:

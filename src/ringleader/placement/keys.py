@@ -1,12 +1,13 @@
 """A key becomes 64 bits: str as UTF-8, bytes as they are, int as eight little-endian bytes, then one hash over that.
 
-The default hash is XXH3 with 64 bits (Yann Collet), whose short-input path is also written out for whole numpy arrays in
+The default hash is XXH3 with 64 bits (Yann Collet), whose short-input path is also written out for numpy arrays in
 `batch.py`; both give the same bits. Nothing here depends on `PYTHONHASHSEED` or on the machine's byte order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import xxhash
 
@@ -45,26 +46,31 @@ def key_bytes(key: object) -> bytes:
     )
 
 
-def checked_hash(hash: object) -> Hash:
-    """`hash` itself when it is the default, otherwise wrapped so that a result outside 0..2**64-1 is a clear error."""
-    if hash is xxh3:
-        return xxh3
-    if not callable(hash):
-        raise UsageError(
-            f"hash must be a function from bytes to int, not {type(hash).__name__}", reason=Reason.INVALID_ARGUMENT
-        )
-    inner = hash
-    name = getattr(hash, "__name__", repr(hash))
+@dataclass(frozen=True, slots=True)
+class CheckedHash:
+    """A hash function of the caller's, whose result is checked: outside 0..2**64-1 it is a clear error."""
 
-    def checked(data: bytes) -> int:
-        value = inner(data)
+    inner: Hash
+
+    def __call__(self, data: bytes) -> int:
+        value: object = self.inner(data)
         if not isinstance(value, int) or not 0 <= value < SPACE:
+            name = getattr(self.inner, "__name__", repr(self.inner))
             raise UsageError(
                 f"the hash function {name} gave {value!r:.60}, not an int of 64 bits", reason=Reason.INVALID_ARGUMENT
             )
         return value
 
-    return checked
+
+def checked_hash(hash: object) -> Hash:
+    """`hash` itself when it is the default, otherwise wrapped in `CheckedHash` (once)."""
+    if hash is xxh3 or isinstance(hash, CheckedHash):
+        return hash
+    if not callable(hash):
+        raise UsageError(
+            f"hash must be a function from bytes to int, not {type(hash).__name__}", reason=Reason.INVALID_ARGUMENT
+        )
+    return CheckedHash(hash)
 
 
 def mix(h: int, seed: int) -> int:

@@ -34,7 +34,9 @@ class Node:
             raise _usage(f"a node's name must be a str, not {type(self.name).__name__}: {self.name!r}")
         size = len(self.name.encode("utf-8", "surrogatepass"))
         if not 1 <= size <= MAX_NAME_BYTES:
-            raise _usage(f"a node's name must have 1 to {MAX_NAME_BYTES} bytes, this one has {size}: {self.name[:40]!r}")
+            raise _usage(
+                f"a node's name must have 1 to {MAX_NAME_BYTES} bytes, this one has {size}: {self.name[:40]!r}"
+            )
         if self.zone is not None and not (isinstance(self.zone, str) and self.zone):
             raise _usage(f"node {self.name!r}: zone must be None or a str that is not empty, not {self.zone!r}")
         object.__setattr__(self, "weight", checked_weight(self.name, self.weight))

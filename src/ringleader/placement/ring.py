@@ -1,11 +1,11 @@
 """The hash ring: each node puts many points (vnodes) on a circle, and a key belongs to the point nearest to its hash.
 
 The classical ring (Karger et al., STOC 1997) gives a key to the next point clockwise. Taking the nearest point instead
-(as Pastry does: Rowstron & Druschel, Middleware 2001) costs nothing at look-up and moves as little, but a point's cell is
-then half of two gaps rather than one whole gap, which halves the variance of the load: 400 vnodes balance like 800.
+(as Pastry does: Rowstron & Druschel, Middleware 2001) costs nothing at look-up and moves as little, but a point's cell
+is then half of two gaps rather than one whole gap, which halves the variance of the load: 400 vnodes balance like 800.
 
-A node of weight w has round(w * vnodes) points, the first of a stream (SHAKE-128 of its name), so a change of weight only
-adds or takes away points, and a point depends on nothing but its own node.
+A node of weight w has round(w * vnodes) points, the first of a stream (SHAKE-128 of its name), so a change of weight
+only adds or takes away points, and a point depends on nothing but its own node.
 """
 
 from __future__ import annotations
@@ -190,9 +190,9 @@ def _stream(node: Node, count: int) -> bytes:
 def _sorted_points(nodes: tuple[Node, ...], vnodes: int) -> tuple[array[int], array[int]]:
     """All points in order (uint64) with their owners (uint16); equal points in the order of `nodes`.
 
-    Python sorts floats about twice as fast as large ints, and one float holds the pair: a mantissa of 52 bits is 36 bits
-    of place and 16 of owner, under a fixed exponent. Bits are set and read for many points at once, as lanes of one long
-    integer.
+    Python sorts floats about twice as fast as large ints, and one float holds the pair: a mantissa of 52 bits is 36
+    bits of place and 16 of owner, under a fixed exponent. Bits are set and read for many points at once, as lanes of
+    one long integer.
     """
     counts = [point_count(n, vnodes) for n in nodes]
     total = sum(counts)
@@ -230,7 +230,7 @@ def _wrap(points: array[int]) -> tuple[int, bool]:
 
 
 def _edges(points: array[int], first_owner: int, last_owner: int) -> tuple[int, int, int, int]:
-    """The wrapped cells: (bound, owner) of the first cell, bound of the last point's cell, owner of the closing cell."""
+    """The wrapped cells: bound and owner of the first, bound of the last point's, owner of the closing one."""
     middle, wrapped = _wrap(points)
     if wrapped:
         return middle, last_owner, MASK64, last_owner
