@@ -290,7 +290,7 @@ def _splice(old: Ring, new: Ring, fresh: tuple[Node, ...]) -> tuple[array[int], 
         # bounds[i + 1] lies between points i and i + 1.
         bounds.extend(cells.bounds[at + 1 : gap])
         inner = [p for p, _ in group]
-        around = [*points[gap - 1 : gap], *inner] if gap else inner
+        around = [*points[max(0, gap - 1) : gap], *inner]
         if gap < len(points):
             around.append(points[gap])
             if gap:
