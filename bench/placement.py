@@ -243,8 +243,9 @@ def format_rows(rows: list[Row]) -> str:
     for r in rows:
         ideal = 1 / (r["nodes"] + 1)
         lines.append(
-            f"| {r['what']} | {r['nodes']} | {r['lookups_per_s'] / 1e3:,.0f}k | {r['peak']:.3f} |"
-            f" {r['moved'] / ideal:.2f} of ideal | {r['build_ready_ms']:.2f} ms | {r['add_ms']:.2f} ms | {r['memory'] / 1e3:,.0f} kB |"
+            f"| {r['what']} | {r['nodes']} | {r['lookups_per_s'] / 1e3:,.0f}k | {r['peak']:.3f}"
+            f" | {r['moved'] / ideal:.2f} of ideal | {r['build_ready_ms']:.2f} ms"
+            f" | {r['add_ms']:.2f} ms | {r['memory'] / 1e3:,.0f} kB |"
         )
     return "\n".join(lines)
 

@@ -49,7 +49,7 @@ def test_keys(p: Placement) -> None:
         np.array([b"x", b"y"]),
         [],
     ):
-        plain: list[Any] = keys.tolist() if isinstance(keys, np.ndarray) else keys  # type: ignore[assignment]
+        plain: list[Any] = keys.tolist() if isinstance(keys, np.ndarray) else keys
         assert p.owner_batch(keys).tolist() == [p.nodes.index(p.owner(k)) for k in plain]
 
 
