@@ -103,8 +103,8 @@ def row_of_ours(label: str, make: Callable[[list[str]], Placement], count: int, 
         "lookups_per_s": lookup_rate(placement.owner, keys[:lookups]),
         "peak": peak(loads, count),
         "keys_for_peak": sum(loads.values()),
-        "build_ms": 1e3 * best(lambda: make(names(count)), 5),
-        "build_ready_ms": 1e3 * best(lambda: ready(make(names(count))), 5),
+        "build_ms": 1e3 * best(lambda: make(names(count)), 9),
+        "build_ready_ms": 1e3 * best(lambda: ready(make(names(count))), 9),
         "add_ms": 1e3 * best(lambda: placement.add("one-more"), 10),
         "memory": memory(lambda: ready(make(names(count)))),
         "moved": moved,
@@ -124,6 +124,7 @@ def row_of_uhashring(label: str, count: int, keys: list[str], **options: Any) ->
         return time.perf_counter() - start
 
     grown = HashRing([*names(count), "one-more"], **options)
+    build_ms = 1e3 * best(lambda: HashRing(names(count), **options), 9)
     sample = keys[:50_000]
     return {
         "what": label,
@@ -131,9 +132,9 @@ def row_of_uhashring(label: str, count: int, keys: list[str], **options: Any) ->
         "lookups_per_s": lookup_rate(ring.get_node, keys),
         "peak": peak(loads, count),
         "keys_for_peak": len(keys),
-        "build_ms": 1e3 * best(lambda: HashRing(names(count), **options), 5),
-        "build_ready_ms": 1e3 * best(lambda: HashRing(names(count), **options), 5),
-        "add_ms": 1e3 * min(add_one() for _ in range(3)),
+        "build_ms": build_ms,
+        "build_ready_ms": build_ms,
+        "add_ms": 1e3 * min(add_one() for _ in range(7)),
         "memory": memory(lambda: HashRing(names(count), **options)),
         "moved": sum(ring.get_node(k) != grown.get_node(k) for k in sample) / len(sample),
     }

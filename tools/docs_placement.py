@@ -39,16 +39,16 @@ def moved_by_modulo() -> str:
     hashes = list(sample_hashes(20_000))
     modulo = sum(h % 4 != h % 5 for h in hashes) / len(hashes)
     ring = Ring(FOUR).diff(Ring([*FOUR, "eel"])).share
-    shares = {"hash % n": modulo, "hash ring": ring, "the least": 1 / 5}
+    shares = {"hash % n": modulo, "hash ring": ring, "a fair share": 1 / 5}
     body = bars(shares, palette(shares), corner=(20, 40), width=420)
     return document(460, 110, f'<text x="20" y="22">Keys that move from 4 to 5 nodes</text>\n{body}', "What moves")
 
 
 def more_points() -> str:
-    """The same four nodes with 1, 8 and 400 points each."""
+    """The same four nodes with 1, 8 and 100 points each."""
     colours = palette(FOUR)
     body = []
-    for k, vnodes in enumerate((1, 8, 400)):
+    for k, vnodes in enumerate((1, 8, 100)):
         ring = Ring(FOUR, vnodes=vnodes)
         at = 140.0 + 280 * k
         body.append(circle(ring_arcs(ring), colours, centre=(at, 150), radius=100, middle=f"{vnodes} per node"))
@@ -143,7 +143,7 @@ def pictures() -> dict[str, str]:
         "placement-points.svg": more_points(),
         "placement-nearest.svg": nearest_or_next(),
         "placement-join.svg": one_joins(),
-        "placement-weights.svg": ring_svg(Ring({"ant": 1, "bee": 2, "cat": 0.5, "dog": 1})),
+        "placement-weights.svg": ring_svg(Ring({"ant": 1, "bee": 2, "cat": 0.5, "dog": 1}, vnodes=60)),
         "placement-compare.svg": side_by_side(),
         "placement-bounded.svg": bounded(),
         "placement-table.svg": partition_table(),

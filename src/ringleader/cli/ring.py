@@ -109,9 +109,10 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
-    from ringleader.placement.draw import ideal_of, shares_of
+    from ringleader.placement.draw import ideal_of, samples_for, shares_of
 
     placement = _placement(algorithm, nodes, vnodes)
+    found = {k: placement.owners(k, owners) for k in key or []}
     shares, ideal = shares_of(placement), ideal_of(placement)
     table = Table(box=None, pad_edge=False)
     for title in ("node", "zone", "weight", "share", "of ideal", ""):
@@ -124,11 +125,11 @@ def show(
     console.print(table)
     if len(placement) > MAX_SHOWN:
         console.print(f"... and {len(placement) - MAX_SHOWN} more nodes")
-    console.print(f"peak to ideal: {max(s / ideal[n] for n, s in shares.items()):.3f}")
-    for k in key or []:
-        found = placement.owners(k, owners)
-        note = f"  ({found.shortfall})" if found.shortfall else ""
-        console.print(f"{k}: {', '.join(n.name for n in found)}{note}", soft_wrap=True)
+    sampled = f" (estimated from {samples_for(placement):,} hashes)" if samples_for(placement) else ""
+    console.print(f"peak to ideal: {max(s / ideal[n] for n, s in shares.items()):.3f}{sampled}")
+    for k, nodes_of_key in found.items():
+        note = f"  ({nodes_of_key.shortfall})" if nodes_of_key.shortfall else ""
+        console.print(f"{k}: {', '.join(n.name for n in nodes_of_key)}{note}", soft_wrap=True)
 
 
 @app.command()

@@ -24,8 +24,8 @@ __all__ = ["Cells", "patched_index", "slice_bits"]
 
 
 def slice_bits(cells: int) -> int:
-    """log2 of the number of index slices: the largest power of two below the number of cells."""
-    return max(1, (cells - 1).bit_length() - 1)
+    """log2 of the number of index slices: one to two for a cell; beyond 2**14 half of that, for the processor's cache."""
+    return max(1, (cells - 1).bit_length() - (cells > 1 << 14))
 
 
 class Cells:

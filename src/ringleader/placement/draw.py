@@ -16,12 +16,22 @@ from ringleader.placement.keys import SPACE
 from ringleader.placement.maglev import Maglev
 from ringleader.placement.ring import Ring
 
-__all__ = ["Arc", "bars", "circle", "colour", "compare_svg", "moved_arcs", "ring_arcs", "ring_svg", "shares_of"]
+__all__ = [
+    "Arc",
+    "bars",
+    "circle",
+    "colour",
+    "compare_svg",
+    "moved_arcs",
+    "ring_arcs",
+    "ring_svg",
+    "samples_for",
+    "shares_of",
+]
 
 #: Start and end as parts of the circle (0 to 1, clockwise from the top) and the label that owns them.
 Arc = tuple[float, float, str]
 
-_SHARE_SAMPLES = 20_000
 _STYLE = 'font-family="system-ui, sans-serif" font-size="12"'
 _GREY = "#d9d9de"
 
@@ -34,6 +44,13 @@ def colour(i: int) -> str:
 def palette(labels: Iterable[str]) -> dict[str, str]:
     """A colour for each label, in order."""
     return {label: colour(i) for i, label in enumerate(labels)}
+
+
+def samples_for(placement: Placement) -> int:
+    """How many hashes `shares_of` looks at: none where shares are exact, fewer for many nodes (they cost more)."""
+    if isinstance(placement, Ring | KetamaRing | Maglev):
+        return 0
+    return 100_000 if len(placement) <= 50 else 20_000
 
 
 def shares_of(placement: Placement) -> dict[str, float]:
@@ -51,9 +68,9 @@ def shares_of(placement: Placement) -> dict[str, float]:
             counts[placement.nodes[i].name] += 1
         total = len(placement.table)
     else:
-        for h in sample_hashes(_SHARE_SAMPLES):
+        total = samples_for(placement)
+        for h in sample_hashes(total):
             counts[placement.nodes[placement.owner_index(h)].name] += 1
-        total = _SHARE_SAMPLES
     return {name: c / total for name, c in counts.items()}
 
 
@@ -91,7 +108,7 @@ def circle(
         x2, y2 = _at(end, radius, cx, cy)
         large = 1 if end - start > 0.5 else 0
         parts.append(
-            f'<path d="M{x1:.2f} {y1:.2f}A{radius:g} {radius:g} 0 {large} 1 {x2:.2f} {y2:.2f}" fill="none"'
+            f'<path d="M{x1:.4f} {y1:.4f}A{radius:g} {radius:g} 0 {large} 1 {x2:.4f} {y2:.4f}" fill="none"'
             f' stroke="{tint}" stroke-width="{width:g}"><title>{escape(label)}</title></path>'
         )
     for place, tint in dots:

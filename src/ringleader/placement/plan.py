@@ -1,9 +1,8 @@
 """The next partition table with the fewest moves: keep what fits the targets, give away only what is too much.
 
 Every copy that a node lacks has to travel once, so no plan has fewer moves than the nodes lack of their targets. Most
-are found directly (a free place, or a node that has too much, in a partition where the newcomer is allowed); the
-rest by a cheapest exchange path, which costs one more move for each step. Pure and deterministic: no order of the members, no
-randomness, only names.
+are found directly (a free place, or a node that has too much, in a partition where the newcomer is allowed); the rest
+by a cheapest exchange path. Pure and deterministic: no order of the members, no randomness, only names.
 """
 
 from __future__ import annotations

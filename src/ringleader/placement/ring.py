@@ -66,7 +66,10 @@ class Ring(Placement):
         else:
             h = self._hash(key_bytes(key))
         cells = self._cells
-        i = (cells.index or cells.make_index())[h >> cells.shift]
+        index = cells.index
+        if index is None:
+            index = cells.make_index()
+        i = index[h >> cells.shift]
         bounds = cells.bounds
         while bounds[i] < h:
             i += 1

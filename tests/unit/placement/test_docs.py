@@ -24,7 +24,6 @@ def test_examples_run(page: Path) -> None:
 def test_pictures_are_up_to_date() -> None:
     """If this fails: `python -m tools.docs_placement`."""
     drawn = pictures()
-    assert drawn == pictures(), "the same input must give the same bytes"
     for name, svg in drawn.items():
         ElementTree.fromstring(svg)
         assert (IMAGES / name).read_text(encoding="utf-8") == svg, name
