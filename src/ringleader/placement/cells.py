@@ -24,7 +24,7 @@ __all__ = ["Cells", "patched_index", "slice_bits"]
 
 
 def slice_bits(cells: int) -> int:
-    """log2 of the number of index slices: one to two for a cell; beyond 2**14 half of that, for the processor's cache."""
+    """log2 of the number of index slices: one to two for a cell, beyond 2**14 half of that (the processor's cache)."""
     return max(1, (cells - 1).bit_length() - (cells > 1 << 14))
 
 

@@ -50,7 +50,7 @@ def samples_for(placement: Placement) -> int:
     """How many hashes `shares_of` looks at: none where shares are exact, fewer for many nodes (they cost more)."""
     if isinstance(placement, Ring | KetamaRing | Maglev):
         return 0
-    return 100_000 if len(placement) <= 50 else 20_000
+    return 50_000 if len(placement) <= 50 else 20_000
 
 
 def shares_of(placement: Placement) -> dict[str, float]:
