@@ -1,6 +1,7 @@
 """Placement beside its peers: look-ups, balance, build, change, memory; `python -m bench.placement` prints the tables.
 
-One process, one core, a million distinct str keys, best of a few rounds, peers in the same run. Results also go to
+One process, one core, a million distinct str keys, CPU time, best of a few rounds, peers in the same run; where the
+issue is a ratio, the two sides take turns slice by slice, so that a busy machine cannot favour one. Results also go to
 `.bench/placement.json`; `python -m tools.docs_placement` puts them into `docs/placement.md`.
 """
 
@@ -43,15 +44,15 @@ def names(count: int) -> list[str]:
 
 
 def best(work: Callable[[], object], rounds: int) -> float:
-    """Seconds of the fastest round, with the collector off as timeit does."""
+    """CPU seconds of the fastest round, with the collector off as timeit does."""
     fastest = float("inf")
     gc.collect()
     gc.disable()
     try:
         for _ in range(rounds):
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            fastest = min(fastest, time.perf_counter() - start)
+            fastest = min(fastest, time.process_time() - start)
     finally:
         gc.enable()
     return fastest
@@ -77,10 +78,10 @@ def each(find: Callable[[str], object], keys: Iterable[str]) -> Callable[[], Non
 
 
 def lookup_rate(find: Callable[[str], object], keys: list[str]) -> float:
-    """Look-ups per second: all keys three times, in slices of 50,000; the fastest slice counts (shared machine)."""
+    """Look-ups per second: all keys twice, in slices of 50,000; the fastest slice counts (shared machine)."""
     size = min(50_000, len(keys))
     slices = [keys[i : i + size] for i in range(0, len(keys), size)]
-    return size / min(best(each(find, part), 3) for part in slices)
+    return size / min(best(each(find, part), 2) for part in slices)
 
 
 def ready(placement: Placement) -> Placement:
@@ -119,9 +120,9 @@ def row_of_uhashring(label: str, count: int, keys: list[str], **options: Any) ->
 
     def add_one() -> float:
         fresh = HashRing(names(count), **options)
-        start = time.perf_counter()
+        start = time.process_time()
         fresh.add_node("one-more")
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     grown = HashRing([*names(count), "one-more"], **options)
     build_ms = 1e3 * best(lambda: HashRing(names(count), **options), 9)
@@ -251,6 +252,41 @@ def format_rows(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def take_turns(keys: list[str], rows: list[Row]) -> None:
+    """Measures look-ups and builds of the pairs that are compared again, alternating, and puts that into their rows."""
+    from uhashring import HashRing
+
+    makers: dict[tuple[str, int], Callable[[], Any]] = {
+        ("Ring (default)", 100): lambda: Ring(names(100)),
+        ("uhashring (default)", 100): lambda: HashRing(names(100)),
+        ("Ring, 100 vnodes", 100): lambda: Ring(names(100), vnodes=100),
+        ("uhashring, 100 vnodes", 100): lambda: HashRing(names(100), vnodes=100),
+        ("Ring (default)", 1000): lambda: Ring(names(1000)),
+        ("uhashring (default)", 1000): lambda: HashRing(names(1000)),
+    }
+    at = {(r["what"], r["nodes"]): r for r in rows}
+    made = {who: make() for who, make in makers.items()}
+    fastest: dict[tuple[str, int, str], float] = {}
+
+    def note(who: tuple[str, int], what: str, seconds: float) -> None:
+        fastest[(*who, what)] = min(fastest.get((*who, what), seconds), seconds)
+
+    for start in range(0, len(keys), 50_000):
+        part = keys[start : start + 50_000]
+        for who, ring in made.items():
+            find = ring.owner if isinstance(ring, Ring) else ring.get_node
+            note(who, "look-ups", best(each(find, part), 1))
+    for _ in range(8):
+        for who, make in makers.items():
+            note(who, "build", best(make, 1))
+            if isinstance(made[who], Ring):
+                note(who, "ready", best(lambda m=make: ready(m()), 1))  # type: ignore[misc]
+    for who in makers:
+        at[who]["lookups_per_s"] = 50_000 / fastest[(*who, "look-ups")]
+        at[who]["build_ms"] = 1e3 * fastest[(*who, "build")]
+        at[who]["build_ready_ms"] = 1e3 * fastest.get((*who, "ready"), fastest[(*who, "build")])
+
+
 def ratios(rows: list[Row]) -> Row:
     """What the issue asks for, as ratios within one run."""
     at = {(r["what"], r["nodes"]): r for r in rows}
@@ -274,6 +310,7 @@ def ratios(rows: list[Row]) -> Row:
 def main() -> None:
     keys = [f"key-{i}" for i in range(KEYS)]
     rows = lookup_rows(keys)
+    take_turns(keys, rows)
     result: dict[str, Any] = {
         "python": platform.python_version(),
         "machine": platform.machine(),

@@ -171,7 +171,7 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
     ratio.append(f"| ... sets above 1.12 | {sum(p > 1.12 for p in peaks)} of {len(peaks)} |")
     where = f"Python {result['python']}, {result['machine']}, {result['date']}"
     return {
-        "where": f"Measured with {where}; one process on a shared two-core machine, so read the ratios.",
+        "where": f"Measured with {where}; CPU time of one process on a busy two-core machine, so read the ratios.",
         "lookups": format_rows(result["rows"]),
         "ratios": "\n".join(ratio),
         "batches": "\n".join(batch),
