@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from math import ceil, floor
 
 from ringleader.placement.keys import mix
 from ringleader.placement.node import Node
@@ -28,6 +29,7 @@ class Assignment:
             for i in row:
                 self.held[i] += 1
         self._draws = 0
+        self._want = list(goal.counts)
 
     def solve(self) -> None:
         """Runs all the steps."""
@@ -45,7 +47,7 @@ class Assignment:
     # Small questions.
 
     def _lacks(self, i: int) -> int:
-        return self.goal.counts[i] - self.held[i]
+        return self._want[i] - self.held[i]
 
     def _allowed(self, i: int, row: list[int], leaving: int = -1) -> bool:
         """May node i enter this row (when `leaving` has left it)?"""
@@ -173,6 +175,8 @@ class Assignment:
             if not poor:
                 return
             x = max(poor, key=lambda i: (self._lacks(i), -i))
+            if self._round_otherwise(x):
+                continue
             path = self._path(x)
             if path is None:
                 stuck.add(x)
@@ -181,6 +185,27 @@ class Assignment:
                 if not self._allowed(taker, self.rows[p], giver) or (giver >= 0 and giver not in self.rows[p]):
                     break  # an earlier step of this path changed the row; the next round starts from what is true now
                 self._put(p, taker, giver)
+
+    def _round_otherwise(self, x: int) -> bool:
+        """Gives a free place to a node that may be rounded up instead of x; the counts stay next to their shares.
+
+        Which nodes are rounded up is free, and this costs no move beyond the one that fills the place.
+        """
+        share = self.goal.share
+        if self.held[x] < floor(share[x] + 1e-9):
+            return False
+        able = [i for i in range(len(share)) if self._want[i] <= self.held[i] < ceil(share[i] - 1e-9)]
+        able.sort(key=lambda i: (self.held[i] - share[i], i))
+        for p, row in enumerate(self.rows):
+            if len(row) == self.goal.copies:
+                continue
+            for i in able:
+                if self._allowed(i, row):
+                    self._put(p, i)
+                    self._want[i] += 1
+                    self._want[x] -= 1
+                    return True
+        return False
 
     def _path(self, x: int) -> list[tuple[int, int, int]] | None:
         """Steps (partition, who enters, who leaves or -1) from x to a free place or a node with too much.

@@ -71,6 +71,10 @@ def targets(nodes: Sequence[Node], partitions: int, copies: int, held: Sequence[
         rest = total - fsum(caps[z] for z in fixed)
         for i, x in zip(free, _fill([weights[i] for i in free], [float(partitions)] * len(free), rest), strict=True):
             share[i] = x
+    if sum(held) == total and all(
+        floor(s + _EPSILON) <= h <= ceil(s - _EPSILON) for h, s in zip(held, share, strict=True)
+    ):  # nothing is off by a whole one: what is there stays there
+        return Targets(copies, zone_of, limit, zones, tuple(ideal), tuple(share), tuple(held))
     zone_share = [fsum(share[i] for i in members[z]) for z in range(zones)]
     zone_held = [sum(held[i] for i in members[z]) for z in range(zones)]
     zone_counts = _round(zone_share, zone_held, total)
