@@ -17,7 +17,7 @@ from ringleader.client.failures import USAGE_REASONS, describe, failure_error, h
 from ringleader.client.links import Endpoints, Link, LinkState
 from ringleader.client.options import ClientOptions
 from ringleader.client.waiting import Waiting
-from ringleader.client.watches import Watch
+from ringleader.client.watches import Watches
 from ringleader.errors import (
     DeadlineError,
     NotAppliedError,
@@ -46,7 +46,6 @@ from ringleader.wire.frames import (
     StatusReply,
     Submit,
     Topology,
-    WatchCancel,
     WatchCreate,
     WatchEnd,
     WatchEvents,
@@ -100,7 +99,7 @@ class ClientCore:
         self._waiting = Waiting(self.options)
         self._opening = False
         self._calls: dict[int, Call] = {}
-        self._watches: dict[int, Watch] = {}
+        self._watches = Watches(self._send, self._next_frame)
         self._in_flight = 0
         self._in_flight_bytes = 0
         self._pending_bytes = 0
@@ -167,16 +166,14 @@ class ClientCore:
         self._check_open()
         self._last_number += 1
         spec = WatchCreate(0, key, range_end, start_revision, prev_kv, no_put, no_delete)
-        watch = self._watches[self._last_number] = Watch(self._last_number, spec, self.revision)
+        watch = self._watches.add(self._last_number, spec, self.revision)
         if self._active is not None:
-            self._place(watch, self._active)
+            self._watches.place(watch, self._active)
         return watch.number
 
     def cancel(self, call: int) -> None:
         """Nobody waits for this call or watch any more. Unknown numbers are ignored; nothing more is said of it."""
-        watch = self._watches.pop(call, None)
-        if watch is not None:
-            self._unplace(watch)
+        if self._watches.remove(call):
             return
         pending = self._calls.get(call)
         if pending is not None:
@@ -194,8 +191,9 @@ class ClientCore:
             error = OutcomeUnknownError if call.unknown else NotAppliedError
             message = f"{call.what()}: the client was closed"
             self._finish(call, error(message, reason=Reason.CLOSED, hint=hint_for(Reason.CLOSED)))
-        for watch in list(self._watches.values()):
-            self._end_watch(watch, NotAppliedError(f"{watch.what()}: the client was closed", reason=Reason.CLOSED))
+        for watch in self._watches.clear():
+            ended = NotAppliedError(f"{watch.what()}: the client was closed", reason=Reason.CLOSED)
+            self._out.events.append((watch.number, ended))
         for link in list(self._links.values()):
             self._drop(link)
         self._closed = True
@@ -211,9 +209,8 @@ class ClientCore:
             self._expire()
         for link in list(self._links.values()):
             self._watch_over(link)
-        for watch in self._watches.values():
-            if watch.retry_at is not None and watch.retry_at <= now and self._active is not None:
-                self._place(watch, self._active)
+        if self._active is not None:
+            self._watches.retry(now, self._active)
 
     def connected(self, link: int) -> None:
         """The connection asked for as `link` is made."""
@@ -234,7 +231,7 @@ class ClientCore:
         if type(frame) is Results:
             self._on_results(state, frame)
         elif type(frame) is WatchEvents:
-            watch = self._watches.get(state.watches.get(frame.watch, 0))
+            watch = self._watches.of(state, frame.watch)
             news = watch.take(frame) if watch is not None else None
             if news is not None:
                 self.revision = max(self.revision, news.revision)
@@ -286,9 +283,8 @@ class ClientCore:
             elif self._wants_leader(self._active):
                 retry_at = self._endpoints.retry_at(self._endpoints.address_of(self.leader))
                 due = min(due, max(retry_at, self._move_after, self.now))
-        for watch in self._watches.values():
-            if watch.retry_at is not None and self._active is not None:
-                due = min(due, watch.retry_at)
+        if self._active is not None:
+            due = min(due, self._watches.next_retry())
         return due
 
     @property
@@ -543,9 +539,7 @@ class ClientCore:
         self._joining = None
         self._shun = False
         self._hold_until = self.now
-        for watch in self._watches.values():
-            self._unplace(watch)
-            self._place(watch, link)
+        self._watches.move(link)
         if before is not None:
             before.state = LinkState.DRAINING
             if not before.flights:
@@ -601,9 +595,7 @@ class ClientCore:
             self._shun = False
             if self.leader == link.node:
                 self.leader = 0
-        for watch in self._watches.values():
-            if watch.link == link.number:
-                watch.link = 0
+        self._watches.lost(link)
         for flight in reversed(link.flights.values()):
             self._landed(flight)
             self._requeue(flight, doubt=True)
@@ -669,42 +661,22 @@ class ClientCore:
 
     # ----------------------------------------------------------------------------------------------------- watches
 
-    def _place(self, watch: Watch, link: Link) -> None:
-        """Set `watch` up on `link`."""
-        watch.retry_at = None
-        watch.link = link.number
-        watch.wire = self._next_frame()
-        link.watches[watch.wire] = watch.number
-        self._send(link, watch.request(watch.wire))
-
-    def _unplace(self, watch: Watch) -> None:
-        """Take `watch` off the connection it is on, if that is still there."""
-        link = self._links.get(watch.link)
-        watch.link = 0
-        if link is not None and link.watches.pop(watch.wire, None) is not None:
-            self._send(link, WatchCancel(watch.wire))
-
-    def _end_watch(self, watch: Watch, error: RingleaderError) -> None:
-        del self._watches[watch.number]
-        self._out.events.append((watch.number, error))
-
     def _on_watch_end(self, link: Link, frame: WatchEnd) -> None:
-        watch = self._watches.get(link.watches.pop(frame.watch, 0))
+        watch = self._watches.ended(link, frame.watch)
         if watch is None:
             return
-        watch.link = 0
         final = frame.reason in USAGE_REASONS or (frame.reason is Reason.OVERLOADED and not watch.up)
         if frame.reason is Reason.FUTURE_REVISION and watch.known:
             final = False  # this node only lags behind
-        if final:
-            error = refusal_error(
-                watch.what(), frame.reason, frame.message, link.name, unknown=False,
-                compact_revision=frame.compact_revision,
-            )  # fmt: skip
-            self._end_watch(watch, error)
+        if not final:
+            watch.failures += 1
+            self._watches.retry_later(watch, self.now + self._endpoints.pause(watch.failures))
             return
-        watch.failures += 1
-        watch.retry_at = self.now + self._endpoints.pause(watch.failures)
+        self._watches.remove(watch.number)
+        error = refusal_error(
+            watch.what(), frame.reason, frame.message, link.name, unknown=False, compact_revision=frame.compact_revision
+        )
+        self._out.events.append((watch.number, error))
 
     # ------------------------------------------------------------------------------------------------ frames to send
 

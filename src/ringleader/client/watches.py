@@ -1,12 +1,15 @@
-"""One watch as the client sees it: what was asked, how far events have come, and where it goes on after a failover."""
+"""Watches as the client sees them: what was asked, how far events have come, and where each goes on after a failover."""
 
 from __future__ import annotations
 
-from ringleader.client.failures import show_key
-from ringleader.store.commands import Event
-from ringleader.wire.frames import WatchCreate, WatchEvents
+from collections.abc import Callable
 
-__all__ = ["Watch"]
+from ringleader.client.failures import show_key
+from ringleader.client.links import Link
+from ringleader.store.commands import Event
+from ringleader.wire.frames import ClientFrame, WatchCancel, WatchCreate, WatchEvents
+
+__all__ = ["Watch", "Watches"]
 
 
 class Watch:
@@ -22,9 +25,9 @@ class Watch:
         self.spec = spec
         self.seen = spec.start_revision - 1 if spec.start_revision > 0 else -1
         self._floor = floor  # the newest revision this client knew when it asked: "now" is never before that
-        self.link = 0
+        self.link: Link | None = None
         self.wire = 0
-        self.retry_at: float | None = None
+        self.retry_at = 0.0
         self.failures = 0
         self.up = False  # some node has confirmed it
 
@@ -65,3 +68,86 @@ class Watch:
                 return None
         self.seen = events[-1].kv.mod_revision
         return WatchEvents(self.number, self.seen, events)
+
+
+class Watches:
+    """All watches of a client, each on one connection at most, or waiting to be tried again."""
+
+    def __init__(self, send: Callable[[Link, ClientFrame], None], next_number: Callable[[], int]) -> None:
+        self._send = send
+        self._next_number = next_number
+        self._by_number: dict[int, Watch] = {}
+        self._retrying: dict[int, Watch] = {}
+
+    def add(self, number: int, spec: WatchCreate, floor: int) -> Watch:
+        """A new watch, on no connection yet."""
+        watch = self._by_number[number] = Watch(number, spec, floor)
+        return watch
+
+    def remove(self, number: int) -> bool:
+        """Forget a watch, and tell the node that has it; whether there was one."""
+        watch = self._by_number.pop(number, None)
+        if watch is None:
+            return False
+        self._retrying.pop(number, None)
+        self._unplace(watch)
+        return True
+
+    def clear(self) -> list[Watch]:
+        """Forget all, without a word to any node; returns them."""
+        gone = list(self._by_number.values())
+        self._by_number.clear()
+        self._retrying.clear()
+        return gone
+
+    def of(self, link: Link, wire: int) -> Watch | None:
+        """The watch that has the number `wire` on `link`."""
+        return self._by_number.get(link.watches.get(wire, 0))
+
+    def place(self, watch: Watch, link: Link) -> None:
+        """Set `watch` up on `link`, from where it stands."""
+        self._retrying.pop(watch.number, None)
+        watch.link = link
+        watch.wire = self._next_number()
+        link.watches[watch.wire] = watch.number
+        self._send(link, watch.request(watch.wire))
+
+    def move(self, link: Link) -> None:
+        """Have all watches on `link` from now on."""
+        for watch in self._by_number.values():
+            self._unplace(watch)
+            self.place(watch, link)
+
+    def lost(self, link: Link) -> None:
+        """`link` is gone; its watches wait for another."""
+        for number in link.watches.values():
+            watch = self._by_number.get(number)
+            if watch is not None and watch.link is link:
+                watch.link = None
+
+    def ended(self, link: Link, wire: int) -> Watch | None:
+        """The node has ended the watch `wire` of `link`; returns it if it is one that we still want."""
+        watch = self._by_number.get(link.watches.pop(wire, 0))
+        if watch is not None:
+            watch.link = None
+        return watch
+
+    def retry_later(self, watch: Watch, when: float) -> None:
+        """Set `watch` up again at `when`, on whatever connection there is then."""
+        watch.retry_at = when
+        self._retrying[watch.number] = watch
+
+    def retry(self, now: float, link: Link) -> None:
+        """Set those up again whose time has come."""
+        for watch in list(self._retrying.values()):
+            if watch.retry_at <= now:
+                self.place(watch, link)
+
+    def next_retry(self) -> float:
+        """When `retry` is due."""
+        return min([watch.retry_at for watch in self._retrying.values()], default=float("inf"))
+
+    def _unplace(self, watch: Watch) -> None:
+        link, watch.link = watch.link, None
+        if link is not None and link.watches.pop(watch.wire, None) is not None:
+            self._send(link, WatchCancel(watch.wire))
