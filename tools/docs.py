@@ -2,6 +2,7 @@
 
 * `tests/scenarios/*.txt`: the expected trace under each command;
 * `docs/learn/img/NAME.svg`: the picture of each scenario;
+* `docs/learn/img/placement-*.svg`: see `tools.docs_placement`, which also fills in measured figures;
 * `docs/learn/*.md`: between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture and the trace of that scenario,
   between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces.
 """
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from ringleader.sim.scenario import Performance, perform
+from tools import docs_placement
 
 __all__ = ["ROOT", "main", "performances", "wanted"]
 
@@ -29,7 +31,7 @@ def performances() -> dict[str, Performance]:
 def wanted() -> dict[Path, str]:
     """Every generated file and what it must hold. Raises `ValueError` when a page names a scenario that is not there."""
     found = performances()
-    files = {}
+    files = {docs_placement.IMAGES / name: picture for name, picture in docs_placement.pictures().items()}
     for path in sorted((ROOT / "tests" / "scenarios").glob("*.txt")):
         name = path.stem.split("-", 1)[1]
         files[path] = found[name].text
