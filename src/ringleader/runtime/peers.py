@@ -328,7 +328,8 @@ class PeerLink:
         """Log what keeps us from the peer, once until it changes."""
         if text != self._last_trouble:
             self._last_trouble = text
-            logger.log(level, "no link to node %d at %s:%d: %s", self.peer, self.host, self.port, text)
+            host = self.host.encode("utf-8", "backslashreplace").decode()  # a log must be writable, whatever the name
+            logger.log(level, "no link to node %d at %s:%d: %s", self.peer, host, self.port, text)
 
 
 class _RefusedError(Exception):
