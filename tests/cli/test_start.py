@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.harness import COMMAND, PATIENCE, environment, eventually, failure, run
+from cli.harness import COMMAND, PATIENCE, Shell, environment, eventually, run
 
 ANYWHERE = ["--listen-client", "127.0.0.1:0", "--http", "127.0.0.1:0"]
 
@@ -81,15 +81,15 @@ def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_and_a_folder_of_another_node(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
+    cli = Shell("")
     with Node(tmp_path, "--name", "n1", "--data-dir", data, *ANYWHERE) as node:
         node.wait_up()
-        message = failure(run("start", "--name", "n1", "--data-dir", data, *ANYWHERE), 2)
+        message = cli.fails(2, "start", "--name", "n1", "--data-dir", data, *ANYWHERE)
         assert f"the data folder {data} is in use by process {node.process.pid}" in message
         client = re.findall(r"clients (\S+),", node.wait_up())[0]
-        taken = run("start", "--data-dir", str(tmp_path / "other"), "--listen-client", client, "--http", "127.0.0.1:0")
-        assert f"listen_client: {client} is in use" in failure(taken, 2)
-        done = run("kv", "put", "still", "here", endpoints=client)
-        assert done.returncode == 0
+        other = ["--data-dir", str(tmp_path / "other"), "--http", "127.0.0.1:0"]
+        assert f"listen_client: {client} is in use" in cli.fails(2, "start", *other, "--listen-client", client)
+        Shell(client).ok("kv", "put", "still", "here")
     renamed = run("start", "--name", "n2", "--data-dir", data, *ANYWHERE)
     assert renamed.returncode == 2
     assert b"belongs to" in renamed.stderr.splitlines()[-1]
@@ -111,16 +111,12 @@ def test_a_folder_in_use_and_a_folder_of_another_node(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_make_no_sense(tmp_path: Path, arguments: list[str], says: str) -> None:
-    from cli.harness import Shell
-
     given = arguments if "--data-dir" in arguments else [*arguments, "--data-dir", str(tmp_path / "data")]
     assert says in Shell("").fails(2, "start", *given)
     assert not (tmp_path / "data").exists()
 
 
 def test_a_file_that_makes_no_sense(tmp_path: Path) -> None:
-    from cli.harness import Shell
-
     file = tmp_path / "node.toml"
     for text, says in (
         ("name = [", "is not TOML"),

@@ -53,8 +53,18 @@ def _install(folder: Path) -> Path:
     )
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(locked) + "\n")
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
-    _call(*pip, "--constraint", constraints, wheel, cwd=folder)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--no-compile",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    _call(*pip, "install", "--no-compile", "--constraint", constraints, wheel, cwd=folder)
     return python
 
 
