@@ -45,7 +45,8 @@ def test_a_clock_runs_at_its_rate_and_stands_still_while_frozen() -> None:
 
 
 def test_events_at_one_time_happen_in_the_order_of_scheduling() -> None:
-    timeline, seen = Timeline(), []
+    timeline = Timeline()
+    seen: list[str] = []
     for name in "abc":
         timeline.at(1.0, seen.append, name)
     timeline.after(0.5, seen.append, "first")
