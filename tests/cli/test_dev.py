@@ -59,8 +59,8 @@ def test_a_killed_node_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's parent-death signal is Linux's")
-def test_no_node_outlives_a_killed_dev() -> None:
-    with Dev() as dev:
+def test_no_node_outlives_a_killed_dev(tmp_path: Path) -> None:
+    with Dev("--data-dir", str(tmp_path)) as dev:
         assert all(map(alive, dev.pids))
         dev.signal(signal.SIGKILL)
         assert dev.wait() == -signal.SIGKILL
