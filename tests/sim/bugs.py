@@ -450,7 +450,9 @@ def _crashes(options: Options) -> Options:
 
 def _torn_writes(options: Options) -> Options:
     disk = replace(options.disk, sync=0.06, segment_bytes=1 << 20, habits=DiskHabits(keep=0.7, tear=1.0))
-    return replace(_crashes(options), disk=disk, load=replace(options.load, padding=300), append_bytes=1 << 20)
+    load = replace(options.load, padding=300, rate=120.0, reads=0.2)
+    faults = {"crash-point": 1.0, "power-cut-all": 6.0}
+    return replace(options, disk=disk, load=load, faults=faults, append_bytes=1 << 20, window_messages=256)
 
 
 def _many_snapshots(options: Options) -> Options:
