@@ -2,7 +2,7 @@
 
 Every single edit (one character typed, one character removed) is an *event*. It has two names:
 
-* its **id** `(agent, seq)`, the same on every replica: the replica that made it, and its count there from 0;
+* its **id** `(agent, seq)`, the same on every replica: the replica that made it, and its number there, growing from 1;
 * its **local version** (lv), the place where it arrived *here*: 0, 1, 2 ... Parents always have smaller lvs.
 
 People type in runs, so events are kept as run-length entries: `[start, end)` by one agent, consecutive `seq`s, the
@@ -17,7 +17,7 @@ Kleppmann, "Collaborative Text Editing with Eg-walker" (EuroSys 2025), section 3
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from heapq import heappop, heappush
 
@@ -41,7 +41,7 @@ class Side(IntEnum):
 class CausalGraph:
     """Run-length entries of the event graph, with an index from ids to local versions. Agents are byte strings."""
 
-    __slots__ = ("_agent_lvs", "_agent_seqs", "_index", "agents", "ends", "entry_agents", "heads", "names", "parents", "seqs", "starts")
+    __slots__ = ("_index", "_rows", "_seqs", "ends", "entry_agents", "heads", "names", "parents", "seqs", "starts")
 
     def __init__(self) -> None:
         # Columns, one row per entry.
@@ -50,12 +50,11 @@ class CausalGraph:
         self.entry_agents: list[int] = []
         self.seqs: list[int] = []
         self.parents: list[Frontier] = []
-        # Agents: number -> name, name -> number, number -> its runs as (seq of start, lv of start), and next seq.
+        # Agents: number -> name, name -> number, number -> its rows and the seqs at which they start.
         self.names: list[bytes] = []
         self._index: dict[bytes, int] = {}
-        self._agent_seqs: list[list[int]] = []
-        self._agent_lvs: list[list[int]] = []
-        self.agents: list[int] = []
+        self._rows: list[list[int]] = []
+        self._seqs: list[list[int]] = []
         self.heads: Frontier = ()
 
     def __len__(self) -> int:
@@ -70,45 +69,47 @@ class CausalGraph:
         if number is None:
             number = self._index[name] = len(self.names)
             self.names.append(name)
-            self._agent_seqs.append([])
-            self._agent_lvs.append([])
-            self.agents.append(0)
+            self._rows.append([])
+            self._seqs.append([])
         return number
 
-    def next_seq(self, name: bytes) -> int:
-        """How many events of agent `name` are known (they are always the first ones)."""
+    def last_seq(self, name: bytes) -> int:
+        """The highest seq known of agent `name`; 0 when none is."""
         number = self._index.get(name)
-        return 0 if number is None else self.agents[number]
-
-    def vector(self) -> dict[bytes, int]:
-        """Everything known, as agent -> number of its events."""
-        return {name: seq for name, seq in zip(self.names, self.agents, strict=True) if seq}
+        if number is None or not self._rows[number]:
+            return 0
+        row = self._rows[number][-1]
+        return self.seqs[row] + self.ends[row] - self.starts[row] - 1
 
     def lv_of(self, name: bytes, seq: int) -> int:
         """The local version of event `(name, seq)`; -1 when it is not known."""
         number = self._index.get(name)
-        if number is None or not 0 <= seq < self.agents[number]:
+        if number is None:
             return -1
-        seqs = self._agent_seqs[number]
-        at = bisect_right(seqs, seq) - 1
-        return self._agent_lvs[number][at] + seq - seqs[at] if at >= 0 else -1
+        at = bisect_right(self._seqs[number], seq) - 1
+        if at < 0:
+            return -1
+        row = self._rows[number][at]
+        lv = self.starts[row] + seq - self.seqs[row]
+        return lv if lv < self.ends[row] else -1
 
     def id_of(self, lv: int) -> tuple[bytes, int]:
         """The id `(agent, seq)` of local version `lv`."""
         at = self.entry_at(lv)
         return self.names[self.entry_agents[at]], self.seqs[at] + lv - self.starts[at]
 
-    def agent_spans(self, name: bytes, since: int) -> list[Span]:
-        """The local versions of the events of `name` with `seq >= since`, ascending."""
-        number = self._index.get(name)
-        if number is None or since >= self.agents[number]:
-            return []
-        seqs, lvs, end = self._agent_seqs[number], self._agent_lvs[number], self.agents[number]
+    def spans_beyond(self, vector: Mapping[bytes, int]) -> list[Span]:
+        """The local versions of all events with a seq above `vector.get(agent, 0)`, ascending."""
         spans: list[Span] = []
-        for at in range(max(bisect_right(seqs, since) - 1, 0), len(seqs)):
-            stop = seqs[at + 1] if at + 1 < len(seqs) else end
-            first = max(seqs[at], since)
-            spans.append((lvs[at] + first - seqs[at], lvs[at] + stop - seqs[at]))
+        for number, name in enumerate(self.names):
+            since = vector.get(name, 0) + 1
+            rows = self._rows[number]
+            for at in range(max(bisect_right(self._seqs[number], since) - 1, 0), len(rows)):
+                row = rows[at]
+                start = self.starts[row] + max(since - self.seqs[row], 0)
+                if start < self.ends[row]:
+                    spans.append((start, self.ends[row]))
+        spans.sort()
         return spans
 
     # -- entries --------------------------------------------------------------------------------------------------
@@ -125,32 +126,46 @@ class CausalGraph:
     def add(self, name: bytes, seq: int, count: int, parents: Frontier) -> int:
         """Append `count` events of agent `name` from `seq` on, the first with `parents`; the lv of the first.
 
-        The caller has checked that `seq == next_seq(name)` and that `parents` is a version of this graph.
+        The caller has checked that `seq > last_seq(name)` and that `parents` is a version of this graph.
         """
         agent = self.agent_number(name)
         start = self.ends[-1] if self.ends else 0
-        end = start + count
-        if start and len(parents) == 1 and parents[0] == start - 1 and self.entry_agents[-1] == agent:
-            self.ends[-1] = end  # the entry simply goes on
+        if (
+            start
+            and len(parents) == 1
+            and parents[0] == start - 1
+            and self.entry_agents[-1] == agent
+            and self.seqs[-1] + start - self.starts[-1] == seq
+        ):
+            self.ends[-1] = start + count  # the entry simply goes on
         else:
+            self._rows[agent].append(len(self.starts))
+            self._seqs[agent].append(seq)
             self.starts.append(start)
-            self.ends.append(end)
+            self.ends.append(start + count)
             self.entry_agents.append(agent)
             self.seqs.append(seq)
             self.parents.append(parents)
-            seqs, lvs = self._agent_seqs[agent], self._agent_lvs[agent]
-            if not seqs or lvs[-1] + seq - seqs[-1] != start:
-                seqs.append(seq)
-                lvs.append(start)
-        self.agents[agent] = seq + count
-        self._advance_heads(parents, end - 1)
+        self._advance_heads(parents, start + count - 1)
         return start
+
+    def truncate(self, end: int, heads: Frontier) -> None:
+        """Take back all events from `end` on; `heads` is what the heads were."""
+        while self.starts and self.starts[-1] >= end:
+            agent = self.entry_agents.pop()
+            self._rows[agent].pop()
+            self._seqs[agent].pop()
+            for column in (self.starts, self.ends, self.seqs, self.parents):
+                column.pop()
+        if self.ends:
+            self.ends[-1] = min(self.ends[-1], end)
+        self.heads = heads
 
     def _advance_heads(self, parents: Frontier, last: int) -> None:
         if parents == self.heads:
             self.heads = (last,)
         else:
-            self.heads = (*(head for head in self.heads if head not in parents), last)
+            self.heads = (*(head for head in self.heads if head not in parents), last)  # `last` is the largest
 
     # -- questions ------------------------------------------------------------------------------------------------
 

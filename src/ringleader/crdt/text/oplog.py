@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from ringleader.crdt.text.graph import CausalGraph
+from ringleader.crdt.text.graph import CausalGraph, Frontier
 
 __all__ = ["BACKSPACE", "DELETE", "INSERT", "Content", "OpLog", "Run"]
 
@@ -113,3 +113,19 @@ class OpLog(Generic[Content]):
             at += 1
             piece += self.contents[at][: count - len(piece)]
         return piece
+
+    def truncate(self, end: int, heads: Frontier) -> None:
+        """Take back all events from `end` on, here and in the graph; `heads` is what the heads were."""
+        while self.starts and self.starts[-1] >= end:
+            self.starts.pop()
+            self.positions.pop()
+            self.contents.pop()
+            self.kinds.pop()
+        if self.starts:
+            count = end - self.starts[-1]
+            if self.kinds[-1] == INSERT:
+                self.contents[-1] = self.contents[-1][:count]
+            elif count == 1:
+                self.kinds[-1] = DELETE
+        self.end = end
+        self.graph.truncate(end, heads)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ringleader.crdt.text.graph import CausalGraph, Frontier, Side, Span
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
-from ringleader.crdt.text.walker import Edit, Walker
+from ringleader.crdt.text.walker import BeyondEndError, Edit, Walker
 
 __all__ = ["merge_edits"]
 
@@ -22,12 +22,15 @@ Chunk = tuple[int, int, Frontier]
 """A chain of events `[start, end)` and the parents of its first."""
 
 
-def merge_edits(log: OpLog[Any], a: Frontier, b: Frontier) -> list[Edit]:
-    """The edits that turn the text of version `a` into the text of the merged version of `a` and `b`."""
+def merge_edits(log: OpLog[Any], a: Frontier, b: Frontier, length: int) -> list[Edit]:
+    """The edits that turn the text of version `a`, of `length` characters, into the text of `a` and `b` merged.
+
+    Raises `BeyondEndError` when an event that is in `b` only gives a position that its author cannot have seen.
+    """
     common, spans = log.graph.find_conflicting(a, b)
     known = _chunks(log.graph, [(start, end) for start, end, side in spans if side != Side.ONLY_B])
     new = _chunks(log.graph, [(start, end) for start, end, side in spans if side == Side.ONLY_B])
-    return _replay(log, common, known + new, len(known))
+    return _replay(log, common, known + new, len(known), length)
 
 
 def _chunks(graph: CausalGraph, spans: list[Span]) -> list[Chunk]:
@@ -42,7 +45,7 @@ def _chunks(graph: CausalGraph, spans: list[Span]) -> list[Chunk]:
     return chunks
 
 
-def _replay(log: OpLog[Any], common: Frontier, chunks: list[Chunk], first_new: int) -> list[Edit]:
+def _replay(log: OpLog[Any], common: Frontier, chunks: list[Chunk], first_new: int, length: int) -> list[Edit]:
     """Visit `chunks` in order from version `common`; the edits of those from row `first_new` on."""
     limits = _critical_limits(chunks)
     edits: list[Edit] = []
@@ -50,6 +53,8 @@ def _replay(log: OpLog[Any], common: Frontier, chunks: list[Chunk], first_new: i
     frontier = common
     for row, (start, end, parents) in enumerate(chunks):
         new = row >= first_new
+        if row == first_new and walker is not None:
+            walker.bound(length)
         before = frontier
         if parents == before:
             frontier = (end - 1,)
@@ -57,7 +62,7 @@ def _replay(log: OpLog[Any], common: Frontier, chunks: list[Chunk], first_new: i
             if limit > start:  # its parents are a critical version, and so is each version up to the limit
                 walker = None
                 if new:
-                    edits += _as_typed(log, start, limit)
+                    length = _as_typed(log, start, limit, edits, length)
                 if limit == end:
                     continue
                 start, parents = limit, (limit - 1,)
@@ -65,10 +70,12 @@ def _replay(log: OpLog[Any], common: Frontier, chunks: list[Chunk], first_new: i
         else:
             frontier = _advance(before, parents, end - 1)
         if walker is None:
-            walker = Walker(log, before)
+            walker = Walker(log, before, length if new else None)
         walker.visit(start, end, parents)
         if new:
             edits += walker.edits
+            for kind, _, count, _ in walker.edits:
+                length += count if kind == INSERT else -count
         walker.edits = []
     return edits
 
@@ -98,13 +105,17 @@ def _critical_limits(chunks: list[Chunk]) -> list[int]:
     return limits
 
 
-def _as_typed(log: OpLog[Any], start: int, end: int) -> list[Edit]:
-    edits: list[Edit] = []
+def _as_typed(log: OpLog[Any], start: int, end: int, edits: list[Edit], length: int) -> int:
+    """Append the events as they are; the text's length, `length` before them, after them."""
     for kind, position, lv, count in log.runs(start, end):
         if kind == INSERT:
+            if position > length:
+                raise BeyondEndError
             edits.append((INSERT, position, count, lv))
-        elif kind == DELETE:
-            edits.append((DELETE, position, count, lv))
-        else:
-            edits.append((DELETE, position - count + 1, count, lv))
-    return edits
+            length += count
+            continue
+        if position + (count if kind == DELETE else 1) > length:
+            raise BeyondEndError
+        edits.append((DELETE, position if kind == DELETE else position - count + 1, count, lv))
+        length -= count
+    return length

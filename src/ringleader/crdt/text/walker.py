@@ -24,7 +24,7 @@ from typing import Any
 from ringleader.crdt.text.graph import Frontier, Span
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
 
-__all__ = ["Edit", "Item", "Walker"]
+__all__ = ["BeyondEndError", "Edit", "Item", "Walker"]
 
 Edit = tuple[int, int, int, int]
 """`(INSERT or DELETE, position in the merged text, number of characters, first lv)`"""
@@ -33,6 +33,10 @@ _BASE = -(1 << 60)  # id of the placeholder's first character
 _BASE_LENGTH = 1 << 59
 _NOWHERE = -1  # as a left origin the beginning, as a right parent the end
 _BLOCK = 48  # items per block before it is halved
+
+
+class BeyondEndError(Exception):
+    """An event gives a position beyond the end of the text its author saw: no honest replica makes one."""
 
 
 class Item:
@@ -62,17 +66,22 @@ class _Block:
 
 
 class Walker:
-    """The items of one concurrent stretch of history that starts at version `base`."""
+    """The items of one concurrent stretch of history that starts at version `base`.
+
+    `length`: of the text at `base`; None when it is not known yet, see `bound`.
+    """
 
     __slots__ = ("_by_id", "_ids", "_target_ids", "_target_rows", "blocks", "edits", "log", "version")
 
-    def __init__(self, log: OpLog[Any], base: Frontier) -> None:
+    def __init__(self, log: OpLog[Any], base: Frontier, length: int | None) -> None:
         self.log = log
         self.version = base  # the prepare version
+        if length is None:
+            length = _BASE_LENGTH
         block = _Block()
-        placeholder = Item(_BASE, _BASE_LENGTH, _NOWHERE, _NOWHERE, 1, False, block)
+        placeholder = Item(_BASE, length, _NOWHERE, _NOWHERE, 1, False, block)
         block.items.append(placeholder)
-        block.prepare = block.effect = _BASE_LENGTH
+        block.prepare = block.effect = length
         self.blocks = [block]
         self.edits: list[Edit] = []
         # Items by id, and what each removal removed: rows of (count, first id, step +1 or -1), both sorted.
@@ -80,6 +89,16 @@ class Walker:
         self._by_id = [placeholder]
         self._target_ids: list[int] = []
         self._target_rows: list[tuple[int, int, int]] = []
+
+    def bound(self, length: int) -> None:
+        """Cut the endless placeholder so that the whole text, by effect state, has `length` characters."""
+        last = self._by_id[bisect_right(self._ids, _NOWHERE) - 1]  # placeholder ids are the negative ones
+        excess = sum(block.effect for block in self.blocks) - length
+        if last.state != 1 or last.removed or not 0 <= excess <= last.length:
+            raise BeyondEndError
+        last.length -= excess
+        last.block.prepare -= excess
+        last.block.effect -= excess
 
     # -- moving ---------------------------------------------------------------------------------------------------
 
@@ -276,7 +295,7 @@ class Walker:
                 return row, count, effect
             count -= block.prepare
             effect += block.effect
-        raise AssertionError("a position beyond the placeholder: the log was not validated")
+        raise BeyondEndError
 
     def _find(self, position: int) -> tuple[Item, int, int]:
         """The character at `position` by prepare state: its item, offset in it, and its effect position."""
