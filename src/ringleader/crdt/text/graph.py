@@ -93,6 +93,14 @@ class CausalGraph:
         lv = self.starts[row] + seq - self.seqs[row]
         return lv if lv < self.ends[row] else -1
 
+    def last_at_most(self, number: int, seq: int) -> int:
+        """The local version of the last event of agent `number` with at most `seq`; -1 when there is none."""
+        at = bisect_right(self._seqs[number], seq) - 1
+        if at < 0:
+            return -1
+        row = self._rows[number][at]
+        return min(self.starts[row] + seq - self.seqs[row], self.ends[row] - 1)
+
     def id_of(self, lv: int) -> tuple[bytes, int]:
         """The id `(agent, seq)` of local version `lv`."""
         at = self.entry_at(lv)

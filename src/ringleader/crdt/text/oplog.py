@@ -16,36 +16,31 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Generic, TypeVar
 
 from ringleader.crdt.text.graph import CausalGraph, Frontier
 
-__all__ = ["BACKSPACE", "DELETE", "INSERT", "Content", "OpLog", "Run"]
+__all__ = ["BACKSPACE", "DELETE", "INSERT", "OpLog", "Run"]
 
 INSERT, DELETE, BACKSPACE = 0, 1, 2
-
-Content = TypeVar("Content", str, tuple[object, ...])
-"""What is inserted: a `str` for text, a tuple of values for a list."""
 
 Run = tuple[int, int, int, int]
 """`(kind, position, first lv, number of events)`"""
 
 
-class OpLog(Generic[Content]):
-    """Columns of runs, and the graph that says who knew what. `empty` is the empty content (`""` or `()`)."""
+class OpLog:
+    """Columns of runs, and the graph that says who knew what."""
 
-    __slots__ = ("contents", "empty", "end", "graph", "kinds", "positions", "starts")
+    __slots__ = ("contents", "end", "graph", "kinds", "positions", "starts")
 
-    def __init__(self, empty: Content) -> None:
+    def __init__(self) -> None:
         self.graph = CausalGraph()
         self.starts = array("q")
         self.kinds = bytearray()
         self.positions = array("q")
-        self.contents: list[Content] = []
-        self.empty = empty
+        self.contents: list[str] = []
         self.end = 0
 
-    def push(self, kind: int, position: int, count: int, content: Content) -> None:
+    def push(self, kind: int, position: int, count: int, content: str) -> None:
         """Add a run of `count` events; it is joined to the run before where it goes on.
 
         The joining is greedy event by event, so the runs depend only on the events, never on how they came in.
@@ -104,7 +99,7 @@ class OpLog(Generic[Content]):
             start = stop
             at += 1
 
-    def content(self, lv: int, count: int) -> Content:
+    def content(self, lv: int, count: int) -> str:
         """What the `count` insert events from `lv` on inserted; they may span several runs."""
         at = bisect_right(self.starts, lv) - 1
         offset = lv - self.starts[at]

@@ -10,19 +10,17 @@ internal state" and 3.6 "Partial event graph replay").
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any
-
 from ringleader.crdt.text.graph import CausalGraph, Frontier, Side, Span
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
 from ringleader.crdt.text.walker import BeyondEndError, Edit, Walker
 
-__all__ = ["merge_edits"]
+__all__ = ["BeyondEndError", "merge_edits", "zone"]
 
 Chunk = tuple[int, int, Frontier]
 """A chain of events `[start, end)` and the parents of its first."""
 
 
-def merge_edits(log: OpLog[Any], a: Frontier, b: Frontier, length: int) -> list[Edit]:
+def merge_edits(log: OpLog, a: Frontier, b: Frontier, length: int) -> list[Edit]:
     """The edits that turn the text of version `a`, of `length` characters, into the text of `a` and `b` merged.
 
     Raises `BeyondEndError` when an event that is in `b` only gives a position that its author cannot have seen.
@@ -31,6 +29,12 @@ def merge_edits(log: OpLog[Any], a: Frontier, b: Frontier, length: int) -> list[
     known = _chunks(log.graph, [(start, end) for start, end, side in spans if side != Side.ONLY_B])
     new = _chunks(log.graph, [(start, end) for start, end, side in spans if side == Side.ONLY_B])
     return _replay(log, common, known + new, len(known), length)
+
+
+def zone(log: OpLog, a: Frontier, b: Frontier) -> tuple[Frontier, list[Chunk]]:
+    """The newest common past of `a` and `b` and all that either has beyond it, in causal order."""
+    common, spans = log.graph.find_conflicting(a, b)
+    return common, _chunks(log.graph, [(start, end) for start, end, _ in spans])
 
 
 def _chunks(graph: CausalGraph, spans: list[Span]) -> list[Chunk]:
@@ -45,7 +49,7 @@ def _chunks(graph: CausalGraph, spans: list[Span]) -> list[Chunk]:
     return chunks
 
 
-def _replay(log: OpLog[Any], common: Frontier, chunks: list[Chunk], first_new: int, length: int) -> list[Edit]:
+def _replay(log: OpLog, common: Frontier, chunks: list[Chunk], first_new: int, length: int) -> list[Edit]:
     """Visit `chunks` in order from version `common`; the edits of those from row `first_new` on."""
     limits = _critical_limits(chunks)
     edits: list[Edit] = []
@@ -105,7 +109,7 @@ def _critical_limits(chunks: list[Chunk]) -> list[int]:
     return limits
 
 
-def _as_typed(log: OpLog[Any], start: int, end: int, edits: list[Edit], length: int) -> int:
+def _as_typed(log: OpLog, start: int, end: int, edits: list[Edit], length: int) -> int:
     """Append the events as they are; the text's length, `length` before them, after them."""
     for kind, position, lv, count in log.runs(start, end):
         if kind == INSERT:

@@ -18,9 +18,7 @@ Gentle & Kleppmann, "Collaborative Text Editing with Eg-walker: Better, Faster, 
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from typing import Any
-
+from bisect import bisect_left, bisect_right
 from ringleader.crdt.text.graph import Frontier, Span
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
 
@@ -73,7 +71,7 @@ class Walker:
 
     __slots__ = ("_by_id", "_ids", "_target_ids", "_target_rows", "blocks", "edits", "log", "version")
 
-    def __init__(self, log: OpLog[Any], base: Frontier, length: int | None) -> None:
+    def __init__(self, log: OpLog, base: Frontier, length: int | None) -> None:
         self.log = log
         self.version = base  # the prepare version
         if length is None:
@@ -284,6 +282,32 @@ class Walker:
             at = bisect_right(ids, lv)
             ids.insert(at, lv)
             self._target_rows.insert(at, (length, target, step))
+
+    # -- looking in from outside -----------------------------------------------------------------------------------
+
+    def targets(self, lv: int, count: int) -> list[tuple[int, int, int, int]]:
+        """What the removals `[lv, lv + count)` removed: `(offset, length, first id, step)`, offset counted from `lv`."""
+        found: list[tuple[int, int, int, int]] = []
+        at = bisect_right(self._target_ids, lv) - 1
+        now, end = lv, lv + count
+        while now < end:
+            first = self._target_ids[at]
+            length, target, step = self._target_rows[at]
+            stop = min(end, first + length)
+            found.append((now - lv, stop - now, target + step * (now - first), step))
+            now = stop
+            at += 1
+        return found
+
+    def cut(self, lv: int) -> None:
+        """Make sure that no item spans the boundary before the character with id `lv`."""
+        item = self._by_id[bisect_right(self._ids, lv) - 1]
+        if item.lv < lv < item.lv + item.length:
+            self._split(item, lv - item.lv)
+
+    def firsts(self, lv: int, length: int) -> list[int]:
+        """The ids at which items begin, of those in `[lv, lv + length)`."""
+        return self._ids[bisect_left(self._ids, lv) : bisect_left(self._ids, lv + length)]
 
     # -- the list of items ----------------------------------------------------------------------------------------
 
