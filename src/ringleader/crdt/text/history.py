@@ -78,7 +78,7 @@ def diff(log: OpLog, base: str, a: Frontier, b: Frontier) -> list[TextEdit]:
     items = [item for block in walker.blocks for item in block.items]
     before = [item.state == 1 for item in items]
     walker.move_to(b)
-    old = text_at(log, base, a)
+    old, new = text_at(log, base, a), text_at(log, base, b)
     edits: list[TextEdit] = []
     position = taken = 0  # in the new text, in the old text
     for item, was in zip(items, before, strict=True):
@@ -89,7 +89,7 @@ def diff(log: OpLog, base: str, a: Frontier, b: Frontier) -> list[TextEdit]:
             _add(edits, position, old.slice(taken, taken + item.length), "")
             taken += item.length
         elif item.state == 1:
-            _add(edits, position, "", log.content(item.lv, item.length))
+            _add(edits, position, "", new.slice(position, position + item.length))
             position += item.length
     return edits
 
