@@ -5,14 +5,16 @@ All three let the walker visit the events between the versions, set its prepare 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import NamedTuple
 
 from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.oplog import INSERT, OpLog
 from ringleader.crdt.text.replay import merge_edits, zone
 from ringleader.crdt.text.rope import Rope
-from ringleader.crdt.text.walker import Walker
+from ringleader.crdt.text.walker import Item, Walker
 
 __all__ = ["Restored", "TextEdit", "apply_edits", "diff", "frontier_of", "inserted_places", "removed_places", "text_at"]
 
@@ -140,7 +142,7 @@ def _copies(walker: Walker, link: Restored, first: int, end: int) -> list[tuple[
     return copies
 
 
-def removed_places(log: OpLog, lv: int, count: int) -> list[tuple[int, int, int]]:
+def removed_places(log: OpLog, lv: int, count: int, restored: list[Restored]) -> list[tuple[int, int, int]]:
     """Where what the `count` removals from `lv` on took should be put back: `(position, offset, length)`, ascending.
 
     `offset` counts from the first of the removals. What somebody else removed as well is not among them. All removals of
@@ -148,18 +150,55 @@ def removed_places(log: OpLog, lv: int, count: int) -> list[tuple[int, int, int]
     """
     walker = _visited(log, log.graph.parents_of(lv), log.graph.heads)
     walker.move_to(log.graph.heads)
+    copies = [
+        (link.by + offset, length, target)
+        for link in restored
+        if link.first >= lv
+        for offset, length, target, _ in walker.targets(link.first, link.count)
+    ]
+    for first, length, _ in copies:
+        walker.cut(first)
+        walker.cut(first + length)
     offsets: dict[int, int] = {}
     for offset, length, target, _ in walker.targets(lv, count):
         walker.cut(target)
         walker.cut(target + length)
         for first in walker.firsts(target, length):
             offsets[first] = offset + first - target
+    items = [item for block in walker.blocks for item in block.items]
+    return _places(items, offsets, copies)
+
+
+def _places(
+    items: list[Item], offsets: dict[int, int], copies: list[tuple[int, int, int]]
+) -> list[tuple[int, int, int]]:
+    """Positions for the removed items with ids in `offsets`, among what is visible.
+
+    What an undo has put back stands, for this, where the removed original stood: else two neighbours that were removed
+    one by one would come back in the wrong order.
+    """
+    ranks = {item.lv: rank for rank, item in enumerate(items)}
+    ids = sorted(ranks)
+
+    def rank_of(lv: int) -> tuple[int, int]:
+        for first, length, target in reversed(copies):  # later copies first: a copy of a copy leads to the original
+            if first <= lv < first + length:
+                lv = target + lv - first
+        owner = ids[bisect_right(ids, lv) - 1]
+        return ranks[owner], lv - owner
+
+    visible = [(item, rank_of(item.lv)) for item in items if not item.removed]
+    starts = [0, *accumulate(item.length for item, _ in visible)]
     places: list[tuple[int, int, int]] = []
-    position = 0
-    for block in walker.blocks:
-        for item in block.items:
-            if not item.removed:
-                position += item.length
-            elif item.lv in offsets and item.state == 2:
-                places.append((position, offsets[item.lv], item.length))
-    return places
+    before = 0  # visible items before this one
+    for item in items:
+        if not item.removed:
+            before += 1
+        elif item.lv in offsets and item.state == 2:
+            at, rank = before, rank_of(item.lv)
+            while at > 0 and visible[at - 1][1] > rank:
+                at -= 1
+            while at < len(visible) and visible[at][1] < rank:
+                at += 1
+            places.append((starts[at], offsets[item.lv], item.length))
+    return sorted(places)

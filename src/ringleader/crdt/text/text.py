@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
+from ringleader.clock.dots import Dot as VersionDot
 from ringleader.clock.version import VersionVector
 from ringleader.crdt.base import Crdt, register
 from ringleader.crdt.delta import Incoming, Outgoing
@@ -40,6 +41,7 @@ __all__ = ["MAX_LENGTH", "Text"]
 
 MAX_LENGTH = 1 << 30  # characters
 _NONE = -1
+_NOWHERE = 1 << 62  # no index is as large
 
 
 @register
@@ -81,7 +83,7 @@ class Text(Crdt):
         self._first = 0  # the run's first event number and
         self._last = 0  # its last one, of replica
         self._writer = b""
-        self._next = -1  # where an insert must be to go on
+        self._next = _NOWHERE  # where an insert must be to go on
         self._low = -1  # removals: the lowest position removed, and the number of characters
         self._removed = 0
         self._parts: list[str] = []
@@ -96,7 +98,7 @@ class Text(Crdt):
                 count = len(content)
                 self._last = doc.mint(self, None, count)
                 self._parts.append(content)
-                self._next = index + count
+                self._next += count
                 return
         self._open_insert(index, content)
 
@@ -200,7 +202,8 @@ class Text(Crdt):
         graph = self._log.graph
         graph.add(self._writer, self._first, count, graph.heads)
         self._kind = _NONE
-        self._next = self._low = -1
+        self._next = _NOWHERE
+        self._low = -1
         self._removed = 0
 
     @staticmethod
@@ -326,21 +329,24 @@ class Text(Crdt):
             raise _dropped("that edit")
         return lv
 
+    def _links(self) -> list[Restored]:
+        graph = self._log.graph
+        return [
+            Restored(lv, count, graph.lv_of(*by)) for dot, count, by in self._restored if (lv := graph.lv_of(*dot)) >= 0
+        ]
+
     def _take_back_insert(self, first: Dot, count: int) -> None:
         """Remove what is left of the characters inserted by the events from `first` on, wherever they are now."""
         self._close_run()
-        graph = self._log.graph
-        links = [
-            Restored(lv, length, graph.lv_of(*by)) for dot, length, by in self._restored if (lv := graph.lv_of(*dot)) >= 0
-        ]
-        for position, length in reversed(inserted_places(self._log, self._lv(first), count, links)):
+        for position, length in reversed(inserted_places(self._log, self._lv(first), count, self._links())):
             self.delete(position, length)
 
     def _take_back_delete(self, first: Dot, removed: str) -> None:
         """Put back what the removals from `first` on took, unless somebody else removed it as well."""
         self._close_run()
         replica, n = first
-        for position, offset, length in reversed(removed_places(self._log, self._lv(first), len(removed))):
+        places = removed_places(self._log, self._lv(first), len(removed), self._links())
+        for position, offset, length in reversed(places):
             self.insert(position, removed[offset : offset + length])
             self._close_run()
             self._restored.append(((replica, n + offset), length, (self._writer, self._doc.n - length + 1)))
@@ -349,7 +355,7 @@ class Text(Crdt):
 
     def _part(self, keys: Any, out: Outgoing) -> TextPart:
         self._close_run()
-        if out.since is None:
+        if out.since is None or not out.since.covers(self._base.version):
             return export(self._log, self._base, None, str(self._rope))
         return export(self._log, self._base, out.since, None)
 
@@ -404,8 +410,11 @@ class Text(Crdt):
     def _residue(self) -> bool:
         return self._kind != _NONE or self._log.end > 0 or bool(self._base.heads)
 
-    def _reset(self) -> None:
+    def _clear(self, dot: VersionDot) -> None:
         self.clear()
+
+    def _assign(self, value: Any) -> None:
+        self.replace(0, len(self), value)
 
     def _stabilize(self, stable: VersionVector) -> None:
         if not self.keep_history:
