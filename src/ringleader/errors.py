@@ -68,6 +68,7 @@ class Reason(StrEnum):
     READ_ONLY_COPY = "read-only-copy"
     DUPLICATE_IDENTITY = "duplicate-identity"
     CLOCK_DRIFT = "clock-drift"
+    NO_RIGHTS = "no-rights"
 
 
 class RingleaderError(Exception):

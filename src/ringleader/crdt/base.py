@@ -24,11 +24,13 @@ from ringleader.crdt.delta import Delta, Incoming, Outgoing
 from ringleader.crdt.document import Document
 from ringleader.crdt.entries import Entries
 from ringleader.crdt.identity import DuplicateIdentityError, ReplicaContext
+from ringleader.crdt.values import thaw
 from ringleader.crdt.wire import DEFAULT_LIMITS, DecodeError, Decoder, Encoder, Limits
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
-    from ringleader.crdt.watch import Change
+    from ringleader.crdt.undo import UndoStack
+    from ringleader.crdt.watch import Change, ChangeStream
 
 __all__ = ["Crdt", "Shape", "register", "shape_of", "type_of"]
 
@@ -113,6 +115,20 @@ class Crdt:
     def _slot(self) -> Any:
         """How the parent names this place."""
         return (self._key, self.tag)
+
+    def _hangs(self) -> bool:
+        """Whether this node is still part of its document."""
+        node: Crdt = self
+        while node._parent is not None:
+            if not node._attached:
+                return False
+            node = node._parent
+        return True
+
+    @staticmethod
+    def _public_key(key: Any) -> Any:
+        """A journal key of this type as users know it."""
+        return thaw(key)
 
     # ---- the type's own part: to be implemented ----------------------------------------------------------------
 
@@ -209,7 +225,7 @@ class Crdt:
     @property
     def path(self) -> tuple[Any, ...]:
         """The keys from the root to this node."""
-        return () if self._parent is None else (*self._parent.path, self._key)
+        return () if self._parent is None else (*self._parent.path, thaw(self._key))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._value()!r})"
@@ -228,6 +244,19 @@ class Crdt:
         from ringleader.crdt.watch import watchers_of
 
         return watchers_of(self._doc).add(self, callback)
+
+    def stream(self, limit: int = 1024) -> ChangeStream:
+        """A bounded queue of the changes here and below; `ringleader.changes(x)` makes an `async for` of it."""
+        from ringleader.crdt.watch import ChangeStream
+
+        return ChangeStream(self, limit)
+
+    def undo_stack(self, limit: int = 1000) -> UndoStack:
+        """Begin to record own changes of the whole document for undo and redo; later calls give the same stack."""
+        from ringleader.crdt.undo import UndoStack
+
+        doc = self._doc
+        return doc.undo if doc.undo is not None else UndoStack(doc, limit)
 
     # ---- state-based, delta-based, operation-based (roots only) ------------------------------------------------
 

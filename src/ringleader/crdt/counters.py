@@ -63,7 +63,7 @@ class _Counter(Crdt):
     def _check_amount(self, by: Any) -> None:
         check_amount(by)
 
-    def _take_back(self, by: int) -> None:
+    def _take_back(self, by: int | float) -> None:
         """Undo an increment: the opposite one."""
         doc = self._doc
         if doc.me is None:

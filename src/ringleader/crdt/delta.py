@@ -23,8 +23,8 @@ __all__ = ["Delta", "Incoming", "Outgoing"]
 class Delta:
     """`upto`: the sender's version. `since`: what the receiver must include before (None: nothing, a whole state).
 
-    `tag` names the type; `part` is the type's own plain, immutable description; `stamp` is the greatest hybrid clock stamp
-    that the part may contain. `empty`: nothing the receiver would not have.
+    `tag` names the type; `part` is the type's own plain, immutable description; `stamp` is the greatest hybrid clock
+    stamp that the part may contain. `empty`: nothing the receiver would not have.
     """
 
     __slots__ = ("part", "since", "stamp", "tag", "upto")

@@ -123,6 +123,11 @@ class Document:
         if not self._depth:
             self._commit()
 
+    def also(self, inverse: Inverse) -> None:
+        """Part of a change whose `settle` is still to come: how to take this part back."""
+        if self.eager:
+            self._inverses.append(inverse)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Changes inside become one delta, one notification and one step to undo; an exception takes them back.
@@ -192,7 +197,7 @@ class Document:
             raise UsageError(
                 f"{short(replica.identity)} has already written {n} events here: it may have written more elsewhere",
                 reason=Reason.DUPLICATE_IDENTITY,
-                hint="Use a new identity for each copy; resume(...) is for a process that kept identity and state together",
+                hint="Use a new identity for each copy; resume(...) is for a process that kept both together",
             )
         self._write_as(replica, 0)
 

@@ -5,9 +5,9 @@ entries sorted by replica: what has been written and not yet overwritten by anyo
 means concurrent writes. A write replaces all entries that its writer saw.
 
 The rule of merging (Almeida, Shoker & Baquero, "Delta State Replicated Data Types", 2018, section 7: the causal
-join): an entry that only one side has stays if and only if the other side has never seen it. If it has seen it and does not
-have it, it was overwritten or removed there. "Present on both sides, so keep it" is all that is added; presence is judged
-dot by dot, so an element added twice and removed twice is gone.
+join): an entry that only one side has stays if and only if the other side has never seen it. If it has seen it and
+does not have it, it was overwritten or removed there. "Present on both sides, so keep it" is all that is added;
+presence is judged dot by dot, so an element added twice and removed twice is gone.
 """
 
 from __future__ import annotations

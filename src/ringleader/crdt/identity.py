@@ -38,8 +38,8 @@ class ReplicaContext:
     """An identity and a clock for one replica.
 
     `identity`: 1 to 64 bytes that nobody else uses, ever: random and new, or persisted before the first use.
-    `wall`: milliseconds since the epoch; without one, time stands still at 0 and ties are broken by causality and identity.
-    `max_drift_ms`: how far ahead a remote clock may be.
+    `wall`: milliseconds since the epoch; without one, time stands still at 0 and ties are broken by causality and
+    identity. `max_drift_ms`: how far ahead a remote clock may be.
     """
 
     __slots__ = ("clock", "identity")

@@ -1,10 +1,11 @@
 """The journal: which places of a document the latest events touched, so that a delta costs what changed, not the whole.
 
 It holds no values and no tombstones. A delta is made by looking at the places touched since the receiver's version and
-sending *what stands there now*; that a place is now empty is how a removal travels. So the journal may forget its past at
-any time: whoever is older than the `floor` gets the whole state instead.
+sending *what stands there now*; that a place is now empty is how a removal travels. So the journal may forget its
+past at any time: whoever is older than the `floor` gets the whole state instead.
 
-Local events are in runs (one entry per event, consecutive events at one place share one); what a merge touched is one batch.
+Local events are in runs (one entry per event, consecutive events at one place share one); what a merge touched is one
+batch.
 """
 
 from __future__ import annotations

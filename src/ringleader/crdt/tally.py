@@ -2,11 +2,11 @@
 
 Each replica keeps one running total that only it writes; merging takes, per replica, the later one. To reset, a replica
 raises the *baseline* of each total to what it has seen; the value is the sum of totals minus baselines. So an increment
-made at the same time elsewhere survives a reset exactly, neither lost nor bringing earlier increments back (which is what
-happens in designs that drop a replica's whole total).
+made at the same time elsewhere survives a reset exactly, neither lost nor bringing earlier increments back (which is
+what happens in designs that drop a replica's whole total).
 
-A row whose total is at its baseline is dead weight; it is kept until the reset is causally stable, because a replica that
-has not seen the reset would bring the total back without its baseline.
+A row whose total is at its baseline is dead weight; it is kept until the reset is causally stable, because a replica
+that has not seen the reset would bring the total back without its baseline.
 """
 
 from __future__ import annotations
@@ -169,11 +169,9 @@ def pack_tally(part: tuple[bool, dict[ReplicaId, Any]], out: Encoder) -> Any:
 
 
 def _number(raw: Any) -> int | float:
-    if type(raw) is int and -LIMIT <= raw <= LIMIT:
-        return raw
-    if type(raw) is float and -LIMIT <= raw <= LIMIT:
-        return raw
-    bad("a total is not a number within bounds")
+    if (type(raw) is not int and type(raw) is not float) or not -LIMIT <= raw <= LIMIT:
+        bad("a total is not a number within bounds")
+    return raw
 
 
 def parse_tally(raw: Any, source: Decoder) -> tuple[bool, dict[ReplicaId, Any]]:

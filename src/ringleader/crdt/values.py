@@ -15,9 +15,9 @@ import msgspec
 
 from ringleader.errors import Reason, UsageError
 
-__all__ = ["Key", "Value", "check_value", "freeze", "sort_keys", "thaw", "thaw_wire"]
+__all__ = ["Key", "Value", "check_value", "freeze", "order_of", "sort_keys", "thaw", "thaw_wire"]
 
-Value: TypeAlias = "None | bool | int | float | str | bytes | tuple[Value, ...]"
+Value: TypeAlias = "bool | int | float | str | bytes | tuple[Value, ...] | None"
 MIN_INT, MAX_INT = -(1 << 63), (1 << 64) - 1
 MAX_DEPTH = 32
 NAN = float("nan")
@@ -126,11 +126,12 @@ def sort_keys(keys: Iterable[Any]) -> list[Any]:
     try:
         found.sort()  # fails at once unless all are of one plain kind, for which Python's order is the canonical one
     except TypeError:
-        found.sort(key=_order)
+        found.sort(key=order_of)
     return found
 
 
-def _order(key: Any) -> tuple[int, Any]:
+def order_of(key: Any) -> tuple[int, Any]:
+    """What a key is sorted by."""
     kind = type(key)
     if kind is int:
         return 0, key

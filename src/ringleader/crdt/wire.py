@@ -2,8 +2,9 @@
 
 Layout (docs/crdt.md has it in full): `RLC`, one byte of format version, a msgpack body, CRC-32C of all before it (4
 bytes, big-endian). The body is the array `[tag, replicas, upto, since, part]`: the type's tag; the replica ids that
-occur, sorted; for each of them how many of its events are included; the same for what the receiver must have already (nil
-for a whole state); and the type's own part. A dot travels as one int, `n * len(replicas) + index of its replica`.
+occur, sorted; for each of them how many of its events are included; the same for what the receiver must have already
+(nil for a whole state); and the type's own part. A dot travels as one int, `n * len(replicas) + index of its
+replica`.
 
 Reading is in two steps, so that a bad message changes nothing: `parse` checks every shape and bound and turns
 the message into the same plain objects that a merge in memory uses; only then is it joined, and joining cannot fail.
@@ -167,8 +168,9 @@ class Decoder:
 
 def seal(body: list[Any]) -> bytes:
     """The bytes of a message: header, body, checksum."""
-    data = MAGIC + bytes((FORMAT,)) + _pack(body)
-    return data + google_crc32c.value(data).to_bytes(4, "big")
+    data: bytes = MAGIC + bytes((FORMAT,)) + _pack(body)
+    checksum: int = google_crc32c.value(data)
+    return data + checksum.to_bytes(4, "big")
 
 
 def unseal(data: bytes | bytearray | memoryview, limits: Limits) -> list[Any]:
