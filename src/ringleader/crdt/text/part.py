@@ -142,23 +142,29 @@ def _parse_chains(flat: list[Any], source: Decoder) -> tuple[list[Chain], int]:
     if not set(map(type, flat)) <= {int}:
         bad("a chain is not made of integers")
     chains: list[Chain] = []
-    last: dict[bytes, int] = {}
+    last: dict[int, int] = {}
     total = at = 0
-    while at < len(flat):
-        if len(flat) - at < 4:
+    size, replicas = len(flat), source._width
+    dot = source.dot
+    while at < size:
+        if size - at < 4:
             bad("a chain is cut short")
         index, n, count, width = flat[at : at + 4]
-        replica = source.replica(index)
-        if n <= last.get(replica, 0) or not 0 < count <= _MAX or not 0 <= width <= len(flat) - at - 4:
+        at += 4
+        if not (0 <= index < replicas and 0 < count <= _MAX and last.get(index, 0) < n and 0 <= width <= size - at):
             bad("a chain is out of range")
-        source.dot((n + count - 1) * source._width + index)
-        parents = tuple(source.dot(dot) for dot in flat[at + 4 : at + 4 + width])
-        if len(set(parents)) != width or any(name == replica and m >= n for name, m in parents):
-            bad("a chain's parents are not distinct earlier events")
+        end = n + count - 1
+        replica, _ = dot(end * replicas + index)  # its last event must be within the message's version
+        parents = tuple([dot(raw) for raw in flat[at : at + width]])
+        for name, m in parents:
+            if m >= n and name == replica:
+                bad("a chain builds on itself")
+        if width > 1 and len(set(parents)) != width:
+            bad("a chain builds on one event twice")
         chains.append((replica, n, count, parents))
-        last[replica] = n + count - 1
+        last[index] = end
         total += count
-        at += 4 + width
+        at += width
     return chains, total
 
 

@@ -63,24 +63,29 @@ def _add_events(log: OpLog, base: Base, part: TextPart) -> None:
 
 def _frontier(log: OpLog, base: Base, parents: tuple[Dot, ...]) -> Frontier:
     """The local version meant by `parents`; the base's heads are the beginning here."""
+    graph = log.graph
+    if len(parents) == 1:
+        lv = graph.lv_of(*parents[0])
+        if lv >= 0:
+            return (lv,)
     if set(parents) == set(base.heads):
         return ()
-    found = sorted(log.graph.lv_of(*parent) for parent in parents)
-    if found and found[0] < 0:
+    found = [graph.lv_of(*parent) for parent in parents]
+    if min(found, default=-1) < 0:
         raise _UnknownParentError
-    return log.graph.dominators(found)
+    return graph.dominators(found)
 
 
 def adopt_whole(part: TextPart) -> OpLog:
     """A log with all events of a whole state, for a replica that has none: nothing is replayed."""
     log = OpLog()
-    graph = log.graph
+    add = log.graph.add
     for replica, n, count, parents in part.chains:
         try:
             version = _frontier(log, part.base, parents)
         except _UnknownParentError:
             bad("an event builds on one that is not in this state")
-        graph.add(replica, n, count, version)
+        add(replica, n, count, version)
     source = part.log
     log.starts = array("q", source.starts)
     log.kinds = bytearray(source.kinds)
