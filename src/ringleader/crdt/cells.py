@@ -91,6 +91,7 @@ class Cell(Crdt):
     def _join(self, part: Any, incoming: Incoming) -> None:
         if part is None:
             return
+        incoming.relay(self, (None,))
         joined = join_entries(self._cell, part, incoming.mine, incoming.theirs, incoming.duplicates)
         if joined != self._cell:
             self._cell = joined
@@ -208,7 +209,7 @@ class Cells(Crdt):
     def _join(self, part: Any, incoming: Incoming) -> None:
         whole, cells = part
         own, mine, theirs, duplicates = self._cells, incoming.mine, incoming.theirs, incoming.duplicates
-        nodes, keys = incoming.nodes.append, incoming.keys.append
+        touch = incoming.touch
         seen = mine.get
         for key, cell in cells.items():
             ours = own.get(key)
@@ -233,8 +234,7 @@ class Cells(Crdt):
                     own[key] = joined
                 else:
                     del own[key]
-            nodes(self)
-            keys(key)
+            touch(self, key)
         if whole:
             for key in [key for key in own if key not in cells]:
                 ours = own[key]
@@ -244,8 +244,9 @@ class Cells(Crdt):
                         own[key] = joined
                     else:
                         del own[key]
-                    nodes(self)
-                    keys(key)
+                    touch(self, key)
+        else:
+            incoming.relay(self, cells)
 
     @classmethod
     def _empty_part(cls) -> Any:

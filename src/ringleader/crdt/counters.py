@@ -98,6 +98,8 @@ class _Counter(Crdt):
         return self._tally.part(keys)
 
     def _join(self, part: Any, incoming: Incoming) -> None:
+        if not part[0]:
+            incoming.relay(self, part[1])
         for replica in self._tally.join(part, incoming.mine, incoming.theirs, incoming.duplicates):
             incoming.touch(self, replica)
 

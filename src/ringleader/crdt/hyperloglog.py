@@ -110,6 +110,7 @@ class HyperLogLog(Crdt):
 
     def _join(self, part: Any, incoming: Incoming) -> None:
         epoch, registers = part
+        incoming.relay(self, registers)
         if epoch < self._epoch:
             return
         if epoch > self._epoch:

@@ -291,29 +291,31 @@ class ORMap(Crdt, Generic[K, V]):
 
     def _part(self, keys: Any, out: Outgoing) -> Any:
         if keys is None:
-            return True, {node._slot(): (node._presence, out.part_of(node)) for node in self._nodes()}
-        slots: dict[Slot, tuple[Entries, Any]] = {}
+            return True, {node._slot(): (node._presence, True, out.part_of(node)) for node in self._nodes()}
+        slots: dict[Slot, tuple[Entries, bool, Any]] = {}
         for slot in keys:
             node = self._find(*slot)
             if node is None:
-                slots[slot] = (EMPTY, type_of(slot[1])._empty_part())
+                slots[slot] = (EMPTY, True, type_of(slot[1])._empty_part())
             else:
-                slots[slot] = (node._presence, out.whole_of(node))
+                slots[slot] = (node._presence, True, out.whole_of(node))
         for slot in out.via.get(self, ()):
             if slot not in slots and (node := self._find(*slot)) is not None:
-                slots[slot] = (node._presence, out.part_of(node))
+                slots[slot] = (node._presence, False, out.part_of(node))
         return False, slots
 
     def _join(self, part: Any, incoming: Incoming) -> None:
         whole, slots = part
-        for slot, (presence, content) in slots.items():
-            self._join_slot(slot, presence, content, incoming)
+        for slot, (presence, direct, content) in slots.items():
+            stays = self._join_slot(slot, presence, content, incoming)
+            if not whole and (direct or not stays):
+                incoming.relay(self, (slot,))
         if whole:
             for node in self._nodes():
                 if node._slot() not in slots:
                     self._join_slot(node._slot(), EMPTY, node._empty_part(), incoming)
 
-    def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> None:
+    def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> bool:
         node = self._handle(*slot)
         was = node._attached
         joined = join_entries(node._presence, presence, incoming.mine, incoming.theirs, incoming.duplicates)
@@ -327,6 +329,7 @@ class ORMap(Crdt, Generic[K, V]):
             self._drop(node)
         if changed or stays != was:
             incoming.touch(self, slot)
+        return stays
 
     @classmethod
     def _empty_part(cls) -> Any:
@@ -341,23 +344,23 @@ class ORMap(Crdt, Generic[K, V]):
         packed = []
         for key in sort_keys(by_key):
             for tag in sorted(by_key[key]):
-                presence, content = slots[(key, tag)]
-                packed.append([thaw(key), tag, pack_entries(presence, 2, out), type_of(tag)._pack(content, out)])
+                presence, direct, content = slots[(key, tag)]
+                packed.append([thaw(key), tag, pack_entries(presence, 2, out), direct, type_of(tag)._pack(content, out)])
         return [whole, packed]
 
     @classmethod
     def _parse(cls, raw: Any, source: Decoder) -> Any:
         source.enter()
         whole, packed = source.array(raw, 2)
-        slots: dict[Slot, tuple[Entries, Any]] = {}
+        slots: dict[Slot, tuple[Entries, bool, Any]] = {}
         for item in source.array(packed):
-            raw_key, tag, raw_presence, content = source.array(item, 4)
+            raw_key, tag, raw_presence, direct, content = source.array(item, 5)
             kind = type_of(tag)
             slot = (source.key(raw_key), tag)
             if slot in slots:
                 bad("a place occurs twice")
             presence = tuple([(r, n, source.at_stamp(stamp)) for r, n, stamp in parse_entries(raw_presence, 2, source)])
-            slots[slot] = (presence, kind._parse(content, source))
+            slots[slot] = (presence, source.flag(direct), kind._parse(content, source))
         source.leave()
         return source.flag(whole), slots
 

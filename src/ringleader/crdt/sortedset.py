@@ -253,6 +253,8 @@ class SortedSet(Crdt, Generic[V]):
         if whole:
             for key in [key for key in self._members if key not in members]:
                 self._join_member(key, EMPTY, NO_ROWS, incoming)
+        else:
+            incoming.relay(self, members)
 
     def _join_member(self, key: Any, cell: Entries, rows: Any, incoming: Incoming) -> None:
         found = self._members.get(key) or _Member()
