@@ -207,6 +207,15 @@ def deepmap(root: Any, op: Op) -> None:
         root[op[1]].discard(op[2])
 
 
+def setmap(root: Any, op: Op) -> None:
+    if op[0] == "inc":
+        root[op[1]].add(op[2])
+    elif len(op) == 2:
+        root.discard(op[1])
+    else:
+        root[op[1]].discard(op[2])
+
+
 def deepmap_spec(recs: list[Rec]) -> Any:
     value: dict[str, dict[str, int]] = {}
     for rec in named(recs, "inc"):
@@ -300,10 +309,17 @@ KINDS = [
     ),
     Kind(
         "ORMap of ORMap",
-        lambda r: ORMap(r, ORMap[str, PNCounter]),  # type: ignore[arg-type]
+        lambda r: ORMap(r, ORMap[str, PNCounter]),
         [("inc", X, X), ("remove", X), ("remove", X, X), ("inc", X, Y)],
         deepmap,
         deepmap_spec,
+    ),
+    Kind(
+        "ORMap of ORSet",
+        lambda r: ORMap(r, ORSet),
+        [("inc", X, X), ("remove", X), ("remove", X, X), ("inc", X, Y)],
+        setmap,
+        lambda recs: {key: frozenset(inner) for key, inner in deepmap_spec(recs).items()},
     ),
     Kind(
         "SortedSet", SortedSet, [("add", X, 4), ("inc", X, 1), ("remove", X), ("add", Y, 4)], sortedset, sortedset_spec

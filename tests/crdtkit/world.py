@@ -7,7 +7,6 @@ from itertools import combinations
 from typing import Any
 
 from crdtkit.kinds import Kind, Op, Rec
-
 from ringleader.clock import VersionVector
 from ringleader.crdt import Crdt, Delta, ReplicaContext
 

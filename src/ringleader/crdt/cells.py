@@ -67,11 +67,11 @@ class Cell(Crdt):
         before = self._cell
         if not before:
             return
-        n = doc.mint(self, None)
+        doc.mint(self, None)
         self._cell = EMPTY
+        self._faded()
         if doc.eager:
             doc.settle(lambda: None if self._cell else self._rewrite(before))
-        del n
 
     def clear(self) -> None:
         """Back to the initial value for everything seen here; concurrent writes survive."""
@@ -155,6 +155,7 @@ class Cells(Crdt):
         doc = self._doc
         doc.mint(self, key)
         before = self._cells.pop(key)
+        self._faded()
         if doc.eager:
             doc.settle(lambda: None if key in self._cells else self._rewrite(key, before))
 
@@ -183,6 +184,7 @@ class Cells(Crdt):
         doc.mint(self, keys[0])
         doc.touch(self, keys[1:])
         self._cells = {}
+        self._faded()
         if doc.eager:
             doc.settle(lambda: self._refill(before))
 

@@ -99,7 +99,7 @@ class Outgoing:
         """Note the way from the root to `node`; False when it no longer hangs on the root."""
         way = []
         while node._parent is not None:
-            if not node._attached:
+            if not node._parent._holds(node):
                 return False
             way.append((node._parent, node._slot()))
             node = node._parent
@@ -121,10 +121,10 @@ class Outgoing:
 class Incoming:
     """What a type is told while it joins its part of a delta.
 
-    `mine`, `theirs`: the two versions before the join. `touch(node, key)` records a place that changed. `relay(node, keys)`
-    records places that the delta describes, changed or not: what is news to a third replica need not be news to us (a
-    place that was added and removed before we heard of it), so all of it goes into the journal. `duplicates` collects
-    identities found to have written two different things under one dot.
+    `mine`, `theirs`: the two versions before the join. `touch(node, key)` records a place that changed. `relay(node,
+    keys)` records places that the delta describes, changed or not: what is news to a third replica need not be news
+    to us (a place that was added and removed before we heard of it), so all of it goes into the journal. `duplicates`
+    collects identities found to have written two different things under one dot.
     """
 
     __slots__ = ("changed", "duplicates", "keys", "mine", "nodes", "theirs")

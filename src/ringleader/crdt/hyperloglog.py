@@ -66,6 +66,7 @@ class HyperLogLog(Crdt):
             return
         doc.mint(self, -1)
         self._clear(doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle()
 

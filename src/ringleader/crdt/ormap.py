@@ -86,6 +86,9 @@ class ORMap(Crdt, Generic[K, V]):
         node._attached = True
         self._slots.setdefault(node._key, {})[node.tag] = node
 
+    def _holds(self, child: Crdt) -> bool:
+        return self._find(child._key, child.tag) is child
+
     def _drop(self, node: Crdt) -> None:
         node._attached = False
         places = self._slots[node._key]
@@ -107,6 +110,13 @@ class ORMap(Crdt, Generic[K, V]):
         """Undo a creation, if nothing is left in it."""
         if node._attached and not node._alive():
             self._remove_nodes([node])
+
+    def _child_faded(self, child: Crdt) -> None:
+        self._doc.touch(self, (child._slot(),))
+        child._attached = False
+        if not child._residue():
+            self._drop(child)
+        self._faded()
 
     def _seen(self, node: Crdt) -> bool:
         return bool(node._presence) or node._alive()
@@ -249,13 +259,15 @@ class ORMap(Crdt, Generic[K, V]):
         doc.touch(self, [node._slot() for node in nodes[1:]])
         for node in nodes:
             self._clear_node(node, doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle()
 
     def _clear_node(self, node: Crdt, dot: Dot) -> None:
         node._presence = EMPTY
         node._clear(dot)
-        if not node._alive() and not node._residue():
+        node._attached = node._alive()
+        if not node._attached and not node._residue():
             self._drop(node)
 
     def _assign(self, value: Any) -> None:
@@ -317,16 +329,18 @@ class ORMap(Crdt, Generic[K, V]):
 
     def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> bool:
         node = self._handle(*slot)
-        was = node._attached
+        was = self._holds(node)
         joined = join_entries(node._presence, presence, incoming.mine, incoming.theirs, incoming.duplicates)
         changed = joined != node._presence
         node._presence = joined
         node._join(content, incoming)
-        stays = bool(joined) or node._alive() or node._residue()
+        seen = bool(joined) or node._alive()
+        stays = seen or node._residue()
         if stays and not was:
             self._hang(node)
         elif was and not stays:
             self._drop(node)
+        node._attached = seen
         if changed or stays != was:
             incoming.touch(self, slot)
         return stays
@@ -345,7 +359,9 @@ class ORMap(Crdt, Generic[K, V]):
         for key in sort_keys(by_key):
             for tag in sorted(by_key[key]):
                 presence, direct, content = slots[(key, tag)]
-                packed.append([thaw(key), tag, pack_entries(presence, 2, out), direct, type_of(tag)._pack(content, out)])
+                packed.append(
+                    [thaw(key), tag, pack_entries(presence, 2, out), direct, type_of(tag)._pack(content, out)]
+                )
         return [whole, packed]
 
     @classmethod

@@ -111,6 +111,7 @@ class SortedSet(Crdt, Generic[V]):
         before = found.score()
         doc.mint(self, key)
         self._remove(key, found, doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle(lambda: None if member in self else self.add(member, before))
 
@@ -132,6 +133,7 @@ class SortedSet(Crdt, Generic[V]):
         doc.mint(self, keys[0])
         doc.touch(self, keys[1:])
         self._clear(doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle(lambda: self._refill(before))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+
 from crdtkit.kinds import BY_NAME, KINDS, Kind
 from crdtkit.world import State, explore
-
 from ringleader.crdt import Crdt
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from crdtkit.kinds import KINDS, Kind
-from crdtkit.laws import ACTIONS, random_script, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from crdtkit.kinds import KINDS, Kind
+from crdtkit.laws import ACTIONS, random_script, run
 
 numbers = st.integers(0, 59)
 scripts = st.lists(st.tuples(st.sampled_from(ACTIONS), numbers, numbers, numbers), max_size=30)
