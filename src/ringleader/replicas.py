@@ -1,7 +1,8 @@
 """The real world for replicated data: `replica()` supplies randomness and the wall clock, and notices a forked process.
 
-The types themselves (`ringleader.crdt`) are pure. A process that forks (gunicorn, Celery, multiprocessing) would write under
-its parent's identities; every replica made here takes a new one in the child, before anything can be written.
+The types themselves (`ringleader.crdt`) are pure. A process that forks (gunicorn, Celery, multiprocessing) would
+write under its parent's identities; every replica made here takes a new one in the child, before anything can be
+written.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Crdt:
         self._doc = doc
         self._parent = parent
         self._key = key
-        self._attached = attached
+        self._attached = attached  # False: the next local write must create the place (again)
         self._presence: Entries = ()  # a container's own record that this place exists; see ormap.py
 
     @classmethod
@@ -116,11 +116,28 @@ class Crdt:
         """How the parent names this place."""
         return (self._key, self.tag)
 
+    def _holds(self, child: Crdt) -> bool:
+        """Whether `child` is part of this container's state (a hidden one may be, for what must be remembered of
+        it).
+        """
+        return child._attached
+
+    def _child_faded(self, child: Crdt) -> None:
+        """`child` may have nothing left to show after a local change; see `_faded`."""
+
+    def _faded(self) -> None:
+        """To be called after a local change that takes content away, before `settle`.
+
+        A place that was removed elsewhere but kept alive by its content goes when that content goes.
+        """
+        if self._parent is not None and not self._presence and not self._alive():
+            self._parent._child_faded(self)
+
     def _hangs(self) -> bool:
         """Whether this node is still part of its document."""
         node: Crdt = self
         while node._parent is not None:
-            if not node._attached:
+            if not node._parent._holds(node):
                 return False
             node = node._parent
         return True

@@ -140,6 +140,7 @@ class BoundedCounter(Crdt):
         return dict(self._rows) if keys is None else {key: self._rows[key] for key in keys}
 
     def _join(self, part: Any, incoming: Incoming) -> None:
+        incoming.relay(self, part)
         for replica, row in part.items():
             own = self._rows.get(replica, NOTHING)
             if row[0] == own[0] and row != own:

@@ -1,11 +1,12 @@
-"""A causal delivery buffer: operations may arrive in any order, twice or late; each is applied after what it builds on.
+"""A causal delivery buffer: operations may arrive in any order, twice or late; each waits for what it builds on.
 
-The operation-based style: every change is one small message to everybody (`Crdt.ops()`), and the network may reorder and
-repeat, but what is lost must be asked for: `missing()` says what.
+The operation-based style: every change is one small message to everybody (`Crdt.ops()`), and the network may reorder
+and repeat, but what is lost must be asked for: `missing()` says what.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from ringleader.clock.dots import DotContext
@@ -73,7 +74,7 @@ class CausalBuffer(Generic[T]):
         known = DotContext(self.target._doc.version, limit=1 << 62)
         needed: dict[ReplicaId, int] = {}
         for delta in self._waiting.values():
-            since = delta.since or {}
+            since: Mapping[ReplicaId, int] = delta.since or {}
             for replica, n in delta.upto.items():
                 start = since.get(replica, 0)
                 needed[replica] = max(needed.get(replica, 0), start)

@@ -67,11 +67,11 @@ class Cell(Crdt):
         before = self._cell
         if not before:
             return
-        n = doc.mint(self, None)
+        doc.mint(self, None)
         self._cell = EMPTY
+        self._faded()
         if doc.eager:
             doc.settle(lambda: None if self._cell else self._rewrite(before))
-        del n
 
     def clear(self) -> None:
         """Back to the initial value for everything seen here; concurrent writes survive."""
@@ -91,6 +91,7 @@ class Cell(Crdt):
     def _join(self, part: Any, incoming: Incoming) -> None:
         if part is None:
             return
+        incoming.relay(self, (None,))
         joined = join_entries(self._cell, part, incoming.mine, incoming.theirs, incoming.duplicates)
         if joined != self._cell:
             self._cell = joined
@@ -154,6 +155,7 @@ class Cells(Crdt):
         doc = self._doc
         doc.mint(self, key)
         before = self._cells.pop(key)
+        self._faded()
         if doc.eager:
             doc.settle(lambda: None if key in self._cells else self._rewrite(key, before))
 
@@ -182,6 +184,7 @@ class Cells(Crdt):
         doc.mint(self, keys[0])
         doc.touch(self, keys[1:])
         self._cells = {}
+        self._faded()
         if doc.eager:
             doc.settle(lambda: self._refill(before))
 
@@ -208,7 +211,7 @@ class Cells(Crdt):
     def _join(self, part: Any, incoming: Incoming) -> None:
         whole, cells = part
         own, mine, theirs, duplicates = self._cells, incoming.mine, incoming.theirs, incoming.duplicates
-        nodes, keys = incoming.nodes.append, incoming.keys.append
+        touch = incoming.touch
         seen = mine.get
         for key, cell in cells.items():
             ours = own.get(key)
@@ -233,8 +236,7 @@ class Cells(Crdt):
                     own[key] = joined
                 else:
                     del own[key]
-            nodes(self)
-            keys(key)
+            touch(self, key)
         if whole:
             for key in [key for key in own if key not in cells]:
                 ours = own[key]
@@ -244,8 +246,9 @@ class Cells(Crdt):
                         own[key] = joined
                     else:
                         del own[key]
-                    nodes(self)
-                    keys(key)
+                    touch(self, key)
+        else:
+            incoming.relay(self, cells)
 
     @classmethod
     def _empty_part(cls) -> Any:

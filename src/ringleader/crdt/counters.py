@@ -46,13 +46,14 @@ class _Counter(Crdt):
         rows = self._tally.rows
         row = rows.get(me)
         if row is None:
-            rows[me] = (doc.mint(self, me), by)
+            n = doc.mint(self, me)
+            rows[me] = (n, by, n)
         else:
             total = row[1] + by
             if not -LIMIT <= total <= LIMIT:
                 self._tally.room(me, by)
             n = doc.mint(self, me)
-            rows[me] = (n, total) if len(row) == 2 else (n, total, *row[2:])
+            rows[me] = (n, total, row[2]) if len(row) == 3 else (n, total, *row[2:])
         if doc.eager:
             doc.settle(lambda: self._take_back(by))
         return self
@@ -82,6 +83,7 @@ class _Counter(Crdt):
         before = self._tally.value()
         doc.mint(self, doc.me)
         doc.touch(self, self._tally.reset(doc.dot()))
+        self._faded()
         if doc.eager:
             doc.settle(lambda: self._take_back(-before))
 
@@ -98,6 +100,8 @@ class _Counter(Crdt):
         return self._tally.part(keys)
 
     def _join(self, part: Any, incoming: Incoming) -> None:
+        if not part[0]:
+            incoming.relay(self, part[1])
         for replica in self._tally.join(part, incoming.mine, incoming.theirs, incoming.duplicates):
             incoming.touch(self, replica)
 

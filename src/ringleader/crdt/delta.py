@@ -7,6 +7,7 @@ events that never arrived, and they would be lost for good.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ringleader.clock.version import VersionVector
@@ -98,7 +99,7 @@ class Outgoing:
         """Note the way from the root to `node`; False when it no longer hangs on the root."""
         way = []
         while node._parent is not None:
-            if not node._attached:
+            if not node._parent._holds(node):
                 return False
             way.append((node._parent, node._slot()))
             node = node._parent
@@ -120,23 +121,36 @@ class Outgoing:
 class Incoming:
     """What a type is told while it joins its part of a delta.
 
-    `mine`, `theirs`: the two versions before the join. `touch(node, key)` records a place that changed. `duplicates`
+    `mine`, `theirs`: the two versions before the join. `touch(node, key)` records a place that changed. `relay(node,
+    keys)` records places that the delta describes, changed or not: what is news to a third replica need not be news
+    to us (a place that was added and removed before we heard of it), so all of it goes into the journal. `duplicates`
     collects identities found to have written two different things under one dot.
     """
 
-    __slots__ = ("duplicates", "keys", "mine", "nodes", "theirs")
+    __slots__ = ("changed", "duplicates", "keys", "mine", "nodes", "theirs")
 
     def __init__(self, mine: VersionVector, theirs: VersionVector) -> None:
         self.mine = mine
         self.theirs = theirs
         self.nodes: list[Crdt] = []
         self.keys: list[Any] = []
+        self.changed: Touched = {}
         self.duplicates: set[bytes] = set()
 
     def touch(self, node: Crdt, key: Any) -> None:
         """Record that `key` of `node` changed."""
         self.nodes.append(node)
         self.keys.append(key)
+        keys = self.changed.get(node)
+        if keys is None:
+            keys = self.changed[node] = {}
+        keys[key] = None
+
+    def relay(self, node: Crdt, keys: Iterable[Any]) -> None:
+        """Record that the delta describes `keys` of `node`."""
+        before = len(self.keys)
+        self.keys.extend(keys)
+        self.nodes.extend([node] * (len(self.keys) - before))
 
 
 def check_tag(tag: Any, expected: type[Crdt]) -> None:

@@ -252,13 +252,15 @@ class Document:
         incoming = Incoming(self.version, delta.upto)
         root._join(delta.part, incoming)
         self.version = self.version.join(delta.upto)
-        self.journal.batch(incoming.nodes, incoming.keys, self.version)
+        if delta.since is None:
+            self.journal.restart(self.version)  # a state does not say what was removed on the way to it
+        else:
+            self.journal.batch(incoming.nodes, incoming.keys, self.version)
         self.duplicates |= incoming.duplicates
         if self.eager:
-            before, self._before = self._before, self.version.copy()
+            self._before = self.version.copy()
             if self.watchers is not None:
-                touched = self.journal.since(self.me, before)
-                self.watchers.notify(touched or {}, delta if origin is None else origin)
+                self.watchers.notify(incoming.changed, delta if origin is None else origin)
         return True
 
     def stabilize(self, stable: VersionVector) -> None:

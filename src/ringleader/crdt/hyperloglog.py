@@ -66,6 +66,7 @@ class HyperLogLog(Crdt):
             return
         doc.mint(self, -1)
         self._clear(doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle()
 
@@ -110,6 +111,7 @@ class HyperLogLog(Crdt):
 
     def _join(self, part: Any, incoming: Incoming) -> None:
         epoch, registers = part
+        incoming.relay(self, registers)
         if epoch < self._epoch:
             return
         if epoch > self._epoch:

@@ -74,6 +74,13 @@ class Journal:
             assert old.after is not None
             self.floor = old.after
 
+    def restart(self, version: VersionVector) -> None:
+        """Forget everything before `version`."""
+        self._runs.clear()
+        self._length = 0
+        self.floor = version.copy()
+        self.run = Run(version.copy())
+
     def forget(self, version: VersionVector) -> None:
         """Drop what only replicas older than `version` would need."""
         while self._runs and (after := self._runs[0][0].after) is not None and version.covers(after):

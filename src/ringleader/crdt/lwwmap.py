@@ -75,7 +75,9 @@ class LWWMap(Cells, Generic[K, V]):
             raise read_only()
         if key not in self:
             raise KeyError(key)
-        self._write(freeze(key), self._doc.stamp(), False, None)
+        with self._doc.transaction():
+            self._write(freeze(key), self._doc.stamp(), False, None)
+            self._faded()
 
     def update(self, items: Mapping[K, V]) -> None:
         """Set many, as one delta."""

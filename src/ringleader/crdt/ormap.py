@@ -86,6 +86,9 @@ class ORMap(Crdt, Generic[K, V]):
         node._attached = True
         self._slots.setdefault(node._key, {})[node.tag] = node
 
+    def _holds(self, child: Crdt) -> bool:
+        return self._find(child._key, child.tag) is child
+
     def _drop(self, node: Crdt) -> None:
         node._attached = False
         places = self._slots[node._key]
@@ -107,6 +110,13 @@ class ORMap(Crdt, Generic[K, V]):
         """Undo a creation, if nothing is left in it."""
         if node._attached and not node._alive():
             self._remove_nodes([node])
+
+    def _child_faded(self, child: Crdt) -> None:
+        self._doc.touch(self, (child._slot(),))
+        child._attached = False
+        if not child._residue():
+            self._drop(child)
+        self._faded()
 
     def _seen(self, node: Crdt) -> bool:
         return bool(node._presence) or node._alive()
@@ -249,13 +259,15 @@ class ORMap(Crdt, Generic[K, V]):
         doc.touch(self, [node._slot() for node in nodes[1:]])
         for node in nodes:
             self._clear_node(node, doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle()
 
     def _clear_node(self, node: Crdt, dot: Dot) -> None:
         node._presence = EMPTY
         node._clear(dot)
-        if not node._alive() and not node._residue():
+        node._attached = node._alive()
+        if not node._attached and not node._residue():
             self._drop(node)
 
     def _assign(self, value: Any) -> None:
@@ -291,42 +303,47 @@ class ORMap(Crdt, Generic[K, V]):
 
     def _part(self, keys: Any, out: Outgoing) -> Any:
         if keys is None:
-            return True, {node._slot(): (node._presence, out.part_of(node)) for node in self._nodes()}
-        slots: dict[Slot, tuple[Entries, Any]] = {}
+            return True, {node._slot(): (node._presence, True, out.part_of(node)) for node in self._nodes()}
+        slots: dict[Slot, tuple[Entries, bool, Any]] = {}
         for slot in keys:
             node = self._find(*slot)
             if node is None:
-                slots[slot] = (EMPTY, type_of(slot[1])._empty_part())
+                slots[slot] = (EMPTY, True, type_of(slot[1])._empty_part())
             else:
-                slots[slot] = (node._presence, out.whole_of(node))
+                slots[slot] = (node._presence, True, out.whole_of(node))
         for slot in out.via.get(self, ()):
             if slot not in slots and (node := self._find(*slot)) is not None:
-                slots[slot] = (node._presence, out.part_of(node))
+                slots[slot] = (node._presence, False, out.part_of(node))
         return False, slots
 
     def _join(self, part: Any, incoming: Incoming) -> None:
         whole, slots = part
-        for slot, (presence, content) in slots.items():
-            self._join_slot(slot, presence, content, incoming)
+        for slot, (presence, direct, content) in slots.items():
+            stays = self._join_slot(slot, presence, content, incoming)
+            if not whole and (direct or not stays):
+                incoming.relay(self, (slot,))
         if whole:
             for node in self._nodes():
                 if node._slot() not in slots:
                     self._join_slot(node._slot(), EMPTY, node._empty_part(), incoming)
 
-    def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> None:
+    def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> bool:
         node = self._handle(*slot)
-        was = node._attached
+        was = self._holds(node)
         joined = join_entries(node._presence, presence, incoming.mine, incoming.theirs, incoming.duplicates)
         changed = joined != node._presence
         node._presence = joined
         node._join(content, incoming)
-        stays = bool(joined) or node._alive() or node._residue()
+        seen = bool(joined) or node._alive()
+        stays = seen or node._residue()
         if stays and not was:
             self._hang(node)
         elif was and not stays:
             self._drop(node)
+        node._attached = seen
         if changed or stays != was:
             incoming.touch(self, slot)
+        return stays
 
     @classmethod
     def _empty_part(cls) -> Any:
@@ -341,23 +358,25 @@ class ORMap(Crdt, Generic[K, V]):
         packed = []
         for key in sort_keys(by_key):
             for tag in sorted(by_key[key]):
-                presence, content = slots[(key, tag)]
-                packed.append([thaw(key), tag, pack_entries(presence, 2, out), type_of(tag)._pack(content, out)])
+                presence, direct, content = slots[(key, tag)]
+                packed.append(
+                    [thaw(key), tag, pack_entries(presence, 2, out), direct, type_of(tag)._pack(content, out)]
+                )
         return [whole, packed]
 
     @classmethod
     def _parse(cls, raw: Any, source: Decoder) -> Any:
         source.enter()
         whole, packed = source.array(raw, 2)
-        slots: dict[Slot, tuple[Entries, Any]] = {}
+        slots: dict[Slot, tuple[Entries, bool, Any]] = {}
         for item in source.array(packed):
-            raw_key, tag, raw_presence, content = source.array(item, 4)
+            raw_key, tag, raw_presence, direct, content = source.array(item, 5)
             kind = type_of(tag)
             slot = (source.key(raw_key), tag)
             if slot in slots:
                 bad("a place occurs twice")
             presence = tuple([(r, n, source.at_stamp(stamp)) for r, n, stamp in parse_entries(raw_presence, 2, source)])
-            slots[slot] = (presence, kind._parse(content, source))
+            slots[slot] = (presence, source.flag(direct), kind._parse(content, source))
         source.leave()
         return source.flag(whole), slots
 

@@ -131,8 +131,9 @@ class Replica(Generic[T]):
     def receive(self, data: bytes | Delta, origin: object = None) -> bool:
         """Join a delta or state; returns whether anything was new.
 
-        A delta from a clock too far ahead goes into quarantine (see `retry`); a message that shows that our identity is used
-        elsewhere makes us take a new one. Raises `GapError` (ask for what is missing) and `DecodeError`.
+        A delta from a clock too far ahead goes into quarantine (see `retry`); a message that shows that our
+        identity is used elsewhere makes us take a new one. Raises `GapError` (ask for what is missing) and
+        `DecodeError`.
         """
         delta = data if isinstance(data, Delta) else Delta.decode(data, self._limits)
         try:
@@ -170,7 +171,9 @@ class Replica(Generic[T]):
     # ---- synchronisation in two messages -------------------------------------------------------------------------
 
     def ask(self, peer: str) -> bytes:
-        """The first message to `peer`: our version, and what it lacks as far as we know (at first contact: everything)."""
+        """The first message to `peer`: our version, and what it lacks as far as we know (at first contact:
+        everything).
+        """
         return self._message(self._peers.get(peer))
 
     def answer(self, message: bytes) -> bytes:

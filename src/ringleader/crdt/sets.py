@@ -153,7 +153,9 @@ class _Tombstoned(_Removable[V]):
         key = freeze(item)
         cell = self._cells.get(key)
         if cell is not None and self._shows(cell):
-            self._write(key, False)
+            with self._doc.transaction():
+                self._write(key, False)
+                self._faded()
 
     def clear(self) -> None:
         """Remove every element seen here."""

@@ -111,6 +111,7 @@ class SortedSet(Crdt, Generic[V]):
         before = found.score()
         doc.mint(self, key)
         self._remove(key, found, doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle(lambda: None if member in self else self.add(member, before))
 
@@ -132,6 +133,7 @@ class SortedSet(Crdt, Generic[V]):
         doc.mint(self, keys[0])
         doc.touch(self, keys[1:])
         self._clear(doc.dot())
+        self._faded()
         if doc.eager:
             doc.settle(lambda: self._refill(before))
 
@@ -253,6 +255,8 @@ class SortedSet(Crdt, Generic[V]):
         if whole:
             for key in [key for key in self._members if key not in members]:
                 self._join_member(key, EMPTY, NO_ROWS, incoming)
+        else:
+            incoming.relay(self, members)
 
     def _join_member(self, key: Any, cell: Entries, rows: Any, incoming: Incoming) -> None:
         found = self._members.get(key) or _Member()

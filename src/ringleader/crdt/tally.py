@@ -6,7 +6,8 @@ made at the same time elsewhere survives a reset exactly, neither lost nor bring
 what happens in designs that drop a replica's whole total).
 
 A row whose total is at its baseline is dead weight; it is kept until the reset is causally stable, because a replica
-that has not seen the reset would bring the total back without its baseline.
+that has not seen the reset would bring the total back without its baseline. When a row was dropped and its replica
+counts again, it begins at zero with a new `start`: baselines from before the start do not concern it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ __all__ = ["LIMIT", "Row", "Tally"]
 
 LIMIT = 1 << 59
 
-# (n, total): the total after the replica's event n. Then the baseline: (n, total at n, dot of the reset), or nothing.
-Row: TypeAlias = "tuple[int, int | float] | tuple[int, int | float, int, int | float, ReplicaId, int]"
+# (n, total, start): the total after the replica's event n, counted since its event start. Then, if it was ever reset,
+# the baseline: (n, total at n, the dot of the reset).
+Row: TypeAlias = "tuple[int, int | float, int] | tuple[int, int | float, int, int, int | float, ReplicaId, int]"
+BARE = 3
 
 
 def check_amount(by: Any, *, floats: bool = True) -> None:
@@ -41,7 +44,7 @@ def check_amount(by: Any, *, floats: bool = True) -> None:
 
 
 class Tally:
-    """The rows: replica -> (n, total) or (n, total, base_n, base_total, reset_replica, reset_n)."""
+    """The rows: replica -> (n, total, start) or (n, total, start, base_n, base_total, reset_replica, reset_n)."""
 
     __slots__ = ("rows",)
 
@@ -52,10 +55,9 @@ class Tally:
         """Our own event `n` moves our total. Raises `UsageError` beyond 2**59 (and then changes nothing)."""
         row = self.rows.get(me)
         if row is None:
-            self.rows[me] = (n, by)
-            return
-        total = row[1] + by
-        self.rows[me] = (n, total) if len(row) == 2 else (n, total, *row[2:])
+            self.rows[me] = (n, by, n)
+        else:
+            self.rows[me] = (n, row[1] + by, *row[2:])
 
     def room(self, me: ReplicaId | None, by: int | float) -> None:
         """Raise `UsageError` when our total would leave the bounds."""
@@ -67,14 +69,14 @@ class Tally:
         """Raise every baseline to the total seen; returns the replicas concerned."""
         changed = []
         for replica, row in self.rows.items():
-            if len(row) == 2 or row[0] > row[2]:
-                self.rows[replica] = (row[0], row[1], row[0], row[1], dot.replica, dot.n)
+            if len(row) == BARE or row[0] > row[3]:
+                self.rows[replica] = (*row[:3], row[0], row[1], dot.replica, dot.n)
                 changed.append(replica)
         return changed
 
     def value(self) -> int | float:
         """The sum of totals minus baselines; the same whatever the order of the rows."""
-        parts = [row[1] if len(row) == 2 else row[1] - row[3] for row in self.rows.values()]
+        parts = [row[1] if len(row) == BARE else row[1] - row[4] for row in self.rows.values()]
         try:
             return sum(parts) if all(type(part) is int for part in parts) else math.fsum(parts)
         except OverflowError:  # only bytes from a stranger get here: our own bounds are far below
@@ -82,7 +84,7 @@ class Tally:
 
     def alive(self) -> bool:
         """Whether anything was counted since the last reset."""
-        return any(len(row) == 2 or row[0] > row[2] for row in self.rows.values())
+        return any(len(row) == BARE or row[0] > row[3] for row in self.rows.values())
 
     def part(self, keys: Iterable[ReplicaId] | None) -> tuple[bool, dict[ReplicaId, Any]]:
         """(whether this is everything, rows)."""
@@ -126,7 +128,7 @@ class Tally:
         dead = [
             replica
             for replica, row in self.rows.items()
-            if len(row) == 6 and row[0] == row[2] and stable.get(row[4], 0) >= row[5]
+            if len(row) > BARE and row[0] == row[3] and stable.get(row[5], 0) >= row[6]
         ]
         for replica in dead:
             del self.rows[replica]
@@ -136,23 +138,20 @@ class Tally:
         lines = []
         for replica, row in sorted(self.rows.items()):
             line = f"{short(replica)}: total {row[1]} after its event {row[0]}"
-            if len(row) == 6:
-                line += f"; {row[3]} of it was reset by {short(row[4])}:{row[5]}"
+            if len(row) > BARE:
+                line += f"; {row[4]} of it was reset by {short(row[5])}:{row[6]}"
             lines.append(line)
         return lines
 
 
 def _join_rows(replica: ReplicaId, one: Any, other: Any, duplicates: set[ReplicaId]) -> Any:
-    """The later total with the later baseline."""
-    total = max(one[:2], other[:2])
-    if one[0] == other[0] and one[1] != other[1]:
+    """The later total with the later baseline that concerns it."""
+    total = max(one[:BARE], other[:BARE])
+    if one[0] == other[0] and one[:BARE] != other[:BARE]:
         duplicates.add(replica)
-    first, second = one[2:], other[2:]
-    if not first or not second:
-        base = first or second
-    else:
-        base = max(first, second)
-    return (*total, *base)
+    start = total[2]
+    bases = [row[BARE:] for row in (one, other) if len(row) > BARE and row[BARE] >= start]
+    return (*total, *max(bases, default=()))
 
 
 def pack_tally(part: tuple[bool, dict[ReplicaId, Any]], out: Encoder) -> Any:
@@ -161,9 +160,9 @@ def pack_tally(part: tuple[bool, dict[ReplicaId, Any]], out: Encoder) -> Any:
     packed = []
     for replica in sorted(rows):
         row = rows[replica]
-        item: list[Any] = [out.dot(replica, row[0]), row[1]]
-        if len(row) == 6:
-            item += [row[2], row[3], out.dot(row[4], row[5])]
+        item: list[Any] = [out.dot(replica, row[0]), row[1], row[2]]
+        if len(row) > BARE:
+            item += [row[3], row[4], out.dot(row[5], row[6])]
         packed.append(item)
     return [whole, packed]
 
@@ -180,14 +179,14 @@ def parse_tally(raw: Any, source: Decoder) -> tuple[bool, dict[ReplicaId, Any]]:
     rows: dict[ReplicaId, Any] = {}
     for item in source.array(packed):
         fields = source.array(item)
-        if len(fields) not in (2, 5):
+        if len(fields) not in (3, 6):
             bad("a row of a tally has the wrong length")
         replica, n = source.dot(fields[0])
         if replica in rows:
             bad("a replica has two rows")
-        row: tuple[Any, ...] = (n, _number(fields[1]))
-        if len(fields) == 5:
-            base = source.integer(fields[2], 1, n)
-            row = (*row, base, _number(fields[3]), *source.dot(fields[4]))
+        row: tuple[Any, ...] = (n, _number(fields[1]), source.integer(fields[2], 1, n))
+        if len(fields) == 6:
+            base = source.integer(fields[3], row[2], n)
+            row = (*row, base, _number(fields[4]), *source.dot(fields[5]))
         rows[replica] = row
     return source.flag(whole), rows
