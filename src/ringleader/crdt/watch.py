@@ -65,7 +65,7 @@ class Watchers:
     def add(self, node: Crdt, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Call `callback` for changes in or below `node`; returns what ends it. Bound methods are held weakly."""
         reference: Callable[[], Callable[[Change], None] | None]
-        if hasattr(callback, "__self__"):
+        if hasattr(callback, "__func__"):  # a method written in Python; `list.append` and the like are kept as they are
             reference = weakref.WeakMethod(callback)
         else:
             reference = lambda: callback  # noqa: E731

@@ -215,7 +215,7 @@ def test_observers_hear_of_local_and_remote_edits() -> None:
     a, b = text("abc", "a"), text("", "b")
     b.merge(a)
     heard: list[Change] = []
-    end = b.observe(lambda change: heard.append(change))
+    end = b.observe(heard.append)
     before = b.version
     b.insert(0, "x")
     a.insert(3, "y")
@@ -231,7 +231,7 @@ def test_observers_hear_of_local_and_remote_edits() -> None:
 def test_a_transaction_is_one_change_and_an_exception_takes_it_back() -> None:
     t = text("abc")
     heard: list[Change] = []
-    t.observe(lambda change: heard.append(change))
+    t.observe(heard.append)
     with t.transaction():
         t.insert(0, "x")
         t.delete(1, 2)
