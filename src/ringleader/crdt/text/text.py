@@ -107,13 +107,14 @@ class Text(Crdt):
         if self._kind > INSERT and count == 1 and index.__class__ is int:
             doc = self._doc
             if doc.n == self._last and not doc.eager:
-                if index == self._low - 1 and self._low and (self._kind == BACKSPACE or self._removed == 1):
+                if index == self._low - 1 and index and (self._kind == BACKSPACE or self._removed == 1):
                     self._last = doc.mint(self, None)
                     self._kind = BACKSPACE
                     self._low = index
                     self._removed += 1
                     return
-                if index == self._low and self._kind == DELETE and index + self._removed < self._rope.length:
+                # (the last character goes the long way: a map must be told that the text is empty)
+                if index == self._low and self._kind == DELETE and self._low + self._removed < self._rope.length - (not index):
                     self._last = doc.mint(self, None)
                     self._removed += 1
                     return
@@ -171,6 +172,9 @@ class Text(Crdt):
         self._open(DELETE, count)
         self._low = index
         self._removed = count
+        if count == length:
+            self._close_run()
+            self._faded()
         if self._doc.eager:
             first = self._first
             self._close_run()
@@ -364,6 +368,7 @@ class Text(Crdt):
         log = self._log
         if not part.chains and not part.base.heads:
             return
+        incoming.relay(self, (None,))
         before, heads = log.end, log.graph.heads
         if not log.end and not self._base.heads and part.snapshot is not None:
             self._adopt(part)
