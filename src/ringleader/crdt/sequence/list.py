@@ -97,7 +97,7 @@ class List(ORMap[bytes, Crdt]):
         return any(item == value for item in self)
 
     def conflicts(self, index: Any) -> list[Any]:
-        """The other values written to this element at the same time, when it is a plain value."""
+        """All values written to this element at the same time, when it is a plain value that several wrote."""
         node = self._node(index)
         return list(node.conflicts()) if isinstance(node, LWWRegister) else []
 
