@@ -1,8 +1,8 @@
 """A naive Fugue, written from the paper alone, to compare the event-graph walker with.
 
-Weidner & Kleppmann, "The Art of the Fugue: Minimizing Interleaving in Collaborative Text Editing" (2023), algorithm 1: a
-tree of elements; an element is a left or a right child of another; the list is the in-order walk; siblings are ordered by
-id; removed elements stay as tombstones. It shares no code and no data structure with `ringleader.crdt.text`.
+Weidner & Kleppmann, "The Art of the Fugue: Minimizing Interleaving in Collaborative Text Editing" (2023), algorithm 1:
+a tree of elements; an element is a left or a right child of another; the list is the in-order walk; siblings are
+ordered by id; removed elements stay as tombstones. It shares no code and no data structure with `ringleader.crdt.text`.
 """
 
 from __future__ import annotations

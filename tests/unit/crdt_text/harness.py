@@ -12,12 +12,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from unit.crdt_text.fugue_oracle import FugueTree
-
 from ringleader.clock.version import VersionVector
 from ringleader.crdt import ReplicaContext
 from ringleader.crdt.text import Text
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
+from unit.crdt_text.fugue_oracle import FugueTree
 
 DATA = Path(__file__).parents[2] / "data"
 ALPHABET = "abcxyz \né€ß漢😀𝄞"
@@ -80,6 +79,8 @@ class Session:
                 at -= 1
                 text.delete(at)
                 tree.delete(at)
+                if self.random.random() < 0.2:
+                    self._send(self.random.randrange(len(self.texts)))  # somebody hears half of the run
         else:
             self._send(i)
         assert str(text) == tree.text()
@@ -102,7 +103,10 @@ class Session:
         if self.random.random() < 0.5:
             text.merge(self.texts[sender])
         else:
-            delta = self.texts[sender].delta_since(text.version).encode()
+            since = text.version
+            if self.past and self.random.random() < 0.3:
+                since = since.meet(self.random.choice(self.past)[0])  # told again what is known in part
+            delta = self.texts[sender].delta_since(since).encode()
             text.apply(delta)
             assert not text.apply(delta), "the same delta again was taken for news"
         self.trees[to].merge(self.trees[sender])

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from unit.crdt_text.harness import Session
 
 from ringleader.clock.version import VersionVector
 from ringleader.crdt import DecodeError, Delta, ReplicaContext
@@ -15,6 +14,7 @@ from ringleader.crdt.text import Text
 from ringleader.crdt.text.oplog import BACKSPACE, DELETE, INSERT, OpLog
 from ringleader.crdt.wire import seal
 from ringleader.errors import RingleaderError
+from unit.crdt_text.harness import Session
 
 
 def test_runs_are_joined_the_same_however_the_events_come_in() -> None:
@@ -149,7 +149,9 @@ def test_well_formed_lies_are_refused_or_harmless() -> None:
 
 
 def delta(chains: list[int], runs: list[int], positions: list[int], content: str, n: int, since: int | None) -> bytes:
-    return seal([Text.tag, [b"m"], [n], None if since is None else [since], [chains, runs, positions, content, None, None]])
+    return seal(
+        [Text.tag, [b"m"], [n], None if since is None else [since], [chains, runs, positions, content, None, None]]
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import json
 import random
 from typing import Any
 
-from unit.crdt_text.harness import DATA
-
 from ringleader.crdt.text.graph import CausalGraph, Side, merge_spans
+from unit.crdt_text.harness import DATA
 
 SIDES = {Side.ONLY_A: "OnlyA", Side.ONLY_B: "OnlyB", Side.SHARED: "Shared"}
 

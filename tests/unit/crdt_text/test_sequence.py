@@ -1,4 +1,4 @@
-"""`List` and `JsonDocument`: against Python's own list, a naive Fugue, and each other under random concurrent editing."""
+"""`List` and `JsonDocument`: against Python's list, a naive Fugue, and each other under random editing."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from unit.crdt_text.fugue_oracle import FugueTree
-from unit.crdt_text.test_codec import mutated
 
 from ringleader.crdt import PNCounter, ReplicaContext
 from ringleader.crdt.sequence import JsonDocument, List
 from ringleader.crdt.text import Text
 from ringleader.crdt.wire import seal
 from ringleader.errors import RingleaderError, UsageError
+from unit.crdt_text.fugue_oracle import FugueTree
+from unit.crdt_text.test_codec import mutated
 
 
 def test_a_list_reads_and_edits_like_a_list() -> None:

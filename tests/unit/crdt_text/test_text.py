@@ -237,10 +237,15 @@ def test_a_transaction_is_one_change_and_an_exception_takes_it_back() -> None:
         t.delete(1, 2)
     assert str(t) == "xc"
     assert len(heard) == 1
-    with pytest.raises(ZeroDivisionError), t.transaction():
-        t.delete(0, 2)
-        t.insert(0, "lost")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with t.transaction():
+            t.delete(0, 2)
+            t.insert(0, "lost")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert str(t) == "xc"
 
 

@@ -7,11 +7,11 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.crdt_text.harness import Session, load_json, load_log, session
 
 from ringleader.crdt import ReplicaContext
 from ringleader.crdt.text import Text
 from ringleader.crdt.text.history import text_at
+from unit.crdt_text.harness import Session, load_json, load_log, session
 
 
 def test_all_conformance_histories() -> None:

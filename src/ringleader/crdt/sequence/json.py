@@ -1,7 +1,7 @@
 """`JsonDocument`: nested maps, lists, text, counters and plain values, edited like Python's own.
 
-Rule: every place is (key, type), so two replicas that create the same key at the same time create one place, and what they
-put there merges: nothing is lost by creating twice. When they meant different types, the later creation shows and
+Rule: every place is (key, type), so two replicas that create the same key at the same time create one place, and what
+they put there merges: nothing is lost by creating twice. When they meant different types, the later creation shows and
 `conflicts(key)` has the other. A plain value is a last-writer-wins register.
 """
 

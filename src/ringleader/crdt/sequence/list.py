@@ -1,12 +1,13 @@
 """`List`: a sequence of values that several people insert into, change, move and remove from at the same time.
 
 Rules. Order: Fugue, so runs inserted at one place stay whole. An element is a nested value: a plain one is a
-last-writer-wins register, anything else (a map, a text, a counter) merges by its own rule. Removing an element removes what
-the remover had seen of it: a change made at the same time survives, and with it the element. Two moves of one element at
-the same time: the later stamp wins, and the element stands in one place (Kleppmann, "Moving Elements in List CRDTs", 2020).
+last-writer-wins register, anything else (a map, a text, a counter) merges by its own rule. Removing an element removes
+what the remover had seen of it: a change made at the same time survives, and with it the element. Two moves of one
+element at the same time: the later stamp wins, and the element stands in one place (Kleppmann, "Moving Elements in List
+CRDTs", 2020).
 
-An element is kept in the way of a map's place, under the id of the place where it was inserted; see `ormap.py`. A removed
-element leaves its place in the order behind (about 200 bytes), since later places may hang on it.
+An element is kept in the way of a map's place, under the id of the place where it was inserted; see `ormap.py`. A
+removed element leaves its place in the order behind (about 200 bytes), since later places may hang on it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ Row = tuple[dict[bytes, tuple[bytes, int]], Entries]
 
 @register
 class List(ORMap[bytes, Crdt]):
-    """A list: `items.append("x")`, `items[0]`, `items[1] = "y"`, `del items[2]`, `items.insert(0, ...)`, `items.move(0, 3)`.
+    """A list: `items.append("x")`, `items[0]`, `items[1] = "y"`, `del items[2]`, `items.insert(0, ...)`, `items.move(0,
+    3)`.
 
     What `insert` and `append` take: a plain value, a `dict` or `list` (nested documents), or a type such as `Text` or
     `PNCounter` for an empty one. They return the new element when it is a nested type.
@@ -112,7 +114,7 @@ class List(ORMap[bytes, Crdt]):
     # ---- writing -----------------------------------------------------------------------------------------------
 
     def insert(self, index: int, value: Any) -> Any:
-        """Insert before position `index`; the new element when it is a nested type. Raises `IndexError`, `UsageError`."""
+        """Insert before position `index`; the element if it is a nested type. Raises `IndexError`, `UsageError`."""
         from ringleader.crdt.sequence.json import fill, kind_for
 
         at = self._index(index, end=True)

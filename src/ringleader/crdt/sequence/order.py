@@ -1,8 +1,8 @@
 """The order of a list: a tree of places that every replica walks alike.
 
 Weidner & Kleppmann, "The Art of the Fugue" (2023), algorithm 1. A new place is a right child of the place before it or,
-when that has right children already, a left child of the place after it. In-order walk; siblings by id. Places are never
-removed: later ones hang on them. An id is the bytes of a replica id and the event's number (8 bytes, big-endian).
+when that has right children already, a left child of the place after it. In-order walk; siblings by id. Places are
+never removed: later ones hang on them. An id is the bytes of a replica id and the event's number (8 bytes, big-endian).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Order:
             self.places.insert(self.index(first), place)
 
     def add_all(self, rows: dict[bytes, tuple[bytes, int]]) -> bool:
-        """Add the places of `rows` that are new. False, and nothing is added, when one does not hang on what is here."""
+        """Add the places of `rows` that are new. False, and nothing added, when one does not hang on what is here."""
         new = {place: row for place, row in rows.items() if place not in self}
         ordered: list[bytes] = []
         below: dict[bytes, list[bytes]] = {}

@@ -268,8 +268,8 @@ class CausalGraph:
     def find_conflicting(self, a: Frontier, b: Frontier) -> tuple[Frontier, list[tuple[int, int, Side]]]:
         """The newest version that everything in `a` and `b` above it builds upon, and the events above it.
 
-        Returns `(common, spans)`, the spans ascending as `(start, end, side)`. Within the graph of `a` and `b`, `common`
-        is a *critical version*: each event is either in it or was made knowing all of it.
+        Returns `(common, spans)`, the spans ascending as `(start, end, side)`. Within the graph of `a` and `b`,
+        `common` is a *critical version*: each event is either in it or was made knowing all of it.
         """
         # A point is a whole version, its lvs negated so that the heap gives the largest first. A merge is only taken
         # apart when something else is still open, so that two sides that start from the same merge meet there.

@@ -1,6 +1,7 @@
 """Looking back: the text at an older version, what changed between two, and taking one's own edits back.
 
-All three let the walker visit the events between the versions, set its prepare states to one of them, and read the items.
+All three let the walker visit the events between the versions, set its prepare states to one of them, and read the
+items.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["Restored", "TextEdit", "apply_edits", "diff", "frontier_of", "insert
 
 
 class TextEdit(NamedTuple):
-    """At `position` (code points, in the text as it is once the edits before are made) `removed` gives way to `inserted`."""
+    """At `position` (in code points, the edits before it being made already) `removed` gives way to `inserted`."""
 
     position: int
     removed: str
@@ -28,10 +29,10 @@ class TextEdit(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """An undo put back what a removal took: the `count` events from `first` on were undone by the inserts `by` ..."""
+    """An undo put back what a removal took: the `length` events from `first` on were undone by the inserts `by` ..."""
 
     first: int
-    count: int
+    length: int
     by: int
 
 
@@ -133,7 +134,7 @@ def inserted_places(log: OpLog, lv: int, count: int, restored: list[Restored]) -
 def _copies(walker: Walker, link: Restored, first: int, end: int) -> list[tuple[int, int]]:
     """The inserts of `link` that put back characters with ids `[first, end)`."""
     copies: list[tuple[int, int]] = []
-    for offset, length, target, step in walker.targets(link.first, link.count):
+    for offset, length, target, step in walker.targets(link.first, link.length):
         low = target if step > 0 else target - length + 1
         start, stop = max(low, first), min(low + length, end)
         if start < stop:
@@ -145,8 +146,8 @@ def _copies(walker: Walker, link: Restored, first: int, end: int) -> list[tuple[
 def removed_places(log: OpLog, lv: int, count: int, restored: list[Restored]) -> list[tuple[int, int, int]]:
     """Where what the `count` removals from `lv` on took should be put back: `(position, offset, length)`, ascending.
 
-    `offset` counts from the first of the removals. What somebody else removed as well is not among them. All removals of
-    one call go forwards.
+    `offset` counts from the first of the removals. What somebody else removed as well is not among them. All removals
+    of one call go forwards.
     """
     walker = _visited(log, log.graph.parents_of(lv), log.graph.heads)
     walker.move_to(log.graph.heads)
@@ -154,7 +155,7 @@ def removed_places(log: OpLog, lv: int, count: int, restored: list[Restored]) ->
         (link.by + offset, length, target)
         for link in restored
         if link.first >= lv
-        for offset, length, target, _ in walker.targets(link.first, link.count)
+        for offset, length, target, _ in walker.targets(link.first, link.length)
     ]
     for first, length, _ in copies:
         walker.cut(first)

@@ -1,9 +1,9 @@
 """What one replica tells another about a text: events in a canonical order, and for a whole state the finished text.
 
-Events are told as *chains* (runs by one replica, each event made right after the one before) in an order that depends on
-the events alone, so that equal versions give equal bytes wherever and in whatever order the events arrived: a chain
-comes after the chains it builds on; where several may come, the latest to become possible is first (so that branches stay
-together, which spares the walker moves), and among those the smallest id.
+Events are told as *chains* (runs by one replica, each event made right after the one before) in an order that depends
+on the events alone, so that equal versions give equal bytes wherever and in whatever order the events arrived: a chain
+comes after the chains it builds on; where several may come, the latest to become possible is first (so that branches
+stay together, which spares the walker moves), and among those the smallest id.
 
 Packed: `[chains, runs, positions, content, base, snapshot]`
 
@@ -245,6 +245,7 @@ def _in_order(graph: CausalGraph, chains: list[list[Span]]) -> list[list[Span]]:
         waiting[row] = len(on)
         for other in on:
             children[other].append(row)
+
     def by_id(row: int) -> Dot:
         return graph.id_of(chains[row][0][0])
 

@@ -10,6 +10,7 @@ internal state" and 3.6 "Partial event graph replay").
 from __future__ import annotations
 
 from bisect import bisect_right
+
 from ringleader.crdt.text.graph import CausalGraph, Frontier, Side, Span
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
 from ringleader.crdt.text.walker import BeyondEndError, Edit, Walker

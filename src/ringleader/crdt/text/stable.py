@@ -1,8 +1,9 @@
 """Dropping history that every member has seen.
 
-An event that everybody has (it is *causally stable*) can only be the past of what is still to come. Where the stable part
-of the history ends in a critical version, all of it can be replaced by the text at that version: the walker would not look
-behind it anyway. Baquero, Almeida & Shoker, "Pure Operation-Based Replicated Data Types" (2017), on causal stability.
+An event that everybody has (it is *causally stable*) can only be the past of what is still to come. Where the stable
+part of the history ends in a critical version, all of it can be replaced by the text at that version: the walker would
+not look behind it anyway. Baquero, Almeida & Shoker, "Pure Operation-Based Replicated Data Types" (2017), on causal
+stability.
 """
 
 from __future__ import annotations

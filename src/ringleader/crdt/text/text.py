@@ -3,8 +3,8 @@
 Rule: everybody's edits are kept; concurrent inserts at one place stand one after the other, whole runs at a time (Fugue
 order); a character removed by anybody is removed. Positions and lengths count Unicode code points, as Python does.
 
-What is stored is the text, as a rope, and the history of edits as they were typed, as a log. While only one person types,
-an edit costs an append to each. Positions are translated (see `walker.py`) only when concurrent edits arrive.
+What is stored is the text, as a rope, and the history of edits as they were typed, as a log. While only one person
+types, an edit costs an append to each. Positions are translated (see `walker.py`) only when concurrent edits arrive.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.history import (
     Restored,
     TextEdit,
-    apply_edits,
     diff,
     frontier_of,
     inserted_places,
@@ -114,7 +113,11 @@ class Text(Crdt):
                     self._removed += 1
                     return
                 # (the last character goes the long way: a map must be told that the text is empty)
-                if index == self._low and self._kind == DELETE and self._low + self._removed < self._rope.length - (not index):
+                if (
+                    index == self._low
+                    and self._kind == DELETE
+                    and self._low + self._removed < self._rope.length - (not index)
+                ):
                     self._last = doc.mint(self, None)
                     self._removed += 1
                     return
@@ -377,7 +380,7 @@ class Text(Crdt):
                 raise NotAppliedError(
                     "this replica has edits that are older than the history the sender has kept",
                     reason=Reason.COMPACTED,
-                    hint="The sender dropped history that was not stable: take its whole state and make the edits again",
+                    hint="The sender dropped history that was not stable: take its whole state, make the edits again",
                 )
             self._adopt(part)
         else:

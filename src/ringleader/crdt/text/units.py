@@ -1,7 +1,7 @@
 """Positions in other languages' units.
 
-Python counts code points, and so does `Text`. JavaScript, Java and C# count UTF-16 code units (an emoji is two), editors'
-protocols sometimes UTF-8 bytes. Both conversions go through the text's chunks once; nothing is kept.
+Python counts code points, and so does `Text`. JavaScript, Java and C# count UTF-16 code units (an emoji is two),
+editors' protocols sometimes UTF-8 bytes. Both conversions go through the text's chunks once; nothing is kept.
 """
 
 from __future__ import annotations

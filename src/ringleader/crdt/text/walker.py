@@ -13,12 +13,14 @@ one place are ordered by the Fugue rule (Weidner & Kleppmann, "The Art of the Fu
 words, typed forwards or backwards. The text from before the concurrent stretch is one item, the placeholder, of endless
 length, whose characters have negative ids.
 
-Gentle & Kleppmann, "Collaborative Text Editing with Eg-walker: Better, Faster, Smaller", EuroSys 2025, sections 3.2-3.5.
+Gentle & Kleppmann, "Collaborative Text Editing with Eg-walker: Better, Faster, Smaller", EuroSys 2025, sections
+3.2-3.5.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+
 from ringleader.crdt.text.graph import Frontier, Span
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
 
@@ -286,7 +288,7 @@ class Walker:
     # -- looking in from outside -----------------------------------------------------------------------------------
 
     def targets(self, lv: int, count: int) -> list[tuple[int, int, int, int]]:
-        """What the removals `[lv, lv + count)` removed: `(offset, length, first id, step)`, offset counted from `lv`."""
+        """What the removals `[lv, lv + count)` removed: `(offset from lv, length, first id, step)`."""
         found: list[tuple[int, int, int, int]] = []
         at = bisect_right(self._target_ids, lv) - 1
         now, end = lv, lv + count
