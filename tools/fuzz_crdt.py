@@ -1,6 +1,8 @@
-"""Attack every decoder of replicated data with hostile bytes, for as long as told: `python -m tools.fuzz_crdt --minutes 10`.
+"""Attack every decoder of replicated data with hostile bytes, for as long as told: `python -m tools.fuzz_crdt
+--minutes 10`.
 
-Resumable: the seed moves on with every run (`--seed` to repeat one). Stops at the first crash and prints the bytes in hex.
+Resumable: the seed moves on with every run (`--seed` to repeat one). Stops at the first crash and prints the bytes in
+hex.
 """
 
 from __future__ import annotations

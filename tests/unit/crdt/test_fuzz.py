@@ -34,6 +34,7 @@ def test_hostile_bytes_are_refused_or_harmless() -> None:
         (seal([999, [], [], None, None]), "no replicated type has the tag 999"),
         (seal([10, [b"a", b"a"], [1, 1], None, [True, [], []]]), "not distinct"),
         (seal([10, [b"a"], [0], None, [True, [], []]]), "out of range"),
+        (seal([12, [], None, None, [True, []]]), "does not match"),
         (seal([10, [b"a"], [1], [2], [True, [], []]]), "ends before it begins"),
         (seal([10, [b"a"], [1], None, [True, ["x"], [2]]]), "beyond the message's version"),
         (seal([10, [b"a"], [1], None, [True, ["x", "x"], [1, 1]]]), "twice"),

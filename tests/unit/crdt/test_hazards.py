@@ -86,7 +86,7 @@ def test_36_a_copy_is_read_only_until_it_has_its_own_identity(how: Any) -> None:
 
 def test_36_every_mutator_of_a_copy_is_refused() -> None:
     refused = 0
-    for kind, calls in [
+    mutators: list[tuple[Any, Any]] = [
         (PNCounter, [("increment", ()), ("reset", ())]),
         (LWWRegister, [("set", (1,)), ("clear", ())]),
         (ORSet, [("add", (1,)), ("discard", (1,)), ("clear", ())]),
@@ -94,7 +94,8 @@ def test_36_every_mutator_of_a_copy_is_refused() -> None:
         (SortedSet, [("add", ("m", 1)), ("increment", ("m", 1)), ("discard", ("m",)), ("clear", ())]),
         (LWWMap, [("__setitem__", (1, 1))]),
         (ORMap, [("discard", (1,)), ("clear", ()), ("create", ("k", PNCounter))]),
-    ]:
+    ]
+    for kind, calls in mutators:
         for name, arguments in calls:
             with pytest.raises(ReadOnlyCopyError):
                 getattr(kind(), name)(*arguments)
@@ -278,7 +279,8 @@ def test_43_one_key_with_two_types_has_one_visible_everywhere(first: str) -> Non
 
 
 def test_44_a_counter_removed_and_incremented_at_the_same_time_keeps_exactly_the_increment() -> None:
-    a, b = (ORMap(replica(name), PNCounter) for name in "ab")
+    a: ORMap[str, PNCounter] = ORMap(replica("a"), PNCounter)
+    b: ORMap[str, PNCounter] = ORMap(replica("b"), PNCounter)
     a["k"] += 10
     b.merge(a)
     b["k"] += 5

@@ -43,6 +43,8 @@ def test_set_removes_only_what_was_observed() -> None:
 
 
 def test_hash_fields_merge() -> None:
+    a: ORMap[str, LWWRegister[int]]
+    b: ORMap[str, LWWRegister[int]]
     a, b = ORMap(ReplicaContext("1"), LWWRegister), ORMap(ReplicaContext("2"), LWWRegister)
     a["f1"] = 1
     b["f2"] = 2
