@@ -17,8 +17,10 @@ from ringleader.crdt.model import Model
 from ringleader.crdt.ormap import ORMap
 from ringleader.crdt.registers import Conflict, LWWRegister, MVRegister
 from ringleader.crdt.replica import Alarm, Replica
+from ringleader.crdt.sequence import JsonDocument, List
 from ringleader.crdt.sets import GSet, ORSet, RWSet, TwoPhaseSet
 from ringleader.crdt.sortedset import SortedSet
+from ringleader.crdt.text import Text, TextEdit
 from ringleader.crdt.undo import UndoStack
 from ringleader.crdt.watch import Change, ChangeStream
 from ringleader.crdt.wire import DecodeError, Limits
@@ -41,9 +43,11 @@ __all__ = [
     "GapError",
     "HyperLogLog",
     "InsufficientRightsError",
+    "JsonDocument",
     "LWWMap",
     "LWWRegister",
     "Limits",
+    "List",
     "MVRegister",
     "Model",
     "ORMap",
@@ -55,6 +59,8 @@ __all__ = [
     "ReplicaContext",
     "Shape",
     "SortedSet",
+    "Text",
+    "TextEdit",
     "TwoPhaseSet",
     "UndoStack",
     "register",

@@ -182,6 +182,10 @@ class Crdt:
         """Whether there is content: a container shows a place that was created or whose content is alive."""
         raise NotImplementedError
 
+    def _blank(self) -> bool:
+        """Whether undoing its creation may remove this node: nothing is left but what we took back ourselves."""
+        return not self._alive()
+
     def _residue(self) -> bool:
         """Whether something must be kept though nothing is alive (until it is stable)."""
         return False
@@ -253,7 +257,7 @@ class Crdt:
         """`with x.transaction():` makes one delta of the changes inside; an exception takes them back."""
         return self._doc.transaction()
 
-    def observe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+    def observe(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Call `callback` after each change here or below, local or remote; returns a function that ends it.
 
         Bound methods are held weakly. What a callback raises does not disturb the others: see `Watchers.errors`.

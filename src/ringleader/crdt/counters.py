@@ -93,6 +93,10 @@ class _Counter(Crdt):
     def _alive(self) -> bool:
         return self._tally.alive()
 
+    def _blank(self) -> bool:
+        rows = self._tally.rows
+        return not self._tally.alive() or (self._tally.value() == 0 and rows.keys() == {self._doc.me})
+
     def _residue(self) -> bool:
         return bool(self._tally.rows)
 

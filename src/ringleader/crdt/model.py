@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from ringleader.crdt.base import Crdt, Shape, register, shape_of
 from ringleader.crdt.identity import ReplicaContext
-from ringleader.crdt.ormap import ORMap
+from ringleader.crdt.places import Places
 from ringleader.errors import Reason, UsageError
 
 __all__ = ["Model"]
@@ -36,11 +36,11 @@ class _Field:
         return instance._handle(self.name, instance._fields()[self.name].cls.tag)
 
     def __set__(self, instance: Model, value: Any) -> None:
-        instance[self.name] = value
+        instance._write_field(self.name, value)
 
 
 @register
-class Model(ORMap[str, Crdt]):
+class Model(Places):
     """Subclass and annotate. `Cart(ReplicaContext(...))` is writable, `Cart()` a read-only copy."""
 
     __slots__ = ()
@@ -49,6 +49,7 @@ class Model(ORMap[str, Crdt]):
     _declared: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, replica: ReplicaContext | None = None) -> None:
+        self._values: Shape | None = None
         super().__init__(replica)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -83,18 +84,19 @@ class Model(ORMap[str, Crdt]):
         shape = self._fields().get(key) if type(key) is str else None
         return shape if shape is not None and shape.cls.tag == tag else super()._shape_for(key, tag)
 
-    def __getitem__(self, key: str) -> Crdt:
-        shape = self._fields().get(key)
-        return super().__getitem__(key) if shape is None else self._handle(key, shape.cls.tag)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key in self._fields() and not isinstance(value, Crdt):
-            self[key]._assign(value)
+    def _write_field(self, name: str, value: Any) -> None:
+        if isinstance(value, Crdt):
+            self._put(name, value)  # the second half of cart.likes += 1
         else:
-            super().__setitem__(key, value)
+            self._handle(name, self._fields()[name].cls.tag)._assign(value)
 
     def _value(self) -> dict[str, Any]:
         fields = self._fields()
         if not fields:
             return super()._value()
-        return {name: self[name]._value() for name in fields}
+        return {name: self._handle(name, shape.cls.tag)._value() for name, shape in fields.items()}
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The declared fields as plain data."""
+        return self._value()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from ringleader.clock.version import VersionVector, short
 from ringleader.crdt.base import register
@@ -46,7 +46,7 @@ class _Set(Cells, Generic[V]):
             for item in items:
                 self.add(item)
 
-    def __ior__(self, items: Iterable[V]) -> _Set[V]:
+    def __ior__(self, items: Iterable[V]) -> Self:
         self.update(items)
         return self
 

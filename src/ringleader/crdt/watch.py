@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from ringleader.errors import Reason, UsageError
@@ -58,14 +59,14 @@ class Watchers:
     __slots__ = ("_callbacks", "_streams", "errors")
 
     def __init__(self) -> None:
-        self._callbacks: list[tuple[Crdt, Callable[[], Callable[[Change], None] | None]]] = []
+        self._callbacks: list[tuple[Crdt, Callable[[], Callable[[Change], object] | None]]] = []
         self._streams: list[weakref.ref[ChangeStream]] = []
         self.errors: deque[Exception] = deque(maxlen=100)
 
-    def add(self, node: Crdt, callback: Callable[[Change], None]) -> Callable[[], None]:
+    def add(self, node: Crdt, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Call `callback` for changes in or below `node`; returns what ends it. Bound methods are held weakly."""
-        reference: Callable[[], Callable[[Change], None] | None]
-        if hasattr(callback, "__func__"):  # a method written in Python; `list.append` and the like are kept as they are
+        reference: Callable[[], Callable[[Change], object] | None]
+        if isinstance(callback, MethodType):
             reference = weakref.WeakMethod(callback)
         else:
             reference = lambda: callback  # noqa: E731

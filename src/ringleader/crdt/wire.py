@@ -207,9 +207,7 @@ def read_versions(body: list[Any], limits: Limits) -> tuple[list[ReplicaId], lis
         if type(replica) is not bytes or not last < replica or len(replica) > MAX_ID:
             bad("the replica ids are not distinct, sorted and of 1 to 64 bytes")
         last = replica
-    for counts, low, optional in ((upto, 1, False), (since, 0, True)):
-        if counts is None and optional:
-            continue
+    for counts, low in ((upto, 1), (since, 0)) if since is not None else ((upto, 1),):
         if type(counts) is not list or len(counts) != len(replicas):
             bad("a version does not match the list of replicas")
         for n in counts:
