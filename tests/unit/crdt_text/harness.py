@@ -79,8 +79,10 @@ class Session:
                 at -= 1
                 text.delete(at)
                 tree.delete(at)
-                if self.random.random() < 0.2:
-                    self._send(self.random.randrange(len(self.texts)))  # somebody hears half of the run
+                if self.random.random() < 0.3:  # somebody hears half of the run, and edits
+                    other = (i + 1) % len(self.texts)
+                    self._send(other)
+                    self._insert(self.texts[other], self.trees[other])
         else:
             self._send(i)
         assert str(text) == tree.text()
