@@ -29,13 +29,13 @@ def merge_edits(log: OpLog, a: Frontier, b: Frontier, length: int) -> list[Edit]
     common, spans = log.graph.find_conflicting(a, b)
     known = _chunks(log.graph, [(start, end) for start, end, side in spans if side != Side.ONLY_B])
     new = _chunks(log.graph, [(start, end) for start, end, side in spans if side == Side.ONLY_B])
-    return _replay(log, common, known + new, len(known), length)
+    return _replay(log, common, _by_branch(known) + _by_branch(new), len(known), length)
 
 
 def zone(log: OpLog, a: Frontier, b: Frontier) -> tuple[Frontier, list[Chunk]]:
     """The newest common past of `a` and `b` and all that either has beyond it, in causal order."""
     common, spans = log.graph.find_conflicting(a, b)
-    return common, _chunks(log.graph, [(start, end) for start, end, _ in spans])
+    return common, _by_branch(_chunks(log.graph, [(start, end) for start, end, _ in spans]))
 
 
 def _chunks(graph: CausalGraph, spans: list[Span]) -> list[Chunk]:
@@ -48,6 +48,39 @@ def _chunks(graph: CausalGraph, spans: list[Span]) -> list[Chunk]:
             start = stop
             at += 1
     return chunks
+
+
+def _by_branch(chunks: list[Chunk]) -> list[Chunk]:
+    """The chunks in a causal order that stays on a branch for as long as it can.
+
+    Two people's live edits arrive in turns; visited in turns, each would make the walker undo and redo all of the other's.
+    """
+    last = -1
+    for start, end, parents in chunks:
+        if last >= 0 and parents != (last,):
+            break
+        last = end - 1
+    else:
+        return chunks  # one branch only
+    starts = [start for start, _, _ in chunks]
+    waiting = [0] * len(chunks)
+    children: list[list[int]] = [[] for _ in chunks]
+    for row, (_, _, parents) in enumerate(chunks):
+        for parent in parents:
+            at = bisect_right(starts, parent) - 1
+            if at >= 0 and parent < chunks[at][1]:
+                children[at].append(row)
+                waiting[row] += 1
+    stack = [row for row in range(len(chunks) - 1, -1, -1) if not waiting[row]]
+    ordered: list[Chunk] = []
+    while stack:
+        row = stack.pop()
+        ordered.append(chunks[row])
+        for child in reversed(children[row]):
+            waiting[child] -= 1
+            if not waiting[child]:
+                stack.append(child)
+    return ordered
 
 
 def _replay(log: OpLog, common: Frontier, chunks: list[Chunk], first_new: int, length: int) -> list[Edit]:

@@ -446,7 +446,10 @@ class Text(Crdt):
             f"text: {len(self)} characters; history: {log.end} events in {len(log.starts)} runs and "
             f"{len(graph.starts)} stretches by {len(graph.names)} replicas; {len(graph.heads)} heads"
         ]
-        for kind, position, lv, count in list(log.runs(max(log.end - 1000, 0), log.end))[-10:]:
+        told = [
+            run for start, end in zip(graph.starts[-10:], graph.ends[-10:], strict=True) for run in log.runs(start, end)
+        ]
+        for kind, position, lv, count in told[-10:]:
             name, n = graph.id_of(lv)
             what = f" {log.content(lv, min(count, 20))!r}" if kind == INSERT else ""
             lines.append(f"  {name!r}:{n} {kinds[kind]} {count} at {position}{what}")
