@@ -53,10 +53,10 @@ def _chunks(graph: CausalGraph, spans: list[Span]) -> list[Chunk]:
 def _by_branch(chunks: list[Chunk]) -> list[Chunk]:
     """The chunks in a causal order that stays on a branch for as long as it can.
 
-    Two people's live edits arrive in turns; visited in turns, each would make the walker undo and redo all of the other's.
+    Two people's live edits arrive in turns; visited in turns, each would make the walker undo and redo all the other's.
     """
     last = -1
-    for start, end, parents in chunks:
+    for _, end, parents in chunks:
         if last >= 0 and parents != (last,):
             break
         last = end - 1
