@@ -85,26 +85,30 @@ class Outgoing:
     `since`: the receiver's version (None: describe everything). `part_of(child)` describes a nested node.
     """
 
-    __slots__ = ("since", "touched", "via")
+    __slots__ = ("_reached", "since", "touched", "via")
 
     def __init__(self, since: VersionVector | None, touched: Touched | None) -> None:
         self.since = since
         self.touched: Touched = {}
         self.via: Touched = {}
+        self._reached: dict[Crdt, bool] = {}
         for node, keys in (touched or {}).items():
             if self._reach(node):
                 self.touched[node] = keys
 
     def _reach(self, node: Crdt) -> bool:
         """Note the way from the root to `node`; False when it no longer hangs on the root."""
-        way = []
-        while node._parent is not None:
-            if not node._parent._holds(node):
-                return False
-            way.append((node._parent, node._slot()))
-            node = node._parent
-        for parent, slot in way:
-            self.via.setdefault(parent, {})[slot] = None
+        parent = node._parent
+        if parent is None:
+            return True
+        reached = self._reached.get(parent)
+        if reached is None:
+            reached = self._reached[parent] = self._reach(parent)
+            if reached:
+                self.via.setdefault(parent, {})
+        if not reached or not parent._holds(node):
+            return False
+        self.via[parent][node._slot()] = None
         return True
 
     def part_of(self, node: Crdt) -> Any:
@@ -129,22 +133,20 @@ class Incoming:
 
     __slots__ = ("changed", "duplicates", "keys", "mine", "nodes", "theirs")
 
-    def __init__(self, mine: VersionVector, theirs: VersionVector) -> None:
+    def __init__(self, mine: VersionVector, theirs: VersionVector, *, watched: bool = True) -> None:
         self.mine = mine
         self.theirs = theirs
         self.nodes: list[Crdt] = []
         self.keys: list[Any] = []
-        self.changed: Touched = {}
+        self.changed: Touched | None = {} if watched else None
         self.duplicates: set[bytes] = set()
 
     def touch(self, node: Crdt, key: Any) -> None:
         """Record that `key` of `node` changed."""
         self.nodes.append(node)
         self.keys.append(key)
-        keys = self.changed.get(node)
-        if keys is None:
-            keys = self.changed[node] = {}
-        keys[key] = None
+        if self.changed is not None:
+            self.changed.setdefault(node, {})[key] = None
 
     def relay(self, node: Crdt, keys: Iterable[Any]) -> None:
         """Record that the delta describes `keys` of `node`."""

@@ -249,7 +249,7 @@ class Document:
         if self.clock is not None:
             self.clock.observe(delta.stamp)
         self.journal.close_run(self.me, self.version)
-        incoming = Incoming(self.version, delta.upto)
+        incoming = Incoming(self.version, delta.upto, watched=self.watchers is not None)
         root._join(delta.part, incoming)
         self.version = self.version.join(delta.upto)
         if delta.since is None:
@@ -259,7 +259,7 @@ class Document:
         self.duplicates |= incoming.duplicates
         if self.eager:
             self._before = self.version.copy()
-            if self.watchers is not None:
+            if self.watchers is not None and incoming.changed:
                 self.watchers.notify(incoming.changed, delta if origin is None else origin)
         return True
 

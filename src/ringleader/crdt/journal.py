@@ -103,8 +103,10 @@ class Journal:
 
 
 def _collect(touched: Touched, run: Run, start: int) -> None:
+    get = touched.get
     for node, key in zip(run.nodes[start:], run.keys[start:], strict=True):
-        keys = touched.get(node)
+        keys = get(node)
         if keys is None:
-            keys = touched[node] = {}
-        keys[key] = None
+            touched[node] = {key: None}
+        else:
+            keys[key] = None

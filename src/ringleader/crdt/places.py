@@ -56,7 +56,9 @@ class Places(Crdt):
 
     def _handle(self, key: Any, tag: int) -> Crdt:
         """The node of a place, made (detached) when there is none."""
-        node = self._find(key, tag) or self._loose.get((key, tag))
+        node = self._find(key, tag)
+        if node is None:
+            node = self._loose.get((key, tag))
         if node is None:
             shape = self._shape_for(key, tag)
             node = shape.cls._nested(shape, self._doc, self, key)
@@ -66,6 +68,7 @@ class Places(Crdt):
     def _hang(self, node: Crdt) -> None:
         node._attached = True
         self._slots.setdefault(node._key, {})[node.tag] = node
+        self._loose.pop((node._key, node.tag), None)
 
     def _holds(self, child: Crdt) -> bool:
         return self._find(child._key, child.tag) is child
@@ -223,11 +226,14 @@ class Places(Crdt):
                     self._join_slot(node._slot(), EMPTY, node._empty_part(), incoming)
 
     def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> bool:
-        node = self._handle(*slot)
-        was = self._holds(node)
-        joined = join_entries(node._presence, presence, incoming.mine, incoming.theirs, incoming.duplicates)
-        changed = joined != node._presence
-        node._presence = joined
+        node = self._find(*slot)
+        was = node is not None
+        if node is None:
+            node = self._handle(*slot)
+        before = joined = node._presence
+        if before != presence:
+            joined = join_entries(before, presence, incoming.mine, incoming.theirs, incoming.duplicates)
+            node._presence = joined
         node._join(content, incoming)
         seen = bool(joined) or node._alive()
         stays = seen or node._residue()
@@ -236,7 +242,7 @@ class Places(Crdt):
         elif was and not stays:
             self._drop(node)
         node._attached = seen
-        if changed or stays != was:
+        if stays != was or joined != before:
             incoming.touch(self, slot)
         return stays
 

@@ -117,6 +117,15 @@ def test_handles_stay_good_through_removal_and_return() -> None:
     assert a["k"] is handle
 
 
+def test_an_empty_container_is_still_the_same_container() -> None:
+    root = ORMap[str, Any](ctx())
+    made = root.create("k", ORSet)
+    assert root["k"] is made
+    assert root.child("k", ORSet) is made
+    root.child("k", ORSet).add(1)
+    assert made.value == root["k"].value == {1}
+
+
 def test_any_type_nests_in_any_map() -> None:
     root = ORMap[str, Any](ctx())
     for kind in (GCounter, PNCounter, LWWRegister, MVRegister, EWFlag, DWFlag, GSet, TwoPhaseSet, ORSet, RWSet):

@@ -58,3 +58,10 @@ def test_every_history_of_five_operations_on_one_element(name: str, alphabet: li
         check(kind, state, orders=False)
         count += 1
     assert count > 1000
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_history_of_four_operations_with_two_kinds_of_them(kind: Kind) -> None:
+    alphabet = kind.ops[:2] if len(kind.ops) < 3 or kind.ops[1][0] != kind.ops[0][0] else [kind.ops[0], kind.ops[2]]
+    for state in explore(kind, 4, alphabet):
+        check(kind, state, orders=False)
