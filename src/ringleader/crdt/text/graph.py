@@ -202,6 +202,9 @@ class CausalGraph:
     def dominators(self, versions: Iterable[int]) -> Frontier:
         """The frontier of `versions`: those that are not an ancestor of another."""
         wanted = sorted(set(versions), reverse=True)
+        if len(wanted) == 2:  # a merge of two, by far the most frequent
+            high, low = wanted
+            return (high,) if self.contains((high,), low) else (low, high)
         kept: list[int] = []
         for lv in wanted:  # descending: an ancestor always comes after its descendants
             if not (kept and self.contains(tuple(kept), lv)):

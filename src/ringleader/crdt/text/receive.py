@@ -68,7 +68,7 @@ def _frontier(log: OpLog, base: Base, parents: tuple[Dot, ...]) -> Frontier:
         lv = graph.lv_of(*parents[0])
         if lv >= 0:
             return (lv,)
-    if set(parents) == set(base.heads):
+    if len(parents) == len(base.heads) and set(parents) == set(base.heads):
         return ()
     found = [graph.lv_of(*parent) for parent in parents]
     if min(found, default=-1) < 0:
