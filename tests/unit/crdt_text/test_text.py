@@ -11,6 +11,7 @@ import pytest
 
 from ringleader.clock.stability import Stability
 from ringleader.crdt import DuplicateIdentityError, GapError, ReadOnlyCopyError, ReplicaContext
+from ringleader.crdt.sequence import JsonDocument
 from ringleader.crdt.text import Text
 from ringleader.crdt.undo import UndoStack
 from ringleader.crdt.watch import Change
@@ -441,3 +442,20 @@ def test_explain_tells_the_last_edits() -> None:
     told = t.explain()
     assert "4 characters; history: 6 events in 2 runs" in told
     assert "insert 5 at 0 'hello'" in told
+
+
+def test_a_new_identity_does_not_go_on_with_the_old_ones_run() -> None:
+    """The event numbers may happen to fit: the run must still end where the identity changes."""
+    doc = JsonDocument(ReplicaContext("old"))
+    t = doc.text("t")
+    t.insert(0, "abcde")
+    doc.adopt(ReplicaContext("new"))
+    while doc._doc.n < t._last:
+        doc.counter("c").increment()
+    t.insert(5, "f")
+    t.insert(0, ">")
+    loaded = JsonDocument.decode(doc.encode())
+    assert loaded.value == doc.value == {"c": doc.value["c"], "t": ">abcdef"}
+    assert t._log.graph.last_seq(b"old") < doc.version[b"new"]
+    assert set(t._log.graph.names) == {b"old", b"new"}
+    assert loaded.text("t").verify()

@@ -93,8 +93,8 @@ class Text(Crdt):
         """Insert `content` before position `index` (0 to `len(text)`). Raises `UsageError`."""
         if index == self._next and content.__class__ is str and content:
             doc = self._doc
-            if doc.n == self._last and not doc.eager and content.isascii():  # typing on: the run grows
-                count = len(content)
+            if doc.n == self._last and doc.me is self._writer and not doc.eager and content.isascii():
+                count = len(content)  # typing on: the run grows
                 self._last = doc.mint(self, None, count)
                 self._parts.append(content)
                 self._next += count
@@ -105,7 +105,7 @@ class Text(Crdt):
         """Remove `count` characters from position `index` on. Raises `UsageError`."""
         if self._kind > INSERT and count == 1 and index.__class__ is int:
             doc = self._doc
-            if doc.n == self._last and not doc.eager:
+            if doc.n == self._last and doc.me is self._writer and not doc.eager:
                 if index == self._low - 1 and index and (self._kind == BACKSPACE or self._removed == 1):
                     self._last = doc.mint(self, None)
                     self._kind = BACKSPACE
