@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         key,
         op,
     )
+    from ringleader.replicas import changes, replica
 
 __all__ = [
     "KV",
@@ -78,20 +79,26 @@ __all__ = [
     "UnknownDeadlineError",
     "UsageError",
     "WatchStream",
+    "changes",
     "connect",
     "embedded",
     "key",
     "op",
+    "replica",
 ]
 
 __version__ = "0.1.0"
+
+
+_ROOMS = {"embedded": "_embedded", "changes": "replicas", "replica": "replicas"}
+"""The room of each public name that is not the client's."""
 
 
 def __getattr__(name: str) -> object:
     """Fetch a public name from its room, once (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'ringleader' has no attribute {name!r}")
-    value: object = getattr(import_module("ringleader._embedded" if name == "embedded" else "ringleader.client"), name)
+    value: object = getattr(import_module(f"ringleader.{_ROOMS.get(name, 'client')}"), name)
     globals()[name] = value
     return value
 

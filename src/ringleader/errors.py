@@ -63,6 +63,12 @@ class Reason(StrEnum):
     # What an application meets in the recipes.
     LEASE_LOST = "lease-lost"
     LOCK_LOST = "lock-lost"
+    # What a replica of shared data meets.
+    GAP = "gap"
+    READ_ONLY_COPY = "read-only-copy"
+    DUPLICATE_IDENTITY = "duplicate-identity"
+    CLOCK_DRIFT = "clock-drift"
+    NO_RIGHTS = "no-rights"
 
 
 class RingleaderError(Exception):

@@ -1,0 +1,310 @@
+"""Places: the common ground of maps and models, nested as deep as you like; removing removes exactly what was seen.
+
+Each place is (key, type), so two replicas that create the same key at the same time create the same place, and their
+contents merge. If they meant different types, both stand and one is visible. A place exists while somebody's creation
+of it stands (its presence) or its content is alive: so an update made at the same time as a removal survives, with only
+what that update brought (observed reset-remove, as in Riak's maps, but exact for counters too).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ringleader.clock.dots import Dot
+from ringleader.clock.version import VersionVector, short
+from ringleader.crdt.base import Crdt, Shape, shape_of, type_of
+from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.entries import EMPTY, Entries, join_entries, pack_entries, parse_entries
+from ringleader.crdt.registers import LWWRegister
+from ringleader.crdt.values import freeze, sort_keys, thaw
+from ringleader.crdt.wire import Decoder, Encoder, bad
+from ringleader.errors import Reason, UsageError
+
+__all__ = ["Places"]
+
+Slot = tuple[Any, int]  # (frozen key, tag)
+
+
+class Places(Crdt):
+    """A node of nested nodes by key. `_values`: the shape of all of them, None when any type may stand at any key."""
+
+    __slots__ = ("_loose", "_slots", "_values")
+
+    def _configure(self, shape: Shape) -> None:
+        self._values = shape.inner
+
+    def _shape(self) -> Shape:
+        return Shape(type(self), self._values)
+
+    def _bottom(self) -> None:
+        self._slots: dict[Any, dict[int, Crdt]] = {}
+        # Handles to places that do not exist (yet, or any more): a handle stays good for as long as somebody holds it.
+        self._loose: WeakValueDictionary[Slot, Crdt] = WeakValueDictionary()
+
+    # ---- places ------------------------------------------------------------------------------------------------
+
+    def _shape_for(self, key: Any, tag: int) -> Shape:
+        """The shape of a place of type `tag` at `key` (frozen)."""
+        if self._values is not None and self._values.cls.tag == tag:
+            return self._values
+        return Shape(type_of(tag))
+
+    def _find(self, key: Any, tag: int) -> Crdt | None:
+        found = self._slots.get(key)
+        return None if found is None else found.get(tag)
+
+    def _handle(self, key: Any, tag: int) -> Crdt:
+        """The node of a place, made (detached) when there is none."""
+        node = self._find(key, tag)
+        if node is None:
+            node = self._loose.get((key, tag))
+        if node is None:
+            shape = self._shape_for(key, tag)
+            node = shape.cls._nested(shape, self._doc, self, key)
+            self._loose[(key, tag)] = node
+        return node
+
+    def _hang(self, node: Crdt) -> None:
+        node._attached = True
+        self._slots.setdefault(node._key, {})[node.tag] = node
+        self._loose.pop((node._key, node.tag), None)
+
+    def _holds(self, child: Crdt) -> bool:
+        return self._find(child._key, child.tag) is child
+
+    def _drop(self, node: Crdt) -> None:
+        node._attached = False
+        places = self._slots[node._key]
+        del places[node.tag]
+        if not places:
+            del self._slots[node._key]
+        self._loose[node._slot()] = node
+
+    def _attach_child(self, node: Crdt) -> None:
+        """A detached child is about to be written: its place comes into being."""
+        doc = self._doc
+        n = doc.mint(self, node._slot())
+        assert doc.me is not None
+        node._presence = ((doc.me, n, doc.stamp()),)
+        self._hang(node)
+        doc.also(lambda: self._uncreate(node))
+
+    def _uncreate(self, node: Crdt) -> None:
+        """Undo a creation, if nothing is left in it."""
+        if node._attached and node._blank():
+            self._remove_nodes([node])
+
+    def _child_faded(self, child: Crdt) -> None:
+        self._doc.touch(self, (child._slot(),))
+        child._attached = False
+        if not child._residue():
+            self._drop(child)
+        self._faded()
+
+    def _seen(self, node: Crdt) -> bool:
+        return bool(node._presence) or node._alive()
+
+    def _shown(self, key: Any) -> Crdt | None:
+        """The visible node at `key` (frozen)."""
+        places = self._slots.get(key)
+        if not places:
+            return None
+        shown = [node for node in places.values() if self._seen(node)]
+        if len(shown) < 2:
+            return shown[0] if shown else None
+        return max(shown, key=_created)
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    def _child(self, key: Any, kind: Any) -> Crdt:
+        """A handle to the place (key, type); its first write creates it."""
+        shape = shape_of(kind)
+        node = self._handle(freeze(key), shape.cls.tag)
+        if shape.inner is not None and not node._attached:
+            node._configure(shape)
+        return node
+
+    def _create(self, key: Any, kind: Any) -> Crdt:
+        """Create a nested value, or find it; its presence stands until it is removed."""
+        node = self._child(key, kind)
+        doc = self._doc
+        with doc.transaction():
+            if not node._attached:
+                self._attach_child(node)
+            elif self._shown(node._key) is not node or not node._presence:
+                n = doc.mint(self, node._slot())
+                assert doc.me is not None
+                node._presence = ((doc.me, n, doc.stamp()),)
+        return node
+
+    def _put(self, key: Any, value: Any) -> None:
+        """`self[key] = value`."""
+        frozen = freeze(key)
+        if isinstance(value, Crdt):
+            if value._parent is self and value._key == frozen:
+                return  # the second half of m[key] += 1
+            raise UsageError(
+                f"a {value.name} from elsewhere cannot be put at {key!r}: it has a history of its own",
+                reason=Reason.INVALID_ARGUMENT,
+                hint="Use create(key, kind) and fill it, or assign a plain value",
+            )
+        with self._doc.transaction():
+            if self._values is None:
+                shown = self._shown(frozen)
+                node = shown if isinstance(shown, LWWRegister) else self._create(key, LWWRegister)
+            else:
+                node = self._handle(frozen, self._values.cls.tag)
+            node._assign(value)
+
+    def _remove_nodes(self, nodes: list[Crdt]) -> None:
+        if not nodes:
+            return
+        doc = self._doc
+        doc.mint(self, nodes[0]._slot())
+        doc.touch(self, [node._slot() for node in nodes[1:]])
+        for node in nodes:
+            self._clear_node(node, doc.dot())
+        self._faded()
+        if doc.eager:
+            doc.settle()
+
+    def _clear_node(self, node: Crdt, dot: Dot) -> None:
+        node._presence = EMPTY
+        node._clear(dot)
+        node._attached = node._alive()
+        if not node._attached and not node._residue():
+            self._drop(node)
+
+    # ---- the type's own part -----------------------------------------------------------------------------------
+
+    def _nodes(self) -> list[Crdt]:
+        return [node for places in self._slots.values() for node in places.values()]
+
+    def _clear(self, dot: Dot) -> None:
+        for node in self._nodes():
+            self._clear_node(node, dot)
+
+    def _check_clear(self) -> None:
+        for node in self._nodes():
+            node._check_clear()
+
+    def _alive(self) -> bool:
+        return any(self._seen(node) for places in self._slots.values() for node in places.values())
+
+    def _residue(self) -> bool:
+        return bool(self._slots)
+
+    @staticmethod
+    def _public_key(key: Any) -> Any:
+        return thaw(key[0])
+
+    def _part(self, keys: Any, out: Outgoing) -> Any:
+        if keys is None:
+            return True, {node._slot(): (node._presence, True, out.part_of(node)) for node in self._nodes()}
+        slots: dict[Slot, tuple[Entries, bool, Any]] = {}
+        for slot in keys:
+            node = self._find(*slot)
+            if node is None:
+                slots[slot] = (EMPTY, True, type_of(slot[1])._empty_part())
+            else:
+                slots[slot] = (node._presence, True, out.whole_of(node))
+        for slot in out.via.get(self, ()):
+            if slot not in slots and (node := self._find(*slot)) is not None:
+                slots[slot] = (node._presence, False, out.part_of(node))
+        return False, slots
+
+    def _join(self, part: Any, incoming: Incoming) -> None:
+        whole, slots = part
+        for slot, (presence, direct, content) in slots.items():
+            stays = self._join_slot(slot, presence, content, incoming)
+            if not whole and (direct or not stays):
+                incoming.relay(self, (slot,))
+        if whole:
+            for node in self._nodes():
+                if node._slot() not in slots:
+                    self._join_slot(node._slot(), EMPTY, node._empty_part(), incoming)
+
+    def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> bool:
+        node = self._find(*slot)
+        was = node is not None
+        if node is None:
+            node = self._handle(*slot)
+        before = joined = node._presence
+        if before != presence:
+            joined = join_entries(before, presence, incoming.mine, incoming.theirs, incoming.duplicates)
+            node._presence = joined
+        node._join(content, incoming)
+        seen = bool(joined) or node._alive()
+        stays = seen or node._residue()
+        if stays and not was:
+            self._hang(node)
+        elif was and not stays:
+            self._drop(node)
+        node._attached = seen
+        if stays != was or joined != before:
+            incoming.touch(self, slot)
+        return stays
+
+    @classmethod
+    def _empty_part(cls) -> Any:
+        return True, {}
+
+    @classmethod
+    def _pack(cls, part: Any, out: Encoder) -> Any:
+        whole, slots = part
+        by_key: dict[Any, list[int]] = {}
+        for key, tag in slots:
+            by_key.setdefault(key, []).append(tag)
+        packed = []
+        for key in sort_keys(by_key):
+            for tag in sorted(by_key[key]):
+                presence, direct, content = slots[(key, tag)]
+                packed.append(
+                    [thaw(key), tag, pack_entries(presence, 2, out), direct, type_of(tag)._pack(content, out)]
+                )
+        return [whole, packed]
+
+    @classmethod
+    def _parse(cls, raw: Any, source: Decoder) -> Any:
+        source.enter()
+        whole, packed = source.array(raw, 2)
+        slots: dict[Slot, tuple[Entries, bool, Any]] = {}
+        for item in source.array(packed):
+            raw_key, tag, raw_presence, direct, content = source.array(item, 5)
+            kind = type_of(tag)
+            slot = (source.key(raw_key), tag)
+            if slot in slots:
+                bad("a place occurs twice")
+            presence = tuple([(r, n, source.at_stamp(stamp)) for r, n, stamp in parse_entries(raw_presence, 2, source)])
+            slots[slot] = (presence, source.flag(direct), kind._parse(content, source))
+        source.leave()
+        return source.flag(whole), slots
+
+    def _stabilize(self, stable: VersionVector) -> None:
+        for node in self._nodes():
+            node._stabilize(stable)
+            if not self._seen(node) and not node._residue():
+                self._drop(node)
+
+    def explain(self) -> str:
+        """Each place with who created it, hidden ones included, and what is in it."""
+        lines = [f"{self.name} = {self._value()!r}"]
+        for key in sort_keys(self._slots):
+            for tag, node in sorted(self._slots[key].items()):
+                by = ", ".join(f"{short(entry[0])}:{entry[1]}" for entry in node._presence) or "nobody now"
+                state = "" if self._shown(key) is node else " (hidden)" if self._seen(node) else " (removed)"
+                lines.append(f"  {thaw(key)!r} as {type_of(tag).name}{state}, created by {by}:")
+                lines += ["    " + line for line in node.explain().splitlines()]
+        return "\n".join(lines)
+
+    def _value(self) -> dict[Any, Any]:
+        return {thaw(key): node._value() for key in sort_keys(self._slots) if (node := self._shown(key)) is not None}
+
+    def __bool__(self) -> bool:
+        return self._alive()
+
+
+def _created(node: Crdt) -> tuple[tuple[int, bytes], int]:
+    """When the place was created, for choosing which type shows; content without a creation comes last."""
+    return max(((entry[2], entry[0]) for entry in node._presence), default=(-1, b"")), node.tag
