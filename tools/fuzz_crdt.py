@@ -18,7 +18,7 @@ from pathlib import Path
 def main(arguments: list[str] | None = None) -> int:
     """Returns 0 when nothing was found, 1 after a crash or when memory ran away."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from crdtkit.fuzz import attack, corpus, mutate
+    from crdtkit.fuzz import attack, attack_sync, corpus, mutate, mutate_sync, sync_message
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
             tried += 1
             try:
                 accepted += attack(message)
+                if tried % 4 == 0:
+                    message = mutate_sync(rng, sync_message(rng))
+                    attack_sync(rng, message)
             except BaseException as error:
                 print(f"seed {options.seed}, attack {tried}: {type(error).__name__}: {error}\n{message.hex()}")
                 return 1

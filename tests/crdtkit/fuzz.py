@@ -10,7 +10,7 @@ import msgspec
 from crdtkit.kinds import KINDS
 from crdtkit.laws import random_script
 from crdtkit.world import World
-from ringleader.crdt import DecodeError, Delta, GapError, Limits, ORMap, PNCounter, ReplicaContext
+from ringleader.crdt import DecodeError, Delta, GapError, Limits, ORMap, ORSet, PNCounter, Replica, ReplicaContext
 from ringleader.crdt.wire import seal
 from ringleader.errors import RingleaderError, UsageError
 
@@ -124,4 +124,43 @@ def attack(data: bytes) -> bool:
     again = type_of(delta.tag)(None)
     again.apply(Delta.decode(root.encode()))
     assert again.encode() == root.encode()
+    return True
+
+
+def sync_message(rng: random.Random) -> bytes:
+    """The first message of a synchronisation, from a replica with some content."""
+    made = Replica(ORSet[int], entropy=rng, wall=lambda: 0, limits=LIMITS)
+    made.root.update(range(rng.randrange(5)))
+    return made.ask("peer")
+
+
+def mutate_sync(rng: random.Random, message: bytes) -> bytes:
+    """One hostile relative of a synchronisation message: its own body twisted, or the delta in it."""
+    versions, delta = msgspec.msgpack.decode(message[4:])
+    choice = rng.random()
+    if choice < 0.3:
+        return message[: rng.randrange(len(message) + 1)]
+    if choice < 0.6:
+        body = bytearray(message)
+        body[rng.randrange(len(body))] = rng.randrange(256)
+        return bytes(body)
+    if choice < 0.8:
+        try:
+            return message[:4] + msgspec.msgpack.encode(twist(rng, [versions, delta]))
+        except (OverflowError, TypeError):
+            return message
+    return message[:4] + msgspec.msgpack.encode([versions, mutate(rng, delta)])
+
+
+def attack_sync(rng: random.Random, message: bytes) -> bool:
+    """Answer a message; returns whether it was accepted. Only our own errors may come out, and nothing may break."""
+    victim = Replica(ORSet[int], entropy=rng, wall=lambda: 0, limits=LIMITS)
+    victim.root.add(7)
+    try:
+        answer = victim.answer(message)
+    except RingleaderError:
+        assert victim.root.value == {7}
+        return False
+    peer = Replica(ORSet[int], entropy=rng, wall=lambda: 0)
+    peer.finish("victim", answer)
     return True

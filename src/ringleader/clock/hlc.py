@@ -97,5 +97,10 @@ class HybridClock:
             self.check(remote)
             self._last = remote
 
+    def resume(self, last: int) -> None:
+        """Begin after `last`, a stamp from stored state; but no further ahead of the wall clock than allowed."""
+        limit = (self._wall() + self.max_drift_ms) << LOGICAL_BITS
+        self._last = max(self._last, min(last, limit))
+
     def __repr__(self) -> str:
         return f"HybridClock(last={format_stamp(self._last)}, max_drift_ms={self.max_drift_ms})"

@@ -104,10 +104,14 @@ class _Counter(Crdt):
         return self._tally.part(keys)
 
     def _join(self, part: Any, incoming: Incoming) -> None:
-        if not part[0]:
+        changed = self._tally.join(part, incoming.mine, incoming.theirs, incoming.duplicates)
+        if part[0]:
+            incoming.relay(self, changed)
+        else:
             incoming.relay(self, part[1])
-        for replica in self._tally.join(part, incoming.mine, incoming.theirs, incoming.duplicates):
-            incoming.touch(self, replica)
+        if incoming.changed is not None:
+            for replica in changed:
+                incoming.note(self, replica)
 
     @classmethod
     def _empty_part(cls) -> Any:

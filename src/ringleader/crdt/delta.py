@@ -90,7 +90,7 @@ class Outgoing:
     def __init__(self, since: VersionVector | None, touched: Touched | None) -> None:
         self.since = since
         self.touched: Touched = {}
-        self.via: Touched = {}
+        self.via: dict[Crdt, dict[Any, Crdt]] = {}  # container -> slot -> child in which something was touched
         self._reached: dict[Crdt, bool] = {}
         for node, keys in (touched or {}).items():
             if self._reach(node):
@@ -106,9 +106,9 @@ class Outgoing:
             reached = self._reached[parent] = self._reach(parent)
             if reached:
                 self.via.setdefault(parent, {})
-        if not reached or not parent._holds(node):
+        if not reached or not (node._attached or parent._holds(node)):
             return False
-        self.via[parent][node._slot()] = None
+        self.via[parent][node._slot()] = node
         return True
 
     def part_of(self, node: Crdt) -> Any:
@@ -145,6 +145,11 @@ class Incoming:
         """Record that `key` of `node` changed."""
         self.nodes.append(node)
         self.keys.append(key)
+        if self.changed is not None:
+            self.changed.setdefault(node, {})[key] = None
+
+    def note(self, node: Crdt, key: Any) -> None:
+        """Record that `key` of `node` changed, when it has been relayed already."""
         if self.changed is not None:
             self.changed.setdefault(node, {})[key] = None
 

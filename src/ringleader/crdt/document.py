@@ -17,7 +17,7 @@ from ringleader.clock.version import ReplicaId, VersionVector, short
 from ringleader.crdt.delta import Delta, Incoming, Outgoing, check_tag
 from ringleader.crdt.identity import ReplicaContext, duplicate, gap, read_only
 from ringleader.crdt.journal import RUN, Journal, Touched
-from ringleader.errors import NotAppliedError, Reason, UsageError
+from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
     from ringleader.crdt.base import Crdt
@@ -39,6 +39,7 @@ class Document:
         "_before",
         "_depth",
         "_inverses",
+        "_stamp",
         "clock",
         "duplicates",
         "eager",
@@ -57,6 +58,7 @@ class Document:
         self.me: ReplicaId | None = None
         self.n = 0
         self.clock: HybridClock | None = None
+        self._stamp = 0  # the greatest stamp seen while there was no clock
         self.version = VersionVector()
         self.journal = Journal(self.version)
         self.duplicates: set[ReplicaId] = set()
@@ -164,9 +166,12 @@ class Document:
             return
         touched = self.journal.since(self.me, since)
         if self.outbox is not None:
-            if len(self.outbox) >= OUTBOX:
-                raise NotAppliedError("the outbox is full", reason=Reason.OVERLOADED, hint="Call ops() more often")
-            self.outbox.append(self._delta(since, touched))
+            if len(self.outbox) < OUTBOX:
+                self.outbox.append(self._delta(since, touched))
+            else:  # nobody takes them: one delta that replaces them all
+                together = self.delta_since(self.outbox[0].since)
+                self.outbox.clear()
+                self.outbox.append(together)
         if self.undo is not None and inverses:
             self.undo.record(inverses)
         if self.watchers is not None and touched:
@@ -207,9 +212,12 @@ class Document:
 
     def _write_as(self, replica: ReplicaContext, n: int) -> None:
         self.journal.close_run(self.me, self.version)
-        last = self.clock.last if self.clock is not None else 0
+        last = self._latest_stamp()
         self.me, self.n, self.clock = replica.identity, n, replica.clock
-        self.clock.observe(last)
+        self.clock.resume(last)
+
+    def _latest_stamp(self) -> int:
+        return self._stamp if self.clock is None else max(self._stamp, self.clock.last)
 
     def release(self) -> None:
         """Give up the identity: read-only from now on."""
@@ -227,8 +235,8 @@ class Document:
         out = Outgoing(since, touched)
         root = self.root
         part = root._part(None, out) if since is None else out.part_of(root)
-        stamp = self.clock.last if self.clock is not None else 0
-        return Delta(root.tag, None if since is None else since.meet(self.version), self.version.copy(), part, stamp)
+        since = None if since is None else since.meet(self.version)
+        return Delta(root.tag, since, self.version.copy(), part, self._latest_stamp())
 
     def apply(self, delta: Delta, origin: object = None) -> bool:
         """Join a delta; returns whether anything was new. Applying it again, or an older one, changes nothing.
@@ -248,6 +256,8 @@ class Document:
             return False
         if self.clock is not None:
             self.clock.observe(delta.stamp)
+        elif delta.stamp > self._stamp:
+            self._stamp = delta.stamp
         self.journal.close_run(self.me, self.version)
         incoming = Incoming(self.version, delta.upto, watched=self.watchers is not None)
         root._join(delta.part, incoming)

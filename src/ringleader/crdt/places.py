@@ -71,7 +71,8 @@ class Places(Crdt):
         self._loose.pop((node._key, node.tag), None)
 
     def _holds(self, child: Crdt) -> bool:
-        return self._find(child._key, child.tag) is child
+        places = self._slots.get(child._key)
+        return places is not None and places.get(child.tag) is child
 
     def _drop(self, node: Crdt) -> None:
         node._attached = False
@@ -209,14 +210,22 @@ class Places(Crdt):
                 slots[slot] = (EMPTY, True, type_of(slot[1])._empty_part())
             else:
                 slots[slot] = (node._presence, True, out.whole_of(node))
-        for slot in out.via.get(self, ()):
-            if slot not in slots and (node := self._find(*slot)) is not None:
-                slots[slot] = (node._presence, False, out.part_of(node))
+        touched = out.touched
+        for slot, node in out.via.get(self, {}).items():
+            if slot not in slots:
+                slots[slot] = (node._presence, False, node._part(touched.get(node, {}), out))
         return False, slots
 
     def _join(self, part: Any, incoming: Incoming) -> None:
         whole, slots = part
+        held = self._slots
         for slot, (presence, direct, content) in slots.items():
+            if presence and not direct:  # by far the commonest: something changed inside a place that simply stays
+                places = held.get(slot[0])
+                node = None if places is None else places.get(slot[1])
+                if node is not None and node._presence == presence:
+                    node._join(content, incoming)
+                    continue
             stays = self._join_slot(slot, presence, content, incoming)
             if not whole and (direct or not stays):
                 incoming.relay(self, (slot,))

@@ -13,7 +13,7 @@ counts again, it begins at zero with a new `start`: baselines from before the st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, TypeAlias
 
 from ringleader.clock.dots import Dot
@@ -86,11 +86,15 @@ class Tally:
         """Whether anything was counted since the last reset."""
         return any(len(row) == BARE or row[0] > row[3] for row in self.rows.values())
 
-    def part(self, keys: Iterable[ReplicaId] | None) -> tuple[bool, dict[ReplicaId, Any]]:
+    def part(self, keys: Collection[ReplicaId] | None) -> tuple[bool, dict[ReplicaId, Any]]:
         """(whether this is everything, rows)."""
+        rows = self.rows
         if keys is None:
-            return True, self.rows.copy()
-        return False, {key: self.rows[key] for key in keys if key in self.rows}
+            return True, rows.copy()
+        if len(keys) == 1:
+            (key,) = keys
+            return False, {key: rows[key]} if key in rows else {}
+        return False, {key: rows[key] for key in keys if key in rows}
 
     def join(
         self,

@@ -555,13 +555,36 @@ def test_the_causal_buffer_is_bounded_and_says_what_is_missing() -> None:
 
 
 def test_the_outbox_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nobody takes the operations, they become one delta: nothing is lost, and no write is refused."""
     monkeypatch.setattr("ringleader.crdt.document.OUTBOX", 3)
-    root = ORSet[int](ctx())
+    root, peer = ORSet[int](ctx()), ORSet[int]()
     list(root.ops())
-    for i in range(3):
+    for i in range(10):
         root.add(i)
-    with pytest.raises(NotAppliedError, match="outbox is full"):
-        root.add(3)
+        root.discard(i - 1)
+    waiting = list(root.ops())
+    assert len(waiting) <= 3
+    for op in waiting:
+        peer.apply(op.encode())
+    assert peer.encode() == root.encode()
+
+
+def test_a_copy_remembers_the_stamps_it_has_seen() -> None:
+    """Else a write after a restart could be stamped before what it overwrites, and lose to what that had beaten."""
+    ahead = LWWRegister[str](ReplicaContext("a", lambda: 100_000))
+    ahead.set("one")
+    copy_ = LWWRegister[str].decode(ahead.encode())
+    copy_.adopt(ReplicaContext("b", lambda: 95_000))
+    copy_.set("two")
+    middle = LWWRegister[str](ReplicaContext("c", lambda: 97_000))
+    middle.set("beaten by one")
+    copy_.merge(middle)
+    assert copy_.value == "two"
+    assert copy_.fork().delta_since().stamp == copy_.delta_since().stamp
+    far_behind = LWWRegister[str].decode(ahead.encode())
+    far_behind.adopt(ReplicaContext("d", lambda: 0))
+    far_behind.set("still writable")
+    assert far_behind._cell[0][2] >> 16 <= 60_001, "but no further ahead of its own clock than allowed"
 
 
 def test_a_delta_costs_what_changed() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from crdtkit.fuzz import attack, corpus, mutate, reseal
+from crdtkit.fuzz import attack, attack_sync, corpus, mutate, mutate_sync, reseal, sync_message
 from ringleader.crdt import DecodeError, Delta, Limits, ORMap, ORSet, ReplicaContext
 from ringleader.crdt.wire import seal
 
@@ -18,6 +18,13 @@ def test_hostile_bytes_are_refused_or_harmless() -> None:
         assert attack(message)
     accepted = sum(attack(mutate(rng, rng.choice(messages))) for _ in range(6000))
     assert 0 < accepted < 3000
+
+
+def test_hostile_synchronisation_messages_are_refused_or_harmless() -> None:
+    rng = random.Random(21)
+    assert attack_sync(rng, sync_message(rng))
+    accepted = sum(attack_sync(rng, mutate_sync(rng, sync_message(rng))) for _ in range(3000))
+    assert 0 < accepted < 1500
 
 
 @pytest.mark.parametrize(
