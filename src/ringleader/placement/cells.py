@@ -79,20 +79,25 @@ def patched_index(old: Cells, removed: Sequence[int], added: Sequence[int]) -> a
     """The index after some bounds left and others came, for the same number of slices; None if there was none yet.
 
     A slice's entry is the number of bounds below its start, so it changes by (added - removed) below that start. That
-    is one addition over the whole table, done as one addition of two long integers whose 32-bit lanes never overflow
-    (adding a node splits cells, so every prefix gains at least as many bounds as it loses).
+    is one addition and one subtraction over the whole table, done on long integers of 32-bit lanes: no lane overflows
+    or borrows, because every entry is a count, before and after.
     """
     if old.index is None:
         return None
-    events = sorted([((b >> old.shift) + 1, 1) for b in added] + [((b >> old.shift) + 1, -1) for b in removed])
+    more = _lanes([(b >> old.shift) + 1 for b in added], len(old.index))
+    fewer = _lanes([(b >> old.shift) + 1 for b in removed], len(old.index))
+    total = int.from_bytes(old.index.tobytes(), sys.byteorder) + more - fewer
+    return array("I", total.to_bytes(4 * len(old.index), sys.byteorder))
+
+
+def _lanes(starts: list[int], size: int) -> int:
+    """A long integer of `size` 32-bit lanes, each the number of `starts` at or before its place."""
     lanes: list[bytes] = []
-    position, gained, size = 0, 0, len(old.index)
-    for start, step in events:
+    position = 0
+    for count, start in enumerate(sorted(starts)):
         if start > position:
             end = min(start, size)
-            lanes.append(gained.to_bytes(4, sys.byteorder) * (end - position))
+            lanes.append(count.to_bytes(4, sys.byteorder) * (end - position))
             position = end
-        gained += step
-    lanes.append(gained.to_bytes(4, sys.byteorder) * (size - position))
-    total = int.from_bytes(old.index.tobytes(), sys.byteorder) + int.from_bytes(b"".join(lanes), sys.byteorder)
-    return array("I", total.to_bytes(4 * size, sys.byteorder))
+    lanes.append(len(starts).to_bytes(4, sys.byteorder) * (size - position))
+    return int.from_bytes(b"".join(lanes), sys.byteorder)

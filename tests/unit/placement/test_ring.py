@@ -117,3 +117,13 @@ def test_weights_are_points() -> None:
     assert owners.count("b") == 20
     assert ring.nbytes() < 2000
     assert repr(ring) == "Ring(2 nodes, vnodes=10)"
+
+
+def test_removing_from_a_small_ring_whose_index_exists() -> None:
+    """Found by hypothesis: cells that merged left fewer bounds below a slice than the patched index could say."""
+    names = ["0", "1", "2", "00", "000", "§0f31Rq", "00000000"]
+    ring = Ring(names)
+    ring.owner("warm")
+    smaller = ring.remove("§0f31Rq")
+    fresh = Ring([name for name in names if name != "§0f31Rq"])
+    assert [smaller.owner(str(i)).name for i in range(2000)] == [fresh.owner(str(i)).name for i in range(2000)]
