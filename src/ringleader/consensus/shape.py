@@ -162,7 +162,9 @@ class ReplicatedLog(Protocol):
 
     @property
     def contact(self) -> float:
-        """When a quorum (at the leader) or the leader (elsewhere) was last heard; `-inf`: never."""
+        """When this member last knew that it held all that was committed, by a quorum (at the leader) or by the leader's
+        word (elsewhere); `-inf`: never since it started. So its state is no staler than that, once `commit` is applied.
+        """
         ...
 
     def lease_valid(self) -> bool:
@@ -182,6 +184,10 @@ class ReplicatedLog(Protocol):
 
     def tick(self, now: float) -> None:
         """Time has come to `now`: elections, heartbeats, retransmission. Call at least every tenth of a heartbeat."""
+        ...
+
+    def observe(self, now: float) -> None:
+        """It is `now`, but run no timers yet: called before messages and reads, which may have waited out a pause."""
         ...
 
     def step(self, sender: int, message: Any) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ringleader.consensus.raft.messages import Append, InstallSnapshot, Vote
-from ringleader.consensus.shape import Config, Entry, Role
+import random
+
+from ringleader.consensus.raft import Raft
+from ringleader.consensus.raft.messages import Append, AppendReply, InstallSnapshot, TimeoutNow, Vote
+from ringleader.consensus.raft.records import entries_record, hard_record
+from ringleader.consensus.shape import Config, Entry, Role, SnapshotMeta
 from unit.raft.harness import Cluster
 
 
@@ -236,3 +240,79 @@ def test_members_change_by_joint_consensus() -> None:
     cluster.run(0.5)
     assert leader.core.config == Config(keep)
     assert leader.core.role is Role.LEADER
+
+
+def test_what_follows_a_snapshot_that_contradicts_the_old_log_survives_a_second_crash() -> None:
+    """Crash between the snapshot's file and the record of the reset: the old, never committed tail must not come back."""
+    config = Config((1, 2, 3))
+    disk = [hard_record(2, 0), entries_record(1, [Entry(2, 0, b"stale")] * 50)]
+    meta = SnapshotMeta(30, 3, config)
+    core = Raft(1, config, random.Random(1))
+    core.recover(meta, disk)
+    core.tick(1.0)
+    core.step(2, Append(3, 30, 3, [Entry(3, 0, b"kept")], 30))
+    out = core.take_output()
+    assert any(isinstance(send.message, AppendReply) and send.message.ok for send in out.messages)
+    again = Raft(1, config, random.Random(2))
+    again.recover(meta, [*disk, *out.records])  # all durable, so entry 31 was acknowledged
+    assert again.log.last == 31
+    assert again.log.slice(31, 31) == [Entry(3, 0, b"kept")]
+
+
+def test_a_transfer_that_came_to_nothing_ends_lease_reads_for_the_term() -> None:
+    """The order to stand for election may still arrive, and its votes are granted in spite of a living leader."""
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    assert leader.core.lease_valid()
+    late: list[TimeoutNow] = []
+
+    def hold_back(sender: int, to: int, message: object) -> bool:
+        if isinstance(message, TimeoutNow):
+            late.append(message)
+        return isinstance(message, TimeoutNow)
+
+    cluster.drop = hold_back
+    to = next(id for id in cluster.members if id != leader.id)
+    assert leader.core.transfer(to)
+    cluster.run(2)
+    assert late, "the order left"
+    assert leader.core.leads
+    assert not leader.core.lease_valid()
+    assert leader.core.read_barrier(1)
+    cluster.settle()
+    assert [token for token, _ in leader.barriers] == [1], "reads with a round go on"
+
+
+def test_contact_is_what_was_really_heard() -> None:
+    """A restarted member, and one that lacks entries its leader has committed, must not take itself for up to date."""
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    follower = next(id for id in cluster.members if id != leader.id)
+    assert cluster.members[follower].core.contact > 2
+    cluster.crash(follower)
+    cluster.restart(follower)
+    core = cluster.members[follower].core
+    core.tick(cluster.now)
+    assert core.contact == float("-inf")
+    last = core.log.last
+    core.step(leader.id, Append(leader.core.term, last, leader.core.log.term(last), [], last + 5))
+    assert core.contact == float("-inf"), "it hears the leader, but knows that it lags"
+    core.step(leader.id, Append(leader.core.term, last, leader.core.log.term(last), [], last))
+    assert core.contact == cluster.now
+
+
+def test_time_seen_without_a_tick_counts_for_leases_and_promises() -> None:
+    """After a pause messages come before the timers: neither a lease nor a promise may be measured from before it."""
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader().core
+    assert leader.lease_valid()
+    leader.observe(cluster.now + 5.0)
+    assert not leader.lease_valid()
+    follower = next(member.core for member in cluster.members.values() if member.core is not leader)
+    follower.observe(cluster.now + 5.0)
+    follower.step(leader.id, Append(leader.term, leader.log.last, leader.log.last_term, [], leader.commit))
+    follower.tick(cluster.now + 5.5)
+    assert follower.role is Role.FOLLOWER, "it heard its leader half a second ago"

@@ -75,7 +75,8 @@ class Raft:
         self.leader = 0
         self.commit = 0
         self.handed_out = 0  # up to here entries have been given out as committed
-        self.heard_leader = float("-inf")
+        self.heard_leader = float("-inf")  # until one election time later this member votes for nobody else
+        self.up_to_date_at = float("-inf")  # when it last heard a leader and held all that was committed then
         self.deadline = 0.0  # of the election timer
         # Of a candidate.
         self.pre = False
@@ -89,6 +90,7 @@ class Raft:
         self.reads = reads.Reads()
         self.transferee = 0
         self.transfer_until = 0.0
+        self.handed_over = False  # an order to take over has left in this term
         # Durability: records are numbered as they are emitted.
         self.emitted = 0
         self.durable = 0
@@ -110,6 +112,10 @@ class Raft:
             self.commit = self.handed_out = snapshot.index
             if snapshot.term > self.term:  # its file outlived the records that were to follow it
                 self.term, self.vote = snapshot.term, 0
+            if found.rebased:
+                # A crash came between the snapshot's file and the record of the reset. Without that record the next
+                # replay would put new entries behind the old ones, find that they contradict the snapshot, and drop all.
+                self.emit(reset_record(snapshot.index, snapshot.term))
         self.durable_index = self.log.last
         for position, entry in enumerate(self.log.entries):
             if entry.kind == EntryKind.CONFIG:
@@ -135,6 +141,10 @@ class Raft:
             replication.tick_leader(self)
         elif now >= self.deadline:
             election.timer_ran_out(self)
+
+    def observe(self, now: float) -> None:
+        """See `ReplicatedLog.observe`."""
+        self.now = max(self.now, now)
 
     def step(self, sender: int, message: RaftMessage) -> None:
         """See `ReplicatedLog.step`."""
@@ -170,9 +180,13 @@ class Raft:
         return True
 
     def lease_valid(self) -> bool:
-        """Whether no other leader can have been elected yet, if clocks run at rates that differ by less than a tenth."""
+        """Whether no other leader can have been elected yet, if clocks run at rates that differ by less than a tenth.
+
+        Never again in a term in which an order to take over has left: it may arrive late, and its votes break promises.
+        """
         return (
             self.role is Role.LEADER
+            and not self.handed_over
             and not self.transferee
             and self.commit >= self.term_start
             and self.now < self.reads.confirmed_at + self.options.election * 0.9
@@ -260,7 +274,9 @@ class Raft:
     @property
     def contact(self) -> float:
         """See `ReplicatedLog.contact`."""
-        return self.reads.confirmed_at if self.role is Role.LEADER else self.heard_leader
+        if self.role is Role.LEADER:
+            return self.reads.confirmed_at if self.commit >= self.term_start else float("-inf")
+        return self.up_to_date_at
 
     # ------------------------------------------------------------------------- what the handlers have in common
 
@@ -333,6 +349,7 @@ class Raft:
         if term > self.term:
             self.save_term(term, 0)
         if self.role is Role.LEADER:
+            self.up_to_date_at = max(self.up_to_date_at, self.contact)
             self.out.failed_barriers.extend(self.reads.give_up())
             self.progress = {}
             self.transferee = 0

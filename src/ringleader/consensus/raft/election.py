@@ -108,6 +108,7 @@ def _become_leader(raft: Raft) -> None:
     raft.role = Role.LEADER
     raft.leader = raft.id
     raft.transferee = 0
+    raft.handed_over = False
     raft.out.changed = True
     raft.reads.reset()
     replication.start_term(raft)

@@ -39,11 +39,12 @@ def reset_record(index: int, term: int) -> Record:
 
 
 class Replayed(msgspec.Struct):
-    """What the records on disk add up to."""
+    """What the records on disk add up to. `rebased`: the snapshot replaced a log that did not lead to it."""
 
     term: int
     vote: int
     log: EntryLog
+    rebased: bool = False
 
 
 def replay(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Replayed:
@@ -70,12 +71,14 @@ def replay(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Replayed
             log.append(entries)
         else:
             raise ValueError(f"unknown Raft record kind {record.kind}")
-    _join(snapshot, log)
-    return Replayed(term, vote, log)
+    return Replayed(term, vote, log, _join(snapshot, log))
 
 
-def _join(snapshot: SnapshotMeta | None, log: EntryLog) -> None:
-    """Cut the log to what follows the snapshot (the receiver's rule of InstallSnapshot, Raft figure 13)."""
+def _join(snapshot: SnapshotMeta | None, log: EntryLog) -> bool:
+    """Cut the log to what follows the snapshot (the receiver's rule of InstallSnapshot, Raft figure 13).
+
+    Returns whether the log had to begin anew, which the records do not say yet.
+    """
     index, term = (snapshot.index, snapshot.term) if snapshot else (0, 0)
     if log.offset > index:
         raise ValueError(f"the newest snapshot ends at entry {index}, but the log starts after entry {log.offset}")
@@ -85,3 +88,5 @@ def _join(snapshot: SnapshotMeta | None, log: EntryLog) -> None:
         log.compact(index)
     else:
         log.reset(index, term)
+        return True
+    return False

@@ -200,6 +200,7 @@ def start_transfer(raft: Raft, to: int) -> bool:
 
 def _hand_over_if_ready(raft: Raft, member: int) -> None:
     if member == raft.transferee and member in raft.progress and raft.progress[member].match == raft.log.last:
+        raft.handed_over = True
         raft.send(member, TimeoutNow(raft.term), 0)
 
 
@@ -224,6 +225,8 @@ def on_append(raft: Raft, sender: int, message: Append) -> None:
     last = previous + len(entries)
     _append_new(raft, previous + 1, entries)
     raft.commit = max(raft.commit, min(message.commit, last))
+    if message.commit <= last:
+        raft.up_to_date_at = raft.now
     raft.replies[sender] = _newer(raft.replies.get(sender), AppendReply(raft.term, True, last, message.round))
 
 
