@@ -154,6 +154,11 @@ class Host:
         if self.writer.wants_mark and now >= self.appended + IDLE_MARK:
             self.writer.append([])  # says on disk that the batch before it is durable, so that its loss is noticed
 
+    def observe(self, now: float) -> None:
+        """It is `now`; no timers run. Call before what arrives: it may have waited out a pause of the process."""
+        self.now = max(self.now, now)
+        self.member.observe(self.now)
+
     def peer_message(self, sender: int, group: int, message: Any) -> None:
         """A message of node `sender`; of an unknown group it is ignored."""
         if group == GROUP:

@@ -154,7 +154,7 @@ class Member:
             else:
                 self._serve(reader)
         else:
-            text = f'unknown consistency {request.consistency!r}: say "linearizable", "leader_lease" or "stale"'
+            text = f'unknown consistency {request.consistency[:32]!r}: say "linearizable", "leader_lease" or "stale"'
             self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, text)
 
     def _refuse(self, conn: int, frame: int, reason: Reason, message: str, *, unknown: bool = False) -> None:
@@ -227,6 +227,11 @@ class Member:
             self._refuse(reader.conn, reader.frame, Reason.NOT_LEADER, text)
 
     # -------------------------------------------------------------------------------------------------------- time
+
+    def observe(self, now: float) -> None:
+        """It is `now`; no timers run."""
+        self.now = now
+        self.core.observe(now)
 
     def tick(self, now: float) -> None:
         """Time has come to `now`."""
@@ -372,7 +377,6 @@ class Member:
         """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
         self.store.restore(data)
         self.applied_term = meta.term
-        self.snapshot_index, self.bytes_since_snapshot = meta.index, 0
         self.decoded.clear()
         self.counts["snapshots_installed"] += 1
         for write in self.writes.take_all(self.writes.older_than(meta.term + 1)):

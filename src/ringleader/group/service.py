@@ -142,7 +142,7 @@ class Service:
             text = f"the client speaks protocol version {frame.version}, this node version {PROTOCOL_VERSION}"
             self._expel(conn, Reason.VERSION, text)
         elif frame.cluster and frame.cluster != self.cluster:
-            text = f"the client looks for cluster {frame.cluster!r}, this node belongs to {self.cluster!r}"
+            text = f"the client looks for cluster {frame.cluster[:64]!r}, this node belongs to {self.cluster!r}"
             self._expel(conn, Reason.WRONG_CLUSTER, text)
         else:
             connection.greeted = True
@@ -173,7 +173,7 @@ class Service:
             return
         connection.watches[frame.watch] = made
         self.owners[made] = (conn, frame.watch)
-        before = frame.start_revision - 1 if frame.start_revision else self.member.store.revision
+        before = frame.start_revision - 1 if frame.start_revision > 0 else self.member.store.revision
         self.send(conn, WatchEvents(frame.watch, before, []))
         self._deliver(conn, connection, frame.watch, made)
 

@@ -404,6 +404,7 @@ class Node:
             return
         self.stats.client_frames += 1
         try:
+            self._host.observe(time.monotonic())
             self._host.client_frame(conn, frame)
         except Exception as error:
             self._fail_unexpectedly(error)
@@ -435,6 +436,7 @@ class Node:
             return
         self.stats.peer_messages_in += len(messages)
         try:
+            self._host.observe(time.monotonic())
             for group, message in messages:
                 self._host.peer_message(sender, group, message)
         except Exception as error:

@@ -99,7 +99,7 @@ class Machine:
 
     def _arm_recovery(self) -> None:
         self.crash_point = ""
-        left = self.choice.randrange(8)
+        left = self.choice.randrange(4)
 
         def count() -> None:
             nonlocal left
@@ -186,6 +186,7 @@ class Machine:
         if self.paused_until and self._held(self.peer_messages, sender, messages, sent):
             return
         now = self.timeline.now
+        host.observe(self.clock.at(now))
         add = self.world.trace.add
         for group, message in messages:
             add((now, Kind.DELIVER, self.id, sender, message, sent))
@@ -205,6 +206,7 @@ class Machine:
         if self.host is None or (self.paused_until and self._held(self.client_frame, conn, frame)):
             return
         if conn in self.connections:
+            self.host.observe(self.clock.at(self.timeline.now))
             self.host.client_frame(conn, frame)
             self._drain()
 

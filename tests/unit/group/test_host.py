@@ -15,6 +15,7 @@ from ringleader.wire.frames import (
     Hello,
     NodeInfo,
     Ping,
+    Query,
     Refused,
     Results,
     StatusQuery,
@@ -298,3 +299,33 @@ def test_reads_whose_answers_do_not_fit_one_frame_are_refused_together() -> None
     refused = world.read(conn, everything, everything)
     assert isinstance(refused, Refused)
     assert (refused.reason, refused.unknown) == (Reason.TOO_LARGE, False)
+
+
+def test_an_installed_snapshot_takes_the_place_of_the_older_file() -> None:
+    world = ready(3, GroupOptions(snapshot_entries=20, keep_entries=5))
+    behind = world.follower()
+    conn = world.connect(world.leader())
+    for i in range(50):
+        world.results(conn, Put(b"k%d" % i, b"x"))
+    world.run(0.5)
+    world.cut.add(behind)
+    for i in range(80):
+        world.results(conn, Put(b"k%d" % i, b"y"))
+    before = world.hosts[behind].member.counts["snapshots_installed"]
+    world.cut.clear()
+    world.run(1.0)
+    assert world.hosts[behind].member.counts["snapshots_installed"] == before + 1
+    assert len([name for name in world.disks[behind].names() if name.startswith("snap-")]) == 1
+
+
+def test_a_lease_read_after_a_pause_is_not_answered_by_the_lease() -> None:
+    """The frame that woke the node is handled before its timers: the lease must be held against the time it is now."""
+    world = ready(3)
+    leader = world.leader()
+    conn = world.connect(leader)
+    host = world.hosts[leader]
+    world.cut.add(leader)
+    host.observe(world.now + 5.0)
+    host.client_frame(conn, Query(77, 1000, "leader_lease", [Range(b"k")]))
+    out = host.take_output()
+    assert [frame for to, frame in out.clients if to == conn] == [], "it has to ask the others first"
