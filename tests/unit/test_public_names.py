@@ -16,10 +16,12 @@ NAMES = {
     "ringleader": """
         KV Client ClientOptions CompactedError Condition DeadlineError DeleteResult Election Event Key KeyValue Leader
         Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
-        RangeResult Reason RingleaderError Status TxnResult UnknownDeadlineError UsageError WatchStream connect embedded
-        key op
+        RangeResult Reason RingleaderError Shard ShardChange ShardGroup ShardWorker Shards Status TxnResult
+        UnknownDeadlineError UsageError WatchStream changes connect embedded key op replica
     """,
-    "ringleader.sync": "KV Client Election Leadership Lease Leases Lock Lost WatchStream connect embedded",
+    "ringleader.sync": """
+        KV Client Election Leadership Lease Leases Lock Lost Shard ShardChange Shards WatchStream connect embedded
+    """,
     "ringleader.client.ops": "Condition Key Operation Subject check delete get key put range span txn",
 }
 SOURCE = Path(ringleader.__file__).parent.parent

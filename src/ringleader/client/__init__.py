@@ -6,6 +6,7 @@ watches     one watch, across connections                   options     every bo
 engine      the turn of the event loop                      transport   TCP behind a tiny interface
 client      `connect`, `Client`                             kv, leases, watching, ops, types: what users hold
 place       a fair queue of leased keys                     recipes     locks and elections, made of it
+shardplan   who should own which shard, what to claim       shards      a worker of a group, made of it
 """
 
 from ringleader.client import ops as op
@@ -16,6 +17,8 @@ from ringleader.client.leases import Lease, Leases
 from ringleader.client.ops import Condition, Key, Operation, key
 from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import Election, Leader, Leadership, Lock
+from ringleader.client.shardplan import ShardGroup, ShardWorker
+from ringleader.client.shards import Shard, ShardChange, Shards
 from ringleader.client.types import (
     DeleteResult,
     Event,
@@ -51,6 +54,11 @@ __all__ = [
     "Operation",
     "PutResult",
     "RangeResult",
+    "Shard",
+    "ShardChange",
+    "ShardGroup",
+    "ShardWorker",
+    "Shards",
     "Status",
     "TxnResult",
     "WatchStream",

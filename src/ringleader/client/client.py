@@ -1,4 +1,4 @@
-"""The client as users hold it: connect, keys and values, leases, locks, elections, status."""
+"""The client as users hold it: connect, keys and values, leases, locks, elections, shards, status."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ringleader.client.kv import KV
 from ringleader.client.leases import Lease, Leases
 from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import Election, Lock
+from ringleader.client.shards import Shards
 from ringleader.client.transport import TcpDialer
 from ringleader.client.types import NodeStatus, Status, to_bytes
 from ringleader.errors import Reason, UsageError
@@ -72,6 +73,15 @@ class Client:
     def election(self, name: str) -> Election:
         """An election: `async with db.election("name").campaign("me") as leadership:`."""
         return Election(self._engine, self.kv, name, self._timeout)
+
+    def shards(self, group: str, *, count: int = 256, ttl: float = 10.0, weight: float = 1.0, name: str = "") -> Shards:
+        """Work shared out among a group of workers: `await db.shards("jobs").run(handler)`, or iterate over the changes.
+
+        `count`: how many shards the group has, a power of two up to 4,096, the same for all workers. `ttl`: after how many
+        seconds the shards of a worker that died go to others. `weight`: this worker's share relative to the others'.
+        `name`: how people see it; default: host and process.
+        """
+        return Shards(self._engine, self.kv, group, count, ttl, weight, name, self._timeout)
 
     async def status(self, *, timeout: float | None = None) -> Status:
         """How the node at the other end stands, and who else there is."""

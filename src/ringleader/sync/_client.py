@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
+from weakref import WeakValueDictionary
 
 import ringleader
 from ringleader.client import KV as AsyncKV
@@ -26,6 +28,7 @@ from ringleader.client import (
     Operation,
     PutResult,
     RangeResult,
+    ShardGroup,
     Status,
     TxnResult,
 )
@@ -34,6 +37,9 @@ from ringleader.client import Leadership as AsyncLeadership
 from ringleader.client import Lease as AsyncLease
 from ringleader.client import Leases as AsyncLeases
 from ringleader.client import Lock as AsyncLock
+from ringleader.client import Shard as AsyncShard
+from ringleader.client import ShardChange as AsyncShardChange
+from ringleader.client import Shards as AsyncShards
 from ringleader.client import WatchStream as AsyncWatchStream
 from ringleader.errors import RingleaderError
 from ringleader.sync._runner import run
@@ -47,6 +53,9 @@ __all__ = [
     "Leases",
     "Lock",
     "Lost",
+    "Shard",
+    "ShardChange",
+    "Shards",
     "WatchStream",
     "connect",
     "embedded",
@@ -472,6 +481,171 @@ class Election(_Mirror[AsyncElection]):
         return run(_call(make))
 
 
+class Shard(_Mirror[AsyncShard]):
+    """A shard that this worker owns, or owned. See `ringleader.Shard`."""
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    @property
+    def id(self) -> int:
+        """Its number, from 0 to count - 1."""
+        return self._inner.id
+
+    @property
+    def key(self) -> bytes:
+        """The key in the store that stands for the ownership."""
+        return self._inner.key
+
+    @property
+    def fencing_token(self) -> int:
+        """A number that grows with every owner; pass it on to what you write to."""
+        return run(_call(lambda: self._inner.fencing_token))
+
+    @property
+    def owned(self) -> bool:
+        """Whether it is certainly owned at this moment."""
+        return run(_call(lambda: self._inner.owned))
+
+    @property
+    def lost(self) -> Lost:
+        """Set as soon as the shard may have another owner."""
+        return Lost(lambda: self._inner.lost)
+
+    @property
+    def stopping(self) -> Lost:
+        """Set when work on it should end: it is to move, or was lost, or the group was left."""
+        return Lost(lambda: self._inner.stopping)
+
+    @property
+    def condition(self) -> Condition:
+        """True in a transaction as long as it is owned."""
+        return run(_call(lambda: self._inner.condition))
+
+    def check(self) -> None:
+        """Raise `NotAppliedError` (lease-lost) unless it is certainly owned at this moment."""
+        run(_call(self._inner.check))
+
+
+class ShardChange(_Mirror[AsyncShardChange]):
+    """What happened to a shard: `kind` is "start", "stop" or "lost". See `ringleader.ShardChange`."""
+
+    def __init__(self, inner: AsyncShardChange, shard: Shard) -> None:
+        super().__init__(inner)
+        self._shard = shard
+
+    @property
+    def kind(self) -> Literal["start", "stop", "lost"]:
+        """ "start": it is yours. "stop": end the work on it, then release it. "lost": stop at once, then release it."""
+        return self._inner.kind
+
+    @property
+    def shard(self) -> Shard:
+        """The shard; the same object for all changes of one ownership."""
+        return self._shard
+
+
+ShardHandler = Callable[[Shard], None]
+"""What works on a shard, in a thread of its own, until `shard.stopping` is set."""
+
+
+class Shards(_Mirror[AsyncShards]):
+    """A group that shares out shards among its workers: `with db.shards("jobs") as shards:`. See `ringleader.Shards`."""
+
+    def __init__(self, inner: AsyncShards) -> None:
+        super().__init__(inner)
+        self._shards: WeakValueDictionary[AsyncShard, Shard] = WeakValueDictionary()
+
+    @property
+    def group(self) -> str:
+        """The name of the group."""
+        return self._inner.group
+
+    @property
+    def count(self) -> int:
+        """How many shards there are."""
+        return self._inner.count
+
+    @property
+    def worker(self) -> str:
+        """The id of this worker at the moment, "" before it joined."""
+        return self._inner.worker
+
+    @property
+    def epoch(self) -> int:
+        """The number of the present table, as far as this worker knows."""
+        return self._inner.epoch
+
+    @property
+    def owned(self) -> list[Shard]:
+        """The shards that were handed out to this worker and are certainly its own at this moment."""
+        return [self._of(shard) for shard in run(_call(lambda: self._inner.owned))]
+
+    def look(self, *, timeout: float | None = None) -> ShardGroup:
+        """The group as it is in the store now; need not have joined."""
+        return run(self._inner.look(timeout=timeout))
+
+    def join(self) -> Self:
+        """Become a worker of the group. Done by `with`."""
+        run(self._inner.join())
+        return self
+
+    def leave(self) -> None:
+        """Give all shards back and leave the group: only after all work on them has stopped. Ends `run` and iterations."""
+        run(self._inner.leave())
+
+    def release(self, *shards: Shard) -> None:
+        """Say that work on these shards has stopped, and wait until they are given back. Harmless when repeated."""
+        run(self._inner.release(*(shard._inner for shard in shards)))
+
+    def run(self, handler: ShardHandler) -> None:
+        """Have a thread `handler(shard)` for each shard of this worker; it must end when `shard.stopping` is set.
+
+        Joins and leaves if that was not done. A handler that raises ends `run` with that error, after the others have ended.
+        """
+
+        async def work(shard: AsyncShard) -> None:
+            thread = asyncio.get_running_loop().run_in_executor(pool, handler, self._of(shard))
+            try:
+                await asyncio.shield(thread)
+            except asyncio.CancelledError:
+                shard.stopping.set()  # also when it is `run` that ends
+                await thread
+                raise
+
+        with ThreadPoolExecutor(self._inner.count, f"shards-{self._inner.group}") as pool:
+            run(self._inner.run(work))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ShardChange:
+        async def step() -> AsyncShardChange | None:
+            try:
+                return await anext(self._inner)
+            except StopAsyncIteration:
+                return None
+
+        change = run(step())
+        if change is None:
+            raise StopIteration
+        return ShardChange(change, self._of(change.shard))
+
+    def __enter__(self) -> Self:
+        return self.join()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def _of(self, shard: AsyncShard) -> Shard:
+        found = self._shards.get(shard)
+        if found is None:
+            found = self._shards[shard] = Shard(shard)
+        return found
+
+
 class Client(_Mirror[AsyncClient]):
     """A client of a cluster, or of one node in this process, blocking. See `ringleader.Client`.
 
@@ -494,6 +668,10 @@ class Client(_Mirror[AsyncClient]):
     def election(self, name: str) -> Election:
         """An election: `with db.election("name").campaign("me") as leadership:`."""
         return Election(self._inner.election(name))
+
+    def shards(self, group: str, *, count: int = 256, ttl: float = 10.0, weight: float = 1.0, name: str = "") -> Shards:
+        """Work shared out among a group of workers: `db.shards("jobs").run(handler)`, or iterate over the changes."""
+        return Shards(run(_call(lambda: self._inner.shards(group, count=count, ttl=ttl, weight=weight, name=name))))
 
     def status(self, *, timeout: float | None = None) -> Status:
         """How the node at the other end stands, and who else there is."""

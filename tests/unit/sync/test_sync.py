@@ -17,7 +17,19 @@ from ringleader import Leader, key, op
 from ringleader.client import Client as AsyncClient
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
 
-MIRRORED = ["KV", "Client", "Election", "Leadership", "Lease", "Leases", "Lock", "WatchStream"]
+MIRRORED = [
+    "KV",
+    "Client",
+    "Election",
+    "Leadership",
+    "Lease",
+    "Leases",
+    "Lock",
+    "Shard",
+    "ShardChange",
+    "Shards",
+    "WatchStream",
+]
 OTHERWISE = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
