@@ -4,7 +4,6 @@ set -eu
 [ "${CI:-}" = true ] || exit 0
 need=""
 command -v etcd >/dev/null 2>&1 || need="$need etcd-server"
-command -v fusermount >/dev/null 2>&1 || need="$need fuse"
 [ -z "$need" ] && exit 0
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
