@@ -60,7 +60,7 @@ class Etcd:
                 each.bind(("127.0.0.1", 0))
             client, peer = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (one, two))
         command = ["etcd", "--data-dir", str(folder / "etcd"), "--log-level", "error"]
-            command += ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
+        command += ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
         command += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
         self.url = client
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
