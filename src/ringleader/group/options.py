@@ -18,7 +18,8 @@ class GroupOptions(msgspec.Struct, frozen=True):
     `entry_bytes`: most data in one log entry. `backlog_bytes`: most data waiting to be applied here before new writes
     are refused. `reads_waiting`: most queries waiting. `snapshot_bytes`, `snapshot_entries`: a snapshot is taken when
     the log has grown by either. `keep_entries`: kept in memory behind a snapshot for members that lag a little.
-    `watch_bytes`: most event data in one frame. `read_patience`: after this a read whose barrier got lost is refused.
+    `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
+    world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
     """
 
     entry_bytes: int = 1 << 20
@@ -28,6 +29,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     snapshot_entries: int = 100_000
     keep_entries: int = 5_000
     watch_bytes: int = 256 << 10
+    watch_frames_per_turn: int = 8
     watches_per_connection: int = 10_000
     read_patience: float = 2.0
 

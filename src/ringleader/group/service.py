@@ -6,6 +6,7 @@ nothing but its place; it goes on from its own revision, or is told that history
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ringleader.errors import Reason
@@ -40,13 +41,12 @@ __all__ = ["Service"]
 class Connection:
     """One client: whether it has said hello, whether it takes data at the moment, and its watches."""
 
-    __slots__ = ("greeted", "stalled", "watches", "writable")
+    __slots__ = ("greeted", "watches", "writable")
 
     def __init__(self) -> None:
         self.greeted = False
         self.writable = True
         self.watches: dict[int, Watcher] = {}
-        self.stalled: set[int] = set()  # watches with events that the connection could not take
 
 
 class Service:
@@ -90,15 +90,8 @@ class Service:
     def writable(self, conn: int, flag: bool) -> None:
         """Whether the connection takes more data at the moment."""
         connection = self.connections.get(conn)
-        if connection is None:
-            return
-        connection.writable = flag
-        if flag:
-            stalled, connection.stalled = connection.stalled, set()
-            for watch in sorted(stalled):
-                watcher = connection.watches.get(watch)
-                if watcher is not None:
-                    self._deliver(conn, connection, watch, watcher)
+        if connection is not None:
+            connection.writable = flag
 
     def frame(self, conn: int, frame: ClientFrame) -> None:
         """A frame arrived."""
@@ -175,23 +168,35 @@ class Service:
         self.owners[made] = (conn, frame.watch)
         before = frame.start_revision - 1 if frame.start_revision > 0 else self.member.store.revision
         self.send(conn, WatchEvents(frame.watch, before, []))
-        self._deliver(conn, connection, frame.watch, made)
 
-    def _deliver(self, conn: int, connection: Connection, watch: int, watcher: Watcher) -> None:
-        """Send what there is, in frames of bounded size, as long as the connection takes it."""
-        hub = self.member.store.watches
-        while connection.writable:
-            got = hub.poll(watcher, self.options.watch_bytes)
-            if isinstance(got, Failure):
-                del connection.watches[watch]
-                self._forget(watcher)
-                self.send(conn, WatchEnd(watch, got.reason, got.message, got.compact_revision))
-                return
-            revision, events = got
-            if not events:
-                return
+    def _deliver(self) -> None:
+        """Send new events in frames of bounded size, the watches in turns.
+
+        A connection gets so many frames and then has to wait for the next turn, by when the world has said whether it
+        reads: otherwise one watch from long ago would put all of history into memory at once.
+        """
+        sent: Counter[int] = Counter()
+        behind = list(self.member.store.watches.ready())
+        while behind:
+            behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
+
+    def _deliver_frame(self, watcher: Watcher, sent: Counter[int]) -> bool:
+        """Send one frame of a watch, if there is one and it can be taken; whether another may follow in this turn."""
+        conn, watch = self.owners[watcher]
+        connection = self.connections[conn]
+        if not connection.writable or sent[conn] >= self.options.watch_frames_per_turn:
+            return False
+        got = self.member.store.watches.poll(watcher, self.options.watch_bytes)
+        if isinstance(got, Failure):
+            del connection.watches[watch]
+            self._forget(watcher)
+            self.send(conn, WatchEnd(watch, got.reason, got.message, got.compact_revision))
+            return False
+        revision, events = got
+        if events:
             self.send(conn, WatchEvents(watch, revision, events))
-        connection.stalled.add(watch)
+            sent[conn] += 1
+        return bool(events)
 
     def _forget(self, watcher: Watcher) -> None:
         self.owners.pop(watcher, None)
@@ -201,11 +206,7 @@ class Service:
 
     def end_turn(self) -> None:
         """Deliver new events, and tell everyone when the leader or the nodes have changed."""
-        for watcher in list(self.member.store.watches.ready()):
-            conn, watch = self.owners[watcher]
-            connection = self.connections[conn]
-            if watch not in connection.stalled:
-                self._deliver(conn, connection, watch, watcher)
+        self._deliver()
         leader = self.member.core.leader
         if leader != self.leader or self.nodes_changed:
             self.leader, self.nodes_changed = leader, False

@@ -164,9 +164,11 @@ class WatchHub:
                 events += picked
             revision += 1
         watcher.next = revision
+        del self._ready[number]
         if revision > mvcc.revision:
-            del self._ready[number]
             self._rest(watcher)
+        else:
+            self._ready[number] = watcher  # behind the others that wait
         return revision - 1, events
 
     # ------------------------------------------------------------------------------------- what the store calls

@@ -329,3 +329,29 @@ def test_a_lease_read_after_a_pause_is_not_answered_by_the_lease() -> None:
     host.client_frame(conn, Query(77, 1000, "leader_lease", [Range(b"k")]))
     out = host.take_output()
     assert [frame for to, frame in out.clients if to == conn] == [], "it has to ask the others first"
+
+
+def test_a_long_history_is_sent_in_portions_and_all_watches_get_their_turn() -> None:
+    """Else one frame of a client could make a node build all its history in memory, once for each watch."""
+    world = ready(1, GroupOptions(watch_bytes=1000, watch_frames_per_turn=3))
+    writer, conn = world.connect(1), world.connect(1)
+    for i in range(60):
+        world.results(writer, Put(b"k", b"%04d" % i + b"x" * 500))
+    host = world.hosts[1]
+    for watch in range(1, 6):
+        host.client_frame(conn, WatchCreate(watch, b"k", start_revision=1))
+    most, first_end = 0, 0
+    seen: dict[int, list[bytes]] = {watch: [] for watch in range(1, 6)}
+    for turn in range(1000):
+        frames = [frame for to, frame in host.take_output().clients if to == conn and isinstance(frame, WatchEvents)]
+        frames = [frame for frame in frames if frame.events]
+        if not frames:
+            break
+        most = max(most, len(frames))
+        for frame in frames:
+            seen[frame.watch] += [event.kv.value[:4] for event in frame.events]
+        if not first_end and any(len(values) == 60 for values in seen.values()):
+            first_end = turn
+            assert min(map(len, seen.values())) > 30, "one after the other instead of side by side"
+    assert most == 3
+    assert all(values == [b"%04d" % i for i in range(60)] for values in seen.values())
