@@ -18,6 +18,7 @@ from ringleader.sim.record import Outcome
 from ringleader.sim.run import Summary, replay, run_seed, self_check
 from ringleader.sim.world import World
 from ringleader.store.commands import KeyValue, PutResult, Range, RangeResult
+from ringleader.store.store import Store
 
 CHUNK = 10
 COMMON = {
@@ -132,6 +133,18 @@ def test_an_acknowledged_write_that_the_log_does_not_have_is_noticed() -> None:
     world.truth.acknowledged(record.op, record.output)
     with pytest.raises(Violation, match="acknowledged never lost"):
         world.truth.acknowledged(record.op, PutResult(record.output.revision + 1))
+
+
+def test_a_node_whose_state_differs_is_noticed() -> None:
+    world = World(calm())
+    world.run()
+    other = Store(world.limits)
+    other.applied = world.truth.store.applied
+    with pytest.raises(Violation, match="differs from the others'"):
+        world.truth.compare(2, other)
+    other.applied += 1
+    with pytest.raises(Violation, match="never committed"):
+        world.truth.compare(2, other)
 
 
 def test_the_command_line_runs_replays_and_draws(tmp_path: object) -> None:
