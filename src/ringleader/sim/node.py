@@ -228,7 +228,7 @@ class Machine:
         assert host is not None
         out = host.take_output()
         applied = host.store.applied
-        if applied >> 3 != self.compared >> 3:  # now and then: hashing the whole state at every entry would cost too much
+        if applied >> 3 != self.compared >> 3:  # now and then, since it hashes the whole state
             self.compared = applied
             self.world.truth.compare(self.id, host.store)
         point = self.crash_point
