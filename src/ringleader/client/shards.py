@@ -7,6 +7,7 @@ writes in batches, one transaction at a time; so a group of any size has at most
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections import deque
@@ -371,10 +372,12 @@ class Shards:
             while True:
                 why = await self._serve()
                 self._end_all(why)
-                if self._lease.alive:  # somebody deleted our key: what still works on a shard ends first
-                    while self._held:
-                        self._wake.clear()
-                        await self._wake.wait()
+                while self._held and self._lease.alive:  # our key was deleted: what still works on a shard ends first
+                    self._wake.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_PAUSE):
+                            await self._wake.wait()
+                if self._lease.alive:
                     await self._lease.revoke()
                 await self._enter_again()
         except asyncio.CancelledError:
