@@ -132,7 +132,7 @@ async def demonstration(seed: int = 1) -> list[str]:
     await asyncio.gather(*typing)
     links[2] = await connect(editors[2], "127.0.0.1", port)
     async with asyncio.timeout(20):
-        while len({str(peer.text) for peer in (hub, *editors)}) > 1:  # noqa: ASYNC110 - a demonstration may poll
+        while len({str(peer.text) for peer in (hub, *editors)}) > 1:  # a demonstration may poll
             await asyncio.sleep(0.01)
     for task in (*tasks, *links):
         task.cancel()

@@ -4,7 +4,8 @@
 * `docs/learn/img/NAME.svg`: the picture of each scenario;
 * `docs/learn/img/placement-*.svg`: see `tools.docs_placement`, which also fills in measured figures;
 * `docs/learn/*.md`: between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture and the trace of that scenario,
-  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces.
+  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces;
+* `docs/crdt.md` and `docs/learn/4-crdts.md`: the pictures of concurrent histories, see `tools.crdt_pictures`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 from ringleader.sim.scenario import Performance, perform
-from tools import docs_placement
+from tools import crdt_pictures, docs_placement
 
 __all__ = ["ROOT", "main", "performances", "wanted"]
 
@@ -37,7 +38,9 @@ def wanted() -> dict[Path, str]:
         files[path] = found[name].text
         files[ROOT / "docs" / "learn" / "img" / f"{name}.svg"] = found[name].picture
     for page in sorted((ROOT / "docs" / "learn").glob("*.md")):
-        files[page] = _filled(page, found)
+        files[page] = crdt_pictures.redrawn(_filled(page, found))
+    types = ROOT / "docs" / "crdt.md"
+    files[types] = crdt_pictures.redrawn(types.read_text(encoding="utf-8"))
     return files
 
 

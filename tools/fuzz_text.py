@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 import tracemalloc
+from pathlib import Path
 from time import monotonic
 
 import msgspec
@@ -17,6 +18,9 @@ from ringleader.crdt import Crdt, ReplicaContext
 from ringleader.crdt.text import Text
 from ringleader.crdt.wire import seal
 from ringleader.errors import RingleaderError
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
 from unit.crdt_text.harness import Session
 from unit.crdt_text.test_codec import mutated
 from unit.crdt_text.test_sequence import document_session

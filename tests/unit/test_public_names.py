@@ -22,6 +22,19 @@ NAMES = {
     "ringleader.sync": """
         KV Client Election Leadership Lease Leases Lock Lost Shard ShardChange Shards WatchStream connect embedded
     """,
+    "ringleader.crdt": """
+        Alarm BoundedCounter CausalBuffer Change ChangeStream Conflict Crdt DWFlag DecodeError Delta
+        DuplicateIdentityError EWFlag GCounter GSet GapError HyperLogLog InsufficientRightsError JsonDocument LWWMap
+        LWWRegister Limits List MVRegister Model ORMap ORSet PNCounter RWSet ReadOnlyCopyError Replica ReplicaContext
+        Shape SortedSet Text TextEdit TwoPhaseSet UndoStack register shape_of type_of
+    """,
+    "ringleader.clock": """
+        ClockDriftError Dot DotContext HybridClock Order Stability VersionVector format_stamp pack_stamp unpack_stamp
+    """,
+    "ringleader.placement": """
+        BoundedLoads Diff Hash JumpHash KetamaRing Key Maglev Memento Move MultiProbe Node PartitionMove PartitionTable
+        Placement Plan Preference Rendezvous Ring Violation jump plan redis_slot
+    """,
     "ringleader.client.ops": "Condition Key Operation Subject check delete get key put range span txn",
 }
 SOURCE = Path(ringleader.__file__).parent.parent
