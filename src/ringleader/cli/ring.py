@@ -1,4 +1,7 @@
-"""`ringleader ring ...`: look at placements without a cluster: who owns what, what moves, which algorithm suits."""
+"""`ringleader ring ...`: look at placements: who owns what, what moves, which algorithm suits; and at groups of workers.
+
+Everything but `workers` needs no cluster.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ringleader.cli.common import Endpoints, Json, Timeout
+
 if TYPE_CHECKING:
+    from ringleader.client import Client, ShardGroup
     from ringleader.placement import Node, Placement
 
 __all__ = ["app"]
@@ -250,3 +256,63 @@ def plot(
         picture = draw.ring_svg(before, _changed(before, add, remove) if add or remove else None)
     out.write_text(picture, encoding="utf-8")
     typer.echo(f"wrote {out}")
+
+
+@app.command()
+def workers(
+    group: Annotated[str, typer.Argument(help="The group's name, as given to `db.shards(...)`.")],
+    endpoints: Endpoints = None,
+    timeout: Timeout = 5.0,
+    json_: Json = False,
+) -> None:
+    """The workers of a group on the cluster, and which shards each owns; exit code 1 when there is no such group."""
+    import msgspec
+
+    from ringleader.cli.common import as_json, checked_name
+    from ringleader.cli.common import run as run_client
+
+    async def act(client: Client) -> ShardGroup:
+        return await client.shards(checked_name(group, "the name of a group")).look()
+
+    seen = run_client(endpoints, json_, timeout, act)
+    if json_:
+        as_json(msgspec.to_builtins(seen) if seen.count else {"group": None})
+    elif seen.count:
+        _print_workers(seen)
+    else:
+        typer.echo(f"ringleader: there is no group of shards {group!r}", err=True)
+    if not seen.count:
+        raise typer.Exit(1)
+
+
+def _print_workers(seen: ShardGroup) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("worker", "id", "weight", "owns", "of", "shards"):
+        table.add_column(title, justify="right" if title in ("weight", "owns", "of") else "left", no_wrap=True)
+    for w in seen.workers:
+        table.add_row(w.name, w.id, f"{w.weight:g}", str(len(w.shards)), str(len(w.assigned)), _ranges(w.shards))
+    console = Console(markup=False, highlight=False)
+    if seen.workers:
+        console.print(table)
+    owned = seen.count - len(seen.unowned)
+    console.print(
+        f"epoch {seen.epoch}: {owned} of {seen.count} shards owned by {len(seen.workers)} workers", soft_wrap=True
+    )
+    if seen.unowned:
+        console.print(f"without an owner: {_ranges(seen.unowned)}", soft_wrap=True)
+    if seen.moving:
+        console.print(f"about to move, when their owner releases them: {_ranges(seen.moving)}", soft_wrap=True)
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Ascending numbers, with runs as FIRST-LAST."""
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][1] + 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) or "-"
