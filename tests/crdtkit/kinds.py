@@ -57,6 +57,11 @@ class Kind(NamedTuple):
     perform: Callable[[Any, Op], None]
     spec: Callable[[list[Rec]], Any]
 
+    @property
+    def alike(self) -> bool:
+        """Whether the names of replicas make no difference (no ties are decided by them, no operation names one)."""
+        return self.name not in ("LWWRegister", "LWWMap", "SortedSet", "BoundedCounter")
+
 
 def unseen(rec: Rec, others: list[Rec]) -> bool:
     """Whether none of `others` has seen `rec`."""
