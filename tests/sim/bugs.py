@@ -455,6 +455,12 @@ def _torn_writes(options: Options) -> Options:
     return replace(options, disk=disk, load=load, faults=faults, append_bytes=1 << 20, window_messages=256)
 
 
+def _kill_then_cut(options: Options) -> Options:
+    disk = replace(options.disk, sync=0.03, segment_bytes=1 << 20, habits=DiskHabits(keep=0.0))
+    faults = {"kill": 1.5, "power-cut": 3.0, "power-cut-all": 8.0, "crash-point": 2.0}
+    return replace(options, disk=disk, faults=faults, load=replace(options.load, rate=120.0, reads=0.2))
+
+
 def _many_snapshots(options: Options) -> Options:
     disk = replace(options.disk, sync=0.003, segment_bytes=4096, habits=DiskHabits(keep=0.5))
     return replace(_crashes(options), disk=disk, snapshot_every=30, keep_entries=0)
@@ -511,6 +517,7 @@ BUGS = [
         6,
         "what a killed process left in the page cache counts as synced",
         recovery_does_not_sync,
+        _kill_then_cut,
     ),
     Bug("truncation-not-replayed", 12, "recovery does not repeat truncations", truncation_not_replayed),
     Bug("stale-snapshot", 15, "a snapshot claims a later index than its data has", stale_snapshot),
