@@ -478,6 +478,13 @@ def _leaders_come_and_go(options: Options) -> Options:
     return replace(options, faults=faults, load=load, nodes=3)
 
 
+def _late_commits(options: Options) -> Options:
+    """Leaders die before the others know what they committed, while many read."""
+    load = replace(options.load, reads=0.6, lease_reads=0.0, rate=150.0, keys=2)
+    net = NetOptions(delay=0.005, jitter=0.05)
+    return replace(options, nodes=3, faults={"kill": 1.5, "isolate-leader": 2.0}, load=load, net=net)
+
+
 def _long_patience(options: Options) -> Options:
     return replace(_leaders_come_and_go(options), load=replace(options.load, timeout=6.0))
 
@@ -557,7 +564,7 @@ BUGS = [
         27,
         "reads are confirmed before the leader's term has committed",
         barrier_before_own_term,
-        _leaders_come_and_go,
+        _late_commits,
     ),
     Bug(
         "read-before-applied",
