@@ -144,6 +144,7 @@ class Shards:
         self._task: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
         self._closed = False
+        self._running: asyncio.Event | None = None  # set when `run` has ended
 
     # ---------------------------------------------------------------------------------------------------- for users
 
@@ -189,8 +190,14 @@ class Shards:
         return self
 
     async def leave(self) -> None:
-        """Give all shards back and leave the group: only after all work on them has stopped."""
+        """Give all shards back and leave the group: only after all work on them has stopped.
+
+        When `run` is under way it ends first, with all its handlers; so do not wait for this within a handler.
+        """
         self._closed = True
+        self._news.set()
+        if self._running is not None:
+            await self._running.wait()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -228,6 +235,9 @@ class Shards:
         if self._task is None:
             async with self:
                 return await self.run(handler)
+        if self._running is not None:
+            raise UsageError("`run` is under way already", reason=Reason.INVALID_ARGUMENT, hint="Use another group.")
+        ended = self._running = asyncio.Event()
         tasks: dict[Shard, asyncio.Task[None]] = {}
         try:
             async for change in self:
@@ -242,15 +252,19 @@ class Shards:
             ending = list(tasks.values())
             for task in ending:
                 task.cancel()
-            if ending:
-                await asyncio.wait(ending)
+            try:
+                if ending:
+                    await asyncio.wait(ending)
+            finally:
+                self._running = None
+                ended.set()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ShardChange:
         while True:
-            while self._changes:
+            while self._changes and not self._closed:
                 change = self._changes.popleft()
                 shard = change.shard
                 if change.kind == "start":

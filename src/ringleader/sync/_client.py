@@ -591,7 +591,10 @@ class Shards(_Mirror[AsyncShards]):
         return self
 
     def leave(self) -> None:
-        """Give all shards back and leave the group: only after all work on them has stopped. Ends `run` and iterations."""
+        """Give all shards back and leave the group: only after all work on them has stopped.
+
+        When `run` is under way in another thread it ends first, with all its handlers; so do not call this from a handler.
+        """
         run(self._inner.leave())
 
     def release(self, *shards: Shard) -> None:

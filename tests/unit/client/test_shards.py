@@ -197,6 +197,27 @@ async def test_an_error_of_a_handler_ends_run_after_all_others(db: Client) -> No
     assert await db.leases.list() == []
 
 
+async def test_leaving_ends_run_first(db: Client) -> None:
+    owned: list[bool] = []
+    shards = db.shards("jobs", count=4)
+
+    async def work(shard: Shard) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            owned.append(shard.owned)
+
+    running = asyncio.create_task(shards.run(work))
+    await until(lambda: len(shards.owned) == 4)
+    with pytest.raises(UsageError, match="under way"):
+        await shards.run(work)
+    await shards.leave()
+    assert owned == [True] * 4, "the shards were still this worker's while it cleaned up"
+    await running
+    assert await db.leases.list() == []
+
+
 async def test_few_writes_for_many_shards(db: Client) -> None:
     before = (await db.status()).revision
     groups = [db.shards("jobs", count=256, weight=weight) for weight in (1.0, 1.0, 2.0)]

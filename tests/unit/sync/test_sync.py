@@ -149,6 +149,66 @@ def test_leases_locks_elections(db: ringleader.sync.Client) -> None:
     assert election.leader() is None
 
 
+def test_shards(db: ringleader.sync.Client) -> None:
+    with db.shards("jobs", count=4, name="one") as shards:
+        had = {}
+        for change in shards:
+            assert change.kind == "start"
+            had[change.shard.id] = change.shard
+            if len(had) == 4:
+                break
+        assert sorted(had) == [0, 1, 2, 3]
+        shard = had[2]
+        assert db.kv.txn(compare=[shard.condition], success=[op.put("a", "1")]).succeeded
+        assert shards.owned == [had[n] for n in range(4)], "the same objects"
+        assert not shard.lost.is_set()
+        db.kv.delete(shard.key)
+        change = next(shards)
+        assert (change.kind, change.shard) == ("lost", shard)
+        assert shard.lost.wait(1)
+        shards.release(shard)
+        again = next(shards).shard
+        assert again.fencing_token > 0
+        assert again is not shard
+        with pytest.raises(NotAppliedError):
+            shard.check()
+        (worker,) = shards.look().workers
+        assert (worker.id, worker.name) == (shards.worker, "one")
+    assert list(shards) == []
+
+
+def test_shards_with_a_thread_for_each(db: ringleader.sync.Client) -> None:
+    active: set[int] = set()
+    ended: list[int] = []
+
+    def work(shard: ringleader.sync.Shard) -> None:
+        active.add(shard.id)
+        shard.stopping.wait()
+        ended.append(shard.id)
+
+    shards = db.shards("jobs", count=8)
+    thread = threading.Thread(target=shards.run, args=(work,))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while len(active) < 8 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    shards.leave()
+    thread.join(10)
+    assert sorted(ended) == list(range(8))
+
+    def fail(shard: ringleader.sync.Shard) -> None:
+        if shard.id == 1:
+            raise ValueError("shard one")
+        shard.stopping.wait()
+        ended.append(shard.id)
+
+    ended.clear()
+    with pytest.raises(ValueError, match="shard one"):
+        db.shards("jobs", count=4).run(fail)
+    assert set(ended) <= {0, 2, 3}
+    assert db.leases.list() == []
+
+
 def test_threads_share_a_client_and_a_lock_keeps_them_apart(db: ringleader.sync.Client) -> None:
     count = 0
 
