@@ -10,7 +10,7 @@ import random
 import sys
 import tracemalloc
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 import msgspec
 
@@ -65,7 +65,7 @@ def one(seed: int) -> None:
 def main() -> int:
     """Run for the time given; 0 when nothing was found."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1000 * int(time())
     end = monotonic() + seconds
     first = seed
     while monotonic() < end:
