@@ -151,6 +151,8 @@ class Member:
             if request.max_staleness_ms and age_ms > request.max_staleness_ms:
                 text = f"this node last heard from the cluster {age_ms / 1000.0:.1f} s ago"
                 self._refuse(conn, request.frame, Reason.UNREACHABLE, text)
+            elif request.max_staleness_ms and self.store.applied < self.core.commit:
+                self.readers.wait_for(self.core.commit, reader)  # heard of in this turn, not applied yet
             else:
                 self._serve(reader)
         else:
@@ -194,7 +196,13 @@ class Member:
                 self.core.step(sender, message)
 
     def _on_forward(self, sender: int, message: Forward) -> None:
-        envelopes = [_envelope.decode(raw) for raw in message.envelopes]
+        try:
+            envelopes = [_envelope.decode(raw) for raw in message.envelopes]
+        except msgspec.MsgspecError:
+            self.counts["garbled_forwards"] += (
+                1  # whom to tell cannot be read either: the writes run into their deadline
+            )
+            return
         if self.core.leads and self.core.term == message.term:
             for raw, envelope in zip(message.envelopes, envelopes, strict=True):
                 self.queue.append(Queued(bytes(raw), envelope, sender))

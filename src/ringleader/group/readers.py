@@ -43,6 +43,11 @@ class Readers:
         self._gathered.append(reader)
         self.waiting += 1
 
+    def wait_for(self, index: int, reader: Reader) -> None:
+        """A query that needs no barrier, only that `index` is applied."""
+        heapq.heappush(self._by_index, (index, next(self._order), [reader]))
+        self.waiting += 1
+
     def gathered(self) -> bool:
         """Whether queries of this turn need a barrier."""
         return bool(self._gathered)

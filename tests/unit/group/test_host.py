@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 import ringleader
+from ringleader.consensus.raft.messages import Append
+from ringleader.consensus.shape import Entry, EntryKind
 from ringleader.errors import Reason
-from ringleader.group.host import RELEASE
+from ringleader.group.host import GROUP, RELEASE
 from ringleader.group.options import GroupOptions
 from ringleader.log import LogOptions
 from ringleader.store.commands import Delete, ExpireLeases, LeaseGrant, Put, PutResult, Range, RangeResult, Result
@@ -26,6 +28,7 @@ from ringleader.wire.frames import (
     WatchEnd,
     WatchEvents,
 )
+from ringleader.wire.relay import Forward, ForwardRefused, ReadIndexReply
 from unit.group.harness import World
 
 
@@ -355,3 +358,37 @@ def test_a_long_history_is_sent_in_portions_and_all_watches_get_their_turn() -> 
             assert min(map(len, seen.values())) > 30, "one after the other instead of side by side"
     assert most == 3
     assert all(values == [b"%04d" % i for i in range(60)] for values in seen.values())
+
+
+def test_a_bounded_stale_read_waits_for_what_was_just_heard_of() -> None:
+    """A member that hears after long that much was committed is up to date only once it has applied it."""
+    world = ready()
+    follower, leader = world.follower(), world.leader()
+    conn = world.connect(follower)
+    host = world.hosts[follower]
+    world.now += 5.0
+    host.observe(world.now)
+    host.client_frame(conn, Query(1, 1000, "stale", [Range(b"k")], 1000))
+    refused = [frame for _, frame in host.take_output().clients]
+    assert [type(frame) for frame in refused] == [Refused], "it has heard nothing for five seconds"
+    core = host.core
+    last = core.last_index
+    host.peer_message(
+        leader, GROUP, Append(core.term, last, core.term, [Entry(core.term, EntryKind.NOOP, b"")], last + 1)
+    )
+    host.client_frame(conn, Query(2, 1000, "stale", [Range(b"k")], 1000))
+    assert host.out.clients == [], "not answered before the entry is applied"
+    assert [frame.frame for _, frame in host.take_output().clients if isinstance(frame, Results)] == [2]
+
+
+def test_a_garbled_forward_of_a_peer_is_left_aside() -> None:
+    world = ready()
+    leader, follower = world.leader(), world.follower()
+    host = world.hosts[leader]
+    for raw in (b"\x01", b"\x90", b"\xa3abc"):
+        host.peer_message(follower, GROUP, Forward(host.core.term, [msgspec.Raw(raw)]))
+    host.peer_message(follower, GROUP, ReadIndexReply(-1, 2**63))
+    host.peer_message(follower, GROUP, ForwardRefused([0, -1, 2**64 - 1], Reason.NOT_LEADER, ""))
+    world.settle()
+    assert host.member.counts["garbled_forwards"] == 3
+    assert isinstance(world.submit(world.connect(leader), Put(b"k", b"v")), Results)
