@@ -248,10 +248,12 @@ class Board:
     def join(
         self, worker: str, lease: int, name: str, weight: float, count: int
     ) -> tuple[list[Condition], list[Operation]]:
-        """The transaction of joining a group of `count` shards. Raises `UsageError` when the group has another number.
+        """The transaction of joining a group of `count` shards.
 
-        Another number is set up when there are no workers at all.
+        Raises `UsageError` when the group has another number (it is set up when there are no workers) or too many workers.
         """
+        if len(self.workers) >= MAX_WORKERS:
+            raise _usage(f"shards {self.group!r} have {len(self.workers)} workers already, {MAX_WORKERS} are allowed")
         member = put(self.member_key(worker), msgspec.json.encode(_Member(name, weight)), lease=lease)
         if self.count == count:
             return [key(self.config_key).mod_revision == self.config_revision], [member]
@@ -279,8 +281,6 @@ class Board:
 
     def write_table(self, table: PartitionTable) -> tuple[list[Condition], list[Operation]]:
         """The transaction that makes `table` the next one, if the last one and the members are still as known here."""
-        if len(self.workers) > MAX_WORKERS:
-            raise _usage(f"shards {self.group!r}: {len(self.workers)} workers are too many, at most {MAX_WORKERS}")
         value = msgspec.json.encode(_Table(self.epoch + 1, table.to_dict()))
         write: list[Operation] = [put(self.table_key, value)]
         there = [key(self.member_key(worker.id)).create_revision == worker.joined for worker in self.workers.values()]

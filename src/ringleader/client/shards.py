@@ -142,7 +142,7 @@ class Shards:
         self._wake = asyncio.Event()
         self._plan_at: float | None = None
         self._task: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._closed = False
         self._running: asyncio.Event | None = None  # set when `run` has ended
 
@@ -301,7 +301,7 @@ class Shards:
         except asyncio.CancelledError:
             if not shard.stopping.is_set():
                 raise  # it is `run` that ends
-        except BaseException as error:
+        except Exception as error:
             if shard.owned or not isinstance(error, RingleaderError) or error.reason is not Reason.LEASE_LOST:
                 self._error = self._error or error
                 self._news.set()
@@ -394,9 +394,7 @@ class Shards:
                 if self._lease.alive:
                     await self._lease.revoke()
                 await self._enter_again()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+        except Exception as error:
             self._end_all("this worker has failed")
             self._error = self._error or error
             self._news.set()
@@ -435,10 +433,10 @@ class Shards:
                 try:
                     await self._write()
                 except RingleaderError as error:
-                    if error.reason is Reason.CLOSED:
-                        raise
                     if error.reason is Reason.LEASE_NOT_FOUND:
                         return error.message
+                    if error.reason is Reason.CLOSED or isinstance(error, UsageError):
+                        raise
                     failed = True
                 await self._sleep(failed)
             return lease.error().message
@@ -489,6 +487,8 @@ class Shards:
             except RingleaderError as error:
                 if error.reason is Reason.CLOSED:
                     return False
+                if isinstance(error, UsageError):
+                    raise
                 await asyncio.sleep(_PAUSE)
             else:
                 self._board.load(found, found.revision)
@@ -515,6 +515,7 @@ class Shards:
     async def _write(self) -> None:
         """Give back, write the table, claim: in this order, so that nobody waits for us without need."""
         board, me = self._board, self._me
+        decided = board.table_revision
         back = [(number, self._held[number]._token) for number in self._releases] + self._returned
         for start in range(0, len(back), BATCH):
             part = back[start : start + BATCH]
@@ -534,6 +535,8 @@ class Shards:
                 await self._txn(*board.write_table(board.next_table()))
                 self._plan_at = loop.time() + _AGAIN
         for start in range(0, len(self._claim), BATCH):
+            if board.table_revision != decided:
+                break  # it came while we wrote: what to claim is decided anew
             numbers = self._claim[start : start + BATCH]
             done = await self._txn(*board.write_claims(me, self._lease.id, numbers))
             if not done.succeeded:

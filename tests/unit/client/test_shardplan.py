@@ -223,9 +223,8 @@ def test_many_workers_fit_into_one_transaction() -> None:
         return len(compare) + len(success) + nested
 
     assert size(*board.write_table(board.next_table())) <= 1024
-    board.workers["more"] = ShardWorker("more", "w", 1.0, 10_000)
-    with pytest.raises(UsageError, match="too many"):
-        board.write_table(board.next_table())
+    with pytest.raises(UsageError, match="800 workers already"):
+        board.join("more", 1, "more", 1.0, 1024)
 
 
 @pytest.mark.parametrize("count", [0, -1, 3, 100, 8192, True, 2.0, "256", None])

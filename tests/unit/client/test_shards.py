@@ -218,6 +218,33 @@ async def test_leaving_ends_run_first(db: Client) -> None:
     assert await db.leases.list() == []
 
 
+async def test_claims_decided_under_an_old_table_are_not_made(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While releases are on their way the watch may bring a new table: what was to be claimed is decided anew."""
+    shards = db.shards("jobs", count=4)
+    shards._me, shards._returned, shards._claim = "me", [(0, 5)], [1, 2]
+    calls = 0
+
+    async def write(compare: object, success: object) -> ringleader.TxnResult:
+        nonlocal calls
+        calls += 1
+        shards._board.table_revision += 1
+        return ringleader.TxnResult(9, True, [ringleader.TxnResult(9, True, [])])
+
+    monkeypatch.setattr(shards, "_txn", write)
+    await shards._write()
+    assert calls == 1, "the release, and no claim"
+
+
+async def test_what_can_never_succeed_is_told(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> ringleader.TxnResult:
+        raise UsageError("not allowed", reason=Reason.PERMISSION_DENIED)
+
+    async with db.shards("jobs", count=4) as shards:
+        monkeypatch.setattr(shards, "_txn", refuse)
+        with pytest.raises(UsageError, match="not allowed"):
+            await changes(shards, 1)
+
+
 async def test_few_writes_for_many_shards(db: Client) -> None:
     before = (await db.status()).revision
     groups = [db.shards("jobs", count=256, weight=weight) for weight in (1.0, 1.0, 2.0)]
