@@ -143,3 +143,50 @@ def session(seed: int, steps: int = 50, replicas: int = 3) -> None:
     for _ in range(steps):
         running.step()
     running.settle()
+
+
+def live(seed: int, steps: int = 60, writers: int = 3) -> None:
+    """People who type on at their cursors while a listener hears every key at once, and they hear it only now and then.
+
+    The listener types too, often right behind what it has just heard: there the typist goes on at the same time.
+    """
+    running = Session(seed, writers + 1)
+    chance = running.random
+    texts, trees = running.texts, running.trees
+    cursors = [0] * (writers + 1)
+
+    def key(who: int, at: int, char: str) -> None:
+        texts[who].insert(at, char)
+        trees[who].insert(at, char)
+        cursors[who] = at + 1
+
+    def hear(who: int, of: int) -> None:
+        if chance.random() < 0.5:
+            texts[who].merge(texts[of])
+        else:
+            texts[who].apply(texts[of].delta_since(texts[who].version).encode())
+        trees[who].merge(trees[of])
+        assert str(texts[who]) == trees[who].text()
+
+    for _ in range(steps):
+        who = chance.randrange(writers)
+        at = min(cursors[who], len(texts[who]))
+        choice = chance.random()
+        if choice < 0.08:
+            hear(who, writers)
+            cursors[who] = chance.randint(0, len(texts[who]))
+        elif choice < 0.25 and at:
+            texts[who].delete(at - 1)
+            trees[who].delete(at - 1)
+            cursors[who] = at - 1
+        else:
+            if choice < 0.35:
+                at = chance.randint(0, len(texts[who]))
+            key(who, at, chance.choice(ALPHABET))
+        if chance.random() < 0.85:
+            hear(writers, who)
+            if chance.random() < 0.3:  # and types on behind a character, which somebody hears
+                key(writers, chance.randint(0, len(texts[writers])), chance.choice(ALPHABET))
+                if chance.random() < 0.3:
+                    hear(chance.randrange(writers), writers)
+    running.settle()

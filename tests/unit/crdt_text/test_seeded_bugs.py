@@ -17,7 +17,7 @@ import pytest
 from ringleader.crdt.sequence import list as list_module
 from ringleader.crdt.sequence import order
 from ringleader.crdt.text import graph, history, oplog, part, receive, replay, stable, text, walker
-from unit.crdt_text.harness import session
+from unit.crdt_text.harness import live, session
 from unit.crdt_text.test_sequence import document_session, test_list_order_equals_the_naive_fugue
 from unit.crdt_text.test_text import (
     test_dropping_history_at_random_moments_changes_no_text,
@@ -30,6 +30,11 @@ Check = Callable[[], None]
 def sessions() -> None:
     for seed in range(150):
         session(seed, steps=40)
+
+
+def live_typing() -> None:
+    for seed in range(150):
+        live(seed, writers=1 + seed % 3)
 
 
 def documents() -> None:
@@ -48,6 +53,12 @@ BUGS: list[tuple[str, ModuleType, Any, str, str, str, Check]] = [
     ("advance is forgotten", walker, WALKER, "move_to", "self._shift(span, 1)", "pass", sessions),
     ("backspace removes forwards", walker, WALKER, "_backspace", "item.lv + taken - 1, -1)", "item.lv, 1)", sessions),
     ("effect counts what is gone", walker, WALKER, "_insert", "if not item.removed:", "if True:", sessions),
+    ("typing on ignores who is first", walker, WALKER, "_behind", "self._id(lv) < self._id(other.lv)", "lv < other.lv", live_typing),
+    ("typing on never skips", walker, WALKER, "_behind", "skipping = other.right != _NOWHERE", "skipping = False", live_typing),
+    ("typing on counts what is gone", walker, WALKER, "_type_on", "if not other.removed", "if True", live_typing),
+    ("typing on is already known", walker, WALKER, "_behind", "_NOWHERE, 0, False", "_NOWHERE, 1, False", live_typing),
+    ("what is kept is believed to reach back", replay, replay.Zone, "takes", "return False", "pass", live_typing),
+    ("own keys are forgotten by what is kept", replay, replay, "_go_on", "walker.visit(*chunk)", "pass", live_typing),
     ("everything is critical", replay, replay, "_critical_limits", "limits[row] = end if", "limits[row] = end if True or", sessions),
     ("a limit one too far", replay, replay, "_critical_limits", "low_lv + 1 if", "min(end, low_lv + 2) if", sessions),
     ("heads keep their parents", graph, GRAPH, "_advance_heads", "if head not in parents", "if True", sessions),

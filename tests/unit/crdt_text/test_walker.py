@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringleader.crdt import ReplicaContext
-from ringleader.crdt.text import Text
+from ringleader.crdt.text import Text, replay
+from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.history import text_at
-from unit.crdt_text.harness import Session, load_json, load_log, session
+from ringleader.crdt.text.oplog import OpLog
+from ringleader.crdt.text.walker import Walker
+from unit.crdt_text.harness import Session, live, load_json, load_log, session
 
 
 def test_all_conformance_histories() -> None:
@@ -48,6 +51,66 @@ def test_a_real_trace_typed_key_by_key_and_loaded_again() -> None:
 def test_random_editing_equals_the_naive_fugue(start: int) -> None:
     for seed in range(start, start + 50):
         session(seed, steps=(15, 40, 80)[seed % 3], replicas=2 + seed % 3)
+
+
+@pytest.mark.parametrize("start", [0, 60])
+def test_live_typing_heard_key_by_key_equals_the_naive_fugue(start: int) -> None:
+    for seed in range(start, start + 60):
+        live(seed, steps=(40, 90)[seed % 2], writers=1 + seed % 3)
+
+
+def test_hearing_two_live_typists_costs_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener walks the stretch once; each further key neither walks it again nor takes the other's keys back."""
+    made: list[int] = []
+    shifted: list[int] = []
+    shift = Walker._shift_items
+
+    class Counting(Walker):
+        __slots__ = ()
+
+        def __init__(self, log: OpLog, base: Frontier, length: int | None) -> None:
+            made.append(1)
+            super().__init__(log, base, length)
+
+        def _shift_items(self, low: int, high: int, by: int) -> None:
+            shifted.append(high - low)
+            shift(self, low, high, by)
+
+    monkeypatch.setattr(replay, "Walker", Counting)
+    base = Text(ReplicaContext("base"))
+    base.insert(0, "one two")
+    ann, ben = base.fork(ReplicaContext("ann")), base.fork(ReplicaContext("ben"))
+    listener = base.fork()
+    for i in range(300):
+        for text, at in ((ann, 3 + i), (ben, 7 + i)):
+            before = text.version
+            text.insert(at, "x")
+            listener.apply(text.delta_since(before))
+    assert len(made) < 10
+    assert sum(shifted) < 1000
+    ann.merge(ben)
+    assert str(listener) == str(ann)
+    assert listener.verify()
+
+
+def keeps(text: Text) -> bool:
+    return text._zone is not None
+
+
+def test_what_is_kept_of_a_stretch_is_thrown_away_when_it_ends_or_fails() -> None:
+    base = Text(ReplicaContext("base"))
+    base.insert(0, "one two")
+    ann, ben = base.fork(ReplicaContext("ann")), base.fork(ReplicaContext("ben"))
+    ann.insert(0, "a")
+    ben.insert(7, "b")
+    base.merge(ann)
+    base.merge(ben)
+    assert keeps(base)
+    ann.merge(ben)
+    ann.insert(0, "c")
+    base.merge(ann)
+    assert not keeps(base)
+    assert str(base) == str(ann)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 6)), max_size=14))

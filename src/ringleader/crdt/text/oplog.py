@@ -109,6 +109,13 @@ class OpLog:
             piece += self.contents[at][: count - len(piece)]
         return piece
 
+    def inserts_before(self, lv: int, position: int) -> bool:
+        """Whether event `lv` inserted a character at `position - 1`."""
+        if lv < 0:
+            return False
+        at = bisect_right(self.starts, lv) - 1
+        return self.kinds[at] == INSERT and self.positions[at] + lv - self.starts[at] + 1 == position
+
     def truncate(self, end: int, heads: Frontier) -> None:
         """Take back all events from `end` on, here and in the graph; `heads` is what the heads were."""
         while self.starts and self.starts[-1] >= end:

@@ -10,7 +10,7 @@ from array import array
 from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.oplog import INSERT, OpLog
 from ringleader.crdt.text.part import Base, Dot, TextPart
-from ringleader.crdt.text.replay import BeyondEndError, merge_edits
+from ringleader.crdt.text.replay import BeyondEndError, Zone, merge
 from ringleader.crdt.text.rope import Rope
 from ringleader.crdt.wire import bad
 
@@ -21,15 +21,16 @@ class _UnknownParentError(Exception):
     """A chain builds on an event that is not here."""
 
 
-def receive(log: OpLog, rope: Rope, base: Base, part: TextPart) -> None:
+def receive(log: OpLog, rope: Rope, base: Base, part: TextPart, kept: Zone | None) -> Zone | None:
     """Add the events of `part` that are new here to `log` and merge them into `rope`.
 
+    `kept`: what the last call returned, if nothing was taken out of the log since. It is spent even after an error.
     Raises `DecodeError`, and changes nothing, for events that no honest replica can have made.
     """
     end, heads = log.end, log.graph.heads
     try:
         _add_events(log, base, part)
-        edits = merge_edits(log, heads, log.graph.heads, rope.length)
+        edits, kept = merge(log, heads, log.graph.heads, rope.length, kept)
     except _UnknownParentError:
         log.truncate(end, heads)
         bad("an event builds on one that its sender claims we have, and we have not")
@@ -41,6 +42,7 @@ def receive(log: OpLog, rope: Rope, base: Base, part: TextPart) -> None:
             rope.insert(position, log.content(lv, count))
         else:
             rope.delete(position, count)
+    return kept
 
 
 def _add_events(log: OpLog, base: Base, part: TextPart) -> None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from ringleader.crdt.text.graph import CausalGraph, Frontier, Side, Span
+from ringleader.crdt.text.graph import CausalGraph, Frontier, Side, Span, merge_spans
 from ringleader.crdt.text.oplog import DELETE, INSERT, OpLog
 from ringleader.crdt.text.walker import BeyondEndError, Edit, Walker
 
-__all__ = ["BeyondEndError", "merge_edits", "zone"]
+__all__ = ["BeyondEndError", "Zone", "merge", "merge_edits", "zone"]
 
 Chunk = tuple[int, int, Frontier]
 """A chain of events `[start, end)` and the parents of its first."""
@@ -26,6 +26,85 @@ def merge_edits(log: OpLog, a: Frontier, b: Frontier, length: int) -> list[Edit]
 
     Raises `BeyondEndError` when an event that is in `b` only gives a position that its author cannot have seen.
     """
+    return merge(log, a, b, length, None)[0]
+
+
+class Zone:
+    """A walker that has visited everything since version `base`, kept for what will be heard of the same stretch.
+
+    `spans`: the events visited, ascending; `end`: all events before it are visited or in `base`; `size`: the number of
+    items when it was made. It may be thrown away at any time.
+    """
+
+    __slots__ = ("base", "end", "size", "spans", "walker")
+
+    def __init__(self, walker: Walker, base: Frontier, visited: list[Span], end: int) -> None:
+        self.walker = walker
+        self.base = base
+        self.spans = merge_spans(visited)[::-1]
+        self.end = end
+        self.size = len(walker)
+
+    def takes(self, chunks: list[Chunk]) -> bool:
+        """Whether all chunks were made knowing all of `base`; then they are added to the spans."""
+        spans = self.spans
+        for start, end, parents in chunks:
+            if parents != self.base and not all(map(self._has, parents)):
+                return False
+            if not parents and self.base:
+                return False
+            if spans[-1][1] == start:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((start, end))
+        return True
+
+    def _has(self, lv: int) -> bool:
+        at = bisect_right(self.spans, (lv, _ENDLESS)) - 1
+        return at >= 0 and lv < self.spans[at][1]
+
+    def worn(self) -> bool:
+        """Whether it has grown so much that it is better made again, from a newer base."""
+        return len(self.walker) > 2 * self.size + _GROWTH
+
+
+_ENDLESS = 1 << 62
+_GROWTH = 4096  # items
+
+
+def merge(log: OpLog, a: Frontier, b: Frontier, length: int, kept: Zone | None) -> tuple[list[Edit], Zone | None]:
+    """As `merge_edits`, with what the last call kept, and what to keep for the next.
+
+    With it, hearing more of a stretch that was walked before costs what is new. `kept` must not be used again after an
+    error, or after events were taken out of the log.
+    """
+    edits: list[Edit] | None = None
+    if kept is not None and not kept.worn():
+        edits = _go_on(log, kept, a)
+    if edits is None:
+        edits, kept = _anew(log, a, b, length)
+    return edits, kept if len(log.graph.heads) > 1 else None
+
+
+def _go_on(log: OpLog, kept: Zone, a: Frontier) -> list[Edit] | None:
+    """The edits of all that is new, by the walker of last time; None when that does not reach back far enough."""
+    graph, walker = log.graph, kept.walker
+    first_new = max(a, default=-1) + 1  # the newest event of all is always a head
+    known, new = _chunks(graph, [(kept.end, first_new)]), _chunks(graph, [(first_new, log.end)])
+    if not kept.takes(known + new):
+        return None
+    for chunk in known:  # our own
+        walker.visit(*chunk)
+    edits: list[Edit] = []
+    walker.edits = edits
+    for chunk in _by_branch(new):
+        walker.visit(*chunk)
+    walker.edits = []
+    kept.end = log.end
+    return edits
+
+
+def _anew(log: OpLog, a: Frontier, b: Frontier, length: int) -> tuple[list[Edit], Zone | None]:
     common, spans = log.graph.find_conflicting(a, b)
     known = _chunks(log.graph, [(start, end) for start, end, side in spans if side != Side.ONLY_B])
     new = _chunks(log.graph, [(start, end) for start, end, side in spans if side == Side.ONLY_B])
@@ -83,12 +162,15 @@ def _by_branch(chunks: list[Chunk]) -> list[Chunk]:
     return ordered
 
 
-def _replay(log: OpLog, common: Frontier, chunks: list[Chunk], first_new: int, length: int) -> list[Edit]:
-    """Visit `chunks` in order from version `common`; the edits of those from row `first_new` on."""
+def _replay(
+    log: OpLog, common: Frontier, chunks: list[Chunk], first_new: int, length: int
+) -> tuple[list[Edit], Zone | None]:
+    """Visit `chunks` in order from version `common`; the edits of those from row `first_new` on, and the last walker."""
     limits = _critical_limits(chunks)
     edits: list[Edit] = []
     walker: Walker | None = None
-    frontier = common
+    frontier = base = common
+    visited: list[Span] = []
     for row, (start, end, parents) in enumerate(chunks):
         new = row >= first_new
         if row == first_new and walker is not None:
@@ -109,13 +191,15 @@ def _replay(log: OpLog, common: Frontier, chunks: list[Chunk], first_new: int, l
             frontier = _advance(before, parents, end - 1)
         if walker is None:
             walker = Walker(log, before, length if new else None)
+            base, visited = before, []
         walker.visit(start, end, parents)
+        visited.append((start, end))
         if new:
             edits += walker.edits
             for kind, _, count, _ in walker.edits:
                 length += count if kind == INSERT else -count
         walker.edits = []
-    return edits
+    return edits, None if walker is None else Zone(walker, base, sorted(visited, reverse=True), log.end)
 
 
 def _advance(frontier: Frontier, parents: Frontier, last: int) -> Frontier:

@@ -31,6 +31,7 @@ from ringleader.crdt.text.history import (
 from ringleader.crdt.text.oplog import BACKSPACE, DELETE, INSERT, OpLog
 from ringleader.crdt.text.part import Base, Dot, TextPart, export
 from ringleader.crdt.text.receive import adopt_whole, receive
+from ringleader.crdt.text.replay import Zone
 from ringleader.crdt.text.rope import Rope
 from ringleader.crdt.text.stable import drop_history
 from ringleader.crdt.wire import Decoder, Encoder
@@ -65,6 +66,7 @@ class Text(Crdt):
         "_restored",
         "_rope",
         "_writer",
+        "_zone",
         "keep_history",
     )
 
@@ -76,6 +78,7 @@ class Text(Crdt):
         self._rope = Rope()
         self._base = Base()
         self._restored: list[tuple[Dot, int, Dot]] = []  # what undo has put back, see history.Restored
+        self._zone: Zone | None = None  # what the last merge has worked out, for the next
         self.keep_history = True
         # The open run: local edits that go on from one another, in neither the log nor the rope yet.
         self._kind = _NONE
@@ -384,7 +387,8 @@ class Text(Crdt):
                 )
             self._adopt(part)
         else:
-            receive(log, self._rope, self._base, part)
+            kept, self._zone = self._zone, None
+            self._zone = receive(log, self._rope, self._base, part, kept)
             if log.end == before and log.graph.heads == heads:
                 return
         incoming.touch(self, None)
@@ -396,6 +400,7 @@ class Text(Crdt):
 
     def _adopt(self, part: TextPart) -> None:
         self._log = adopt_whole(part)
+        self._zone = None
         self._base = part.base
         self._rope = Rope(part.snapshot or "")
         self._restored.clear()
@@ -428,6 +433,7 @@ class Text(Crdt):
         if not self.keep_history:
             self._close_run()
             self._log, self._base = drop_history(self._log, self._base, stable)
+            self._zone = None
 
     def _value(self) -> str:
         return str(self)

@@ -100,11 +100,17 @@ class Walker:
         last.block.prepare -= excess
         last.block.effect -= excess
 
+    def __len__(self) -> int:
+        """The number of items."""
+        return len(self._ids)
+
     # -- moving ---------------------------------------------------------------------------------------------------
 
     def visit(self, start: int, end: int, parents: Frontier) -> None:
         """Apply the events `[start, end)`, a chain whose first event has `parents`."""
         if parents != self.version:
+            if len(parents) == 1 and self._type_on(start, end, parents[0]):
+                return
             self.move_to(parents)
         for kind, position, lv, count in self.log.runs(start, end):
             if kind == INSERT:
@@ -285,6 +291,59 @@ class Walker:
             ids.insert(at, lv)
             self._target_rows.insert(at, (length, target, step))
 
+    def _type_on(self, start: int, end: int, parent: int) -> bool:
+        """Apply typing that goes on right behind the character that event `parent` inserted; False when it is not that.
+
+        What its author saw there needs no prepare states: left of it stands that character, and nothing that hangs on
+        that character was known to the author. So the prepare version stays where it is, and somebody who hears two
+        people type in turns need not take back all that the one did in order to understand the other.
+        """
+        log = self.log
+        (kind, position, lv, count), *more = log.runs(start, end)
+        if kind != INSERT or more or not log.inserts_before(parent, position):
+            return False
+        item = self._by_id[bisect_right(self._ids, parent) - 1]
+        taken = parent - item.lv + 1
+        if taken > item.length:
+            return False  # from before the stretch
+        row, at = self._place_of(parent)
+        effect = sum([block.effect for block in self.blocks[:row]])
+        effect += sum([other.length for other in item.block.items[:at] if not other.removed])
+        if taken < item.length:
+            self._split(item, taken, at + 1)
+        if not item.removed:
+            effect += item.length
+        self._behind(lv, count, parent, row, at + 1, effect)
+        return True
+
+    def _behind(self, lv: int, count: int, left: int, row: int, at: int, effect: int) -> None:
+        """Place an insert behind `left`, whose author knew nothing that hangs on `left`, by the Fugue rule."""
+        place_effect = effect
+        skipping = False
+        passed: set[int] = set()
+        block_row, index = row, at
+        while block_row < len(self.blocks):
+            items = self.blocks[block_row].items
+            if index == len(items):
+                block_row, index = block_row + 1, 0
+                continue
+            other = items[index]
+            index += 1
+            if other.left == left:
+                if other.right == _NOWHERE and self._id(lv) < self._id(other.lv):
+                    break
+                skipping = other.right != _NOWHERE
+            elif other.left not in passed:
+                break
+            passed.add(other.lv + other.length - 1)
+            if not other.removed:
+                effect += other.length
+            if not skipping:
+                row, at, place_effect = block_row, index, effect
+        block = self.blocks[row]
+        self._place(Item(lv, count, left, _NOWHERE, 0, False, block), block, row, at)
+        self.edits.append((INSERT, place_effect, count, lv))
+
     # -- looking in from outside -----------------------------------------------------------------------------------
 
     def targets(self, lv: int, count: int) -> list[tuple[int, int, int, int]]:
@@ -350,7 +409,8 @@ class Walker:
 
     def _place(self, item: Item, block: _Block, row: int, at: int) -> None:
         block.items.insert(at, item)
-        block.prepare += item.length
+        if item.state:
+            block.prepare += item.length
         block.effect += item.length
         lv = item.lv
         if self._ids[-1] < lv:
