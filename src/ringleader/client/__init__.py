@@ -7,6 +7,7 @@ engine      the turn of the event loop                      transport   TCP behi
 client      `connect`, `Client`                             kv, leases, watching, ops, types: what users hold
 place       a fair queue of leased keys                     recipes     locks and elections, made of it
 shardplan   who should own which shard, what to claim       shards      a worker of a group, made of it
+shard       one ownership of one shard
 """
 
 from ringleader.client import ops as op
@@ -17,8 +18,9 @@ from ringleader.client.leases import Lease, Leases
 from ringleader.client.ops import Condition, Key, Operation, key
 from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import Election, Leader, Leadership, Lock
+from ringleader.client.shard import Shard, ShardChange
 from ringleader.client.shardplan import ShardGroup, ShardWorker
-from ringleader.client.shards import Shard, ShardChange, Shards
+from ringleader.client.shards import Shards
 from ringleader.client.types import (
     DeleteResult,
     Event,
