@@ -7,7 +7,7 @@ events that never arrived, and they would be lost for good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from ringleader.clock.version import VersionVector
@@ -89,12 +89,24 @@ class Outgoing:
 
     def __init__(self, since: VersionVector | None, touched: Touched | None) -> None:
         self.since = since
-        self.touched: Touched = {}
+        self.touched: Touched = {} if touched is None else touched
         self.via: dict[Crdt, dict[Any, Crdt]] = {}  # container -> slot -> child in which something was touched
         self._reached: dict[Crdt, bool] = {}
-        for node, keys in (touched or {}).items():
-            if self._reach(node):
-                self.touched[node] = keys
+        via = self.via
+        lost = []
+        for node in self.touched:
+            parent = node._parent
+            if parent is None:
+                continue
+            # Most nodes hang where another did; only the first at a container has to be followed to the root.
+            slots = via.get(parent)
+            if slots is not None and node._attached:
+                slots[node._slot()] = node
+            elif not self._reach(node):
+                lost.append(node)
+        if lost:  # (the caller keeps what it gave us)
+            gone = set(lost)
+            self.touched = {node: keys for node, keys in self.touched.items() if node not in gone}
 
     def _reach(self, node: Crdt) -> bool:
         """Note the way from the root to `node`; False when it no longer hangs on the root."""
@@ -153,8 +165,12 @@ class Incoming:
         if self.changed is not None:
             self.changed.setdefault(node, {})[key] = None
 
-    def relay(self, node: Crdt, keys: Iterable[Any]) -> None:
+    def relay(self, node: Crdt, keys: Collection[Any]) -> None:
         """Record that the delta describes `keys` of `node`."""
+        if len(keys) == 1:
+            self.nodes.append(node)
+            self.keys.extend(keys)
+            return
         before = len(self.keys)
         self.keys.extend(keys)
         self.nodes.extend([node] * (len(self.keys) - before))

@@ -93,7 +93,8 @@ class Tally:
             return True, rows.copy()
         if len(keys) == 1:
             (key,) = keys
-            return False, {key: rows[key]} if key in rows else {}
+            row = rows.get(key)
+            return False, {} if row is None else {key: row}
         return False, {key: rows[key] for key in keys if key in rows}
 
     def join(
