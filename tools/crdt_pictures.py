@@ -19,6 +19,8 @@ from ringleader.crdt import (
     GCounter,
     GSet,
     HyperLogLog,
+    JsonDocument,
+    List,
     LWWMap,
     LWWRegister,
     MVRegister,
@@ -28,6 +30,7 @@ from ringleader.crdt import (
     ReplicaContext,
     RWSet,
     SortedSet,
+    Text,
     TwoPhaseSet,
 )
 
@@ -61,6 +64,18 @@ PICTURES: dict[str, tuple[Callable[[ReplicaContext], Crdt], list[Step]]] = {
         [{"a": "x['p'] = 4.5"}, SYNC, {"a": "x.remove('p')", "b": "x.increment('p', 2)"}, SYNC],
     ),
     "HyperLogLog": (HyperLogLog, [{"a": "x.add('p')"}, SYNC, {"a": "x.clear()", "b": "x.add('q')"}, SYNC]),
+    "Text": (
+        Text,
+        [{"a": "x.insert(0, 'Buy: ')"}, SYNC, {"a": "x.insert(5, 'milk')", "b": "x.insert(5, 'eggs')"}, SYNC],
+    ),
+    "List": (
+        List,
+        [{"a": "x.extend(['tea', 'milk'])"}, SYNC, {"a": "x.move(0, 1)", "b": "x[0] = 'green tea'"}, SYNC],
+    ),
+    "JsonDocument": (
+        JsonDocument,
+        [{"a": "x['todo'] = [{'do': 'milk'}]", "b": "x['todo'] = [{'do': 'eggs'}]"}, SYNC],
+    ),
     "lost update": (
         LWWRegister,
         [{"a": "x.set(10)"}, SYNC, {"a": "x.set(x.value + 1)", "b": "x.set(x.value + 5)"}, SYNC],

@@ -55,3 +55,12 @@ def test_the_steps_of_the_chapter_run() -> None:
     assert len(blocks) >= 5
     scope: dict[str, object] = {"__name__": "chapter"}
     exec(compile("\n".join(blocks), "4-crdts.md", "exec", dont_inherit=True), scope)
+
+
+def test_the_first_example_of_the_reference_runs() -> None:
+    text = (ROOT / "docs/crdt.md").read_text()
+    first = re.search(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert first is not None
+    scope: dict[str, object] = {"__name__": "reference"}
+    exec(compile(first[1], "crdt.md", "exec", dont_inherit=True), scope)
+    assert str(scope["again"].root.value) == "{'items': {'apple': 2}, 'owner': None}"  # type: ignore[attr-defined]
