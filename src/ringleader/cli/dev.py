@@ -182,6 +182,18 @@ def _check_free(address: str) -> None:
             ) from None
 
 
+def _how_to_call() -> str:
+    """How a person in this folder calls the very program that runs."""
+    found = shutil.which("ringleader")
+    if found is not None and Path(found).resolve() == Path(sys.argv[0]).resolve():
+        return "ringleader"
+    beside = Path(sys.executable).parent / "ringleader"
+    if not beside.exists():
+        return f"{sys.executable} -m ringleader"
+    here = Path.cwd()
+    return str(beside.relative_to(here)) if beside.is_relative_to(here) else str(beside)
+
+
 class Cluster:
     """All node processes of one `dev`."""
 
@@ -238,11 +250,12 @@ class Cluster:
         option = "" if default else f" --endpoints {endpoints}"
         console.print(f"Data: {folder} ({where})\n", highlight=False)
         console.print("Try, in another terminal:", style="bold")
+        program = _how_to_call()
         for line in (
-            f"ringleader kv put greeting hello{option}",
-            f"ringleader kv get greeting{option}",
-            f"ringleader lock deploy{option} -- echo I alone hold the lock",
-            f"ringleader status{option}",
+            f"{program} kv put greeting hello{option}",
+            f"{program} kv get greeting{option}",
+            f"{program} lock deploy{option} -- echo I alone hold the lock",
+            f"{program} status{option}",
             f"kill -9 {self.nodes[0].pid}          # nothing is lost; n1 comes back by itself",
         ):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
