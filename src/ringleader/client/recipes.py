@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote_from_bytes
 
 import msgspec
 
@@ -207,10 +208,10 @@ class Election:
 
 
 def checked_name(name: str) -> bytes:
-    """The name of a lock or election as part of a key; must not be empty."""
+    """The name of a lock or election as part of a key, quoted so that no name is the beginning of another's keys."""
     if not name:
         raise UsageError("a lock or election needs a name", reason=Reason.INVALID_ARGUMENT)
-    return to_bytes(name, "name")
+    return quote_from_bytes(to_bytes(name, "name"), safe="").encode()
 
 
 def _leader(first: KeyValue | None) -> Leader | None:

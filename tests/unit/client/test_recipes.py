@@ -293,3 +293,10 @@ async def test_an_embedded_node_that_was_not_opened_says_so() -> None:
     with pytest.raises(UsageError, match="embedded"):
         await db.kv.put("a", "1", timeout=0.2)
     await db.close()
+
+
+async def test_a_name_with_a_slash_is_another_lock(db: Client) -> None:
+    async with db.lock("a/b"), db.lock("a", timeout=2), db.lock("a%2Fb", timeout=2):
+        assert len(await keys(db)) == 3
+    async with db.election("a/b").campaign("1"), db.election("a").campaign("2", timeout=2):
+        pass
