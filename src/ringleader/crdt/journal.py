@@ -104,9 +104,15 @@ class Journal:
 
 def _collect(touched: Touched, run: Run, start: int) -> None:
     get = touched.get
+    last, single = None, {None: None}  # nodes touched at one and the same key share the dictionary that says so
     for node, key in zip(run.nodes[start:], run.keys[start:], strict=True):
         keys = get(node)
         if keys is None:
-            touched[node] = {key: None}
-        else:
-            keys[key] = None
+            if key is not last:
+                last, single = key, {key: None}
+            touched[node] = single
+        elif key not in keys:
+            if len(keys) == 1:
+                touched[node] = {**keys, key: None}
+            else:
+                keys[key] = None
