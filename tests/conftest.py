@@ -1,11 +1,18 @@
-"""For all tests: what needs another program is skipped without it, with the reason; with CI=true that is a failure."""
+"""For all tests: Ctrl-C works; what needs another program is skipped without it, with the reason; with CI=true that is a failure."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell starts what runs in the background with Ctrl-C ignored, and children inherit that: tests send Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
