@@ -1,4 +1,4 @@
-"""For all tests: Ctrl-C works; what needs another program is skipped without it, with the reason; with CI=true that is a failure."""
+"""For all tests: Ctrl-C works; a test whose peer program is missing is skipped with the reason, or fails with CI=true."""
 
 from __future__ import annotations
 
