@@ -84,20 +84,21 @@ def patched_index(old: Cells, removed: Sequence[int], added: Sequence[int]) -> a
     """
     if old.index is None:
         return None
-    more = _lanes([(b >> old.shift) + 1 for b in added], len(old.index))
-    fewer = _lanes([(b >> old.shift) + 1 for b in removed], len(old.index))
-    total = int.from_bytes(old.index.tobytes(), sys.byteorder) + more - fewer
-    return array("I", total.to_bytes(4 * len(old.index), sys.byteorder))
-
-
-def _lanes(starts: list[int], size: int) -> int:
-    """A long integer of `size` 32-bit lanes, each the number of `starts` at or before its place."""
-    lanes: list[bytes] = []
-    position = 0
-    for count, start in enumerate(sorted(starts)):
+    size = len(old.index)
+    events = sorted([((b >> old.shift) + 1, 1) for b in added] + [((b >> old.shift) + 1, -1) for b in removed])
+    more: list[bytes] = []
+    fewer: list[bytes] = []  # empty as long as no prefix has lost bounds
+    position, gained = 0, 0
+    for start, step in [*events, (size, 0)]:
         if start > position:
             end = min(start, size)
-            lanes.append(count.to_bytes(4, sys.byteorder) * (end - position))
+            more.append((gained if gained > 0 else 0).to_bytes(4, sys.byteorder) * (end - position))
+            if gained < 0 or fewer:
+                if not fewer:
+                    fewer.append(bytes(4 * position))
+                fewer.append((-gained if gained < 0 else 0).to_bytes(4, sys.byteorder) * (end - position))
             position = end
-    lanes.append(len(starts).to_bytes(4, sys.byteorder) * (size - position))
-    return int.from_bytes(b"".join(lanes), sys.byteorder)
+        gained += step
+    total = int.from_bytes(old.index.tobytes(), sys.byteorder) + int.from_bytes(b"".join(more), sys.byteorder)
+    total -= int.from_bytes(b"".join(fewer), sys.byteorder)
+    return array("I", total.to_bytes(4 * size, sys.byteorder))
