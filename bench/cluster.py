@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tools.netns import Namespaces
+
 __all__ = ["EtcdCluster", "ProcessCluster", "RingleaderCluster", "cpu_seconds", "free_ports"]
 
 HOST = "127.0.0.1"
@@ -92,23 +94,31 @@ def get(url: str, timeout: float = 1.0) -> bytes | None:
 
 
 class RingleaderCluster(ProcessCluster):
-    """Ours, in default configuration. `clients` and `https`: addresses by node name."""
+    """Ours, in default configuration, on loopback or each node in its namespace of `net`.
 
-    def __init__(self, size: int = 3, folder: Path | None = None, extra: list[str] | None = None) -> None:
+    `clients` and `https`: addresses by node name.
+    """
+
+    def __init__(
+        self, size: int = 3, folder: Path | None = None, extra: list[str] | None = None, net: Namespaces | None = None
+    ) -> None:
         super().__init__(folder)
         ports = free_ports(3 * size)
         names = [f"n{place + 1}" for place in range(size)]
+        hosts = {name: net.address[name] if net else HOST for name in names}
+        self.net = net
         self.extra = extra or []
-        self.clients = {name: f"{HOST}:{ports[3 * place]}" for place, name in enumerate(names)}
-        self.peers = {name: f"{HOST}:{ports[3 * place + 1]}" for place, name in enumerate(names)}
-        self.https = {name: f"{HOST}:{ports[3 * place + 2]}" for place, name in enumerate(names)}
+        self.clients = {name: f"{hosts[name]}:{ports[3 * place]}" for place, name in enumerate(names)}
+        self.peers = {name: f"{hosts[name]}:{ports[3 * place + 1]}" for place, name in enumerate(names)}
+        self.https = {name: f"{hosts[name]}:{ports[3 * place + 2]}" for place, name in enumerate(names)}
         for name in names:
             self.start(name)
 
     def command(self, name: str) -> list[str]:
         """How a node is started."""
         peers = ",".join(f"{each}={address}" for each, address in self.peers.items())
-        command = [sys.executable, "-m", "ringleader", "start", "--name", name]
+        command = self.net.within(name) if self.net else []
+        command += [sys.executable, "-m", "ringleader", "start", "--name", name]
         command += ["--data-dir", str(self.folder / name), "--peers", peers, "--cluster-token", "bench"]
         command += ["--listen-client", self.clients[name], "--listen-peer", self.peers[name]]
         return [*command, "--http", self.https[name], *self.extra]
