@@ -32,7 +32,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     for a cluster of one, which needs no peer port. `advertise_client`, `advertise_http`: what others are told ("": where
     it listens). `cluster_token`: the secret that members prove to each other; members with another token are another
     cluster. `election_ms` is how long a follower waits for its leader (to twice that), `heartbeat_ms` how often a leader
-    is heard. Sizes are in bytes. `keep_entries` stay in memory behind a snapshot for members that lag a little. `log_level`: of the program's log.
+    is heard. Sizes are in bytes. `keep_entries` stay in memory behind a snapshot for members that lag a little.
+    `log_level`: of the program's log.
     """
 
     name: str = "n1"
