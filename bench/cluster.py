@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -123,9 +124,13 @@ class RingleaderCluster(ProcessCluster):
         command += ["--listen-client", self.clients[name], "--listen-peer", self.peers[name]]
         return [*command, "--http", self.https[name], *self.extra]
 
-    def start(self, name: str) -> None:
-        """Start (again) one node."""
-        self.spawn(name, self.command(name))
+    def start(self, name: str, before: Sequence[str] = ()) -> None:
+        """Start (again) one node; `before`: a command that runs it."""
+        self.spawn(name, [*before, *self.command(name)])
+
+    def log_text(self, name: str) -> str:
+        """What the node has printed so far."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def ready(self, name: str) -> bool:
         """Whether the node knows a leader."""
@@ -137,7 +142,7 @@ class RingleaderCluster(ProcessCluster):
         for name in [name for name, process in self.processes.items() if process.poll() is None]:
             while not self.ready(name):
                 if time.monotonic() > end or self.processes[name].poll() is not None:
-                    log = (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
+                    log = self.log_text(name)[-2000:]
                     raise RuntimeError(f"node {name} is not ready; its log ends:\n{log}")
                 time.sleep(0.05)
 
