@@ -177,7 +177,7 @@ class SnapshotDecoder:
         if magic != _MAGIC:
             raise LogCorruptError("this is not a snapshot", file=self.file, offset=0)
         group, index, length = _SIZES.unpack_from(buffer, _START.size)
-        end = _START.size + _SIZES.size + length
+        end = _START.size + _SIZES.size + int(length)
         if length > _MAX_META:
             raise LogCorruptError("the start of the snapshot makes no sense", file=self.file, offset=_START.size)
         if len(buffer) < end:
