@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ringleader.store.auth import Auth
 from ringleader.store.commands import KeyValue
 from ringleader.store.lease import Lease, Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.session import Session, Sessions
 from ringleader.store.snapshot import (
+    AUTH,
     BASE,
     CHANGES,
     END,
@@ -54,6 +56,7 @@ class Restorer:
         self._leases: dict[int, Lease] = {}
         self._ended: dict[int, Lease] = {}  # leases that only past versions name
         self._sessions: list[Session] = []
+        self._auth = Auth()
 
     def feed(self, piece: bytes | memoryview) -> None:
         """Take one piece as `snapshot.pieces` gave it (or `split`). Raises `ValueError` saying what is wrong."""
@@ -87,6 +90,8 @@ class Restorer:
                 self._leases[row.id] = Lease(row.id, row.ttl_ms, row.deadline_ms, set())
         elif kind == SESSIONS:
             self._sessions += map(_session, _decode_sessions(body))
+        elif kind == AUTH:
+            self._auth = Auth.from_image(body)
         elif kind == BASE:
             kvs = _decode_kvs(body)
             self._mvcc.load_base(kvs)
@@ -116,11 +121,11 @@ class Restorer:
                 raise ValueError(f"the snapshot has a key of lease {lease.id}, but not the lease")
         leases = Leases(self._leases.values(), head.next_lease)
         sessions = Sessions(self._limits, self._sessions, head.next_session)
-        return State(self._mvcc, leases, sessions, head.applied, head.time_ms)
+        return State(self._mvcc, leases, sessions, self._auth, head.applied, head.time_ms)
 
 
 def _session(row: SessionRow) -> Session:
-    session = Session(row.id, row.seen_ms)
+    session = Session(row.id, row.seen_ms, row.owner)
     session.floor = row.floor
     session.results = dict(row.results)
     return session

@@ -2,8 +2,8 @@
 
 Layout: the magic and a format version (4 bytes, big-endian), then chunks. A chunk is its kind (1 byte), the length of its
 body (4 bytes), the body (msgpack), and a checksum (8 bytes: xxh3_64 of kind and body, seeded with the checksum before),
-so that a chunk lost, repeated or out of place is found. The order of kinds is fixed: head, leases, sessions, the keys
-just before the kept history starts (in key order), the changes since (in order), end.
+so that a chunk lost, repeated or out of place is found. The order of kinds is fixed: head, leases, sessions, users,
+the keys just before the kept history starts (in key order), the changes since (in order), end.
 
 A `Pin` fixes what is written: it copies the small tables at once and holds the history back from being trimmed, for
 the past itself does not change. So the pieces can be made one by one between writes, and where one ends depends on
@@ -19,12 +19,14 @@ from operator import attrgetter
 import msgspec
 from xxhash import xxh3_64_intdigest
 
+from ringleader.store.auth import Auth
 from ringleader.store.commands import KeyValue, Result
 from ringleader.store.lease import Leases
 from ringleader.store.mvcc import Mvcc, changes_of
 from ringleader.store.session import Sessions
 
 __all__ = [
+    "AUTH",
     "BASE",
     "CHANGES",
     "END",
@@ -45,8 +47,16 @@ __all__ = [
 
 MAGIC = b"RLSTORE\0"
 FORMAT_VERSION = 1
-HEAD, LEASES, SESSIONS, BASE, CHANGES, END = range(1, 7)
-KINDS = {HEAD: "head", LEASES: "leases", SESSIONS: "sessions", BASE: "keys", CHANGES: "changes", END: "end"}
+HEAD, LEASES, SESSIONS, AUTH, BASE, CHANGES, END = range(1, 8)
+KINDS = {
+    HEAD: "head",
+    LEASES: "leases",
+    SESSIONS: "sessions",
+    AUTH: "users",
+    BASE: "keys",
+    CHANGES: "changes",
+    END: "end",
+}
 PER_CHUNK = 512
 """Most rows of a chunk."""
 CHUNK_BYTES = 128 * 1024
@@ -79,6 +89,7 @@ class SessionRow(msgspec.Struct, array_like=True):
     seen_ms: int
     floor: int
     results: list[tuple[int, Result | None]]
+    owner: str = ""
 
 
 class State(msgspec.Struct):
@@ -87,6 +98,7 @@ class State(msgspec.Struct):
     mvcc: Mvcc
     leases: Leases
     sessions: Sessions
+    auth: Auth
     applied: int
     time_ms: int
 
@@ -104,7 +116,10 @@ class Pin:
         self.leases = sorted(leases.by_id.values(), key=attrgetter("id"))  # of a lease only the deadline changes
         self.deadlines = [lease.deadline_ms for lease in self.leases]
         # Results never change, but which of them are kept does.
-        self.sessions = [(one.id, one.seen_ms, one.floor, one.results.copy()) for one in sessions.by_id.values()]
+        self.sessions = [
+            (one.id, one.seen_ms, one.floor, one.results.copy(), one.owner) for one in sessions.by_id.values()
+        ]
+        self.auth = state.auth.image()
         mvcc.hold()
 
     def release(self) -> None:
@@ -140,8 +155,9 @@ def _bodies(pin: Pin) -> Iterator[tuple[int, bytes | None]]:
     rows = (LeaseRow(one.id, one.ttl_ms, due) for one, due in zip(pin.leases, pin.deadlines, strict=True))
     while part := list(islice(rows, PER_CHUNK)):
         yield LEASES, _encode(part)
-    for id, seen_ms, floor, results in pin.sessions:
-        yield SESSIONS, _encode([SessionRow(id, seen_ms, floor, list(results.items()))])
+    for id, seen_ms, floor, results, owner in pin.sessions:
+        yield SESSIONS, _encode([SessionRow(id, seen_ms, floor, list(results.items()), owner)])
+    yield AUTH, pin.auth
     for kvs in _parts(pin.mvcc.base(pin.first)):
         yield BASE, None if kvs is None else _encode(kvs)
     for kvs in _parts(_changes(pin)):

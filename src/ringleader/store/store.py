@@ -13,6 +13,9 @@ from typing import Any
 from xxhash import xxh3_64
 
 from ringleader.errors import Reason
+from ringleader.store.auth import NODE, Auth, Caller
+from ringleader.store.auth_commands import AuthDesk
+from ringleader.store.auth_ops import AuthStatus, RoleList, TokenList, UserList
 from ringleader.store.codec import BATCH_VERSION, ENCODER
 from ringleader.store.commands import (
     Batch,
@@ -47,6 +50,7 @@ from ringleader.store.commands import (
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc
+from ringleader.store.permit import Permit
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
 from ringleader.store.restoring import Restorer, split
@@ -79,6 +83,8 @@ class Store:
         self._sessions = Sessions(limits)
         self._writer = Writer(limits, self._mvcc, self._leases)
         self.watches = WatchHub(self._mvcc, limits)
+        self._wire_auth(Auth())
+        self._caller = NODE  # on whose behalf the command at hand is carried out
         self._commands: dict[type, Callable[[Any], Result]] = {
             Delete: lambda op: self._writer.delete(op),
             Txn: lambda op: self._writer.txn(op),
@@ -96,6 +102,11 @@ class Store:
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
         }
+
+    def _wire_auth(self, auth: Auth) -> None:
+        self.auth = auth
+        self.desk = AuthDesk(auth, self.limits)
+        self.permit = Permit(auth, self._leases)
 
     @property
     def revision(self) -> int:
@@ -131,9 +142,16 @@ class Store:
         self.applied = index
 
     def _envelope(self, envelope: Envelope) -> list[Result]:
+        self._caller = Caller(envelope.principal, envelope.auth_revision)
+        out = self.auth.admit(self._caller, self.time_ms)
+        if out is not None:
+            return [out for _ in envelope.commands]
         number = envelope.session
         if not number:
             return [self._run(command) for _, command in envelope.commands]
+        found = self._sessions.by_id.get(number)
+        if found is not None and self.auth.enabled and found.owner != self._caller.user:
+            return [_expired(number) for _ in envelope.commands]  # another user's: as if there were none
         session = self._sessions.touch(number, envelope.ack, self.time_ms)
         if session is None:
             return [_expired(number) for _ in envelope.commands]
@@ -161,8 +179,14 @@ class Store:
 
     def _run(self, command: Command) -> Result:
         try:
+            if self.auth.enabled:
+                refused = self.auth.admit(self._caller, self.time_ms) or self.permit.refusal(self._caller, command)
+                if refused is not None:
+                    return refused
             if type(command) is Put:
                 return self._writer.put(command)
+            if self.desk.handles(command):
+                return self.desk.apply(command, self.time_ms, self.revision)
             handler = self._commands.get(type(command))
             if handler is None:
                 return invalid("this command has to be part of a session")
@@ -221,15 +245,21 @@ class Store:
         return LeaseListResult(self.revision, ended)
 
     def _session_open(self, _: SessionOpen) -> Result:
-        session = self._sessions.open(self.time_ms)
+        session = self._sessions.open(self.time_ms, self._caller.user)
         return SessionResult(session.id, self.limits.session_ttl_ms)
 
     # --------------------------------------------------------------------------------------------------- reads
 
-    def read(self, op: Read) -> Result:
-        """Answer from the state as it is now; a `Failure` when that is not possible."""
+    def read(self, op: Read, caller: Caller = NODE) -> Result:
+        """Answer `caller` from the state as it is now; a `Failure` when that is not possible or not permitted."""
+        if self.auth.enabled:
+            refused = self.auth.admit(caller, self.time_ms) or self.permit.refusal(caller, op)
+            if refused is not None:
+                return refused
         handler = self._reads.get(type(op))
         if handler is None:
+            if isinstance(op, AuthStatus | UserList | RoleList | TokenList):
+                return self.desk.read(op, caller, self.time_ms, self.revision)
             return invalid("this command writes and cannot be served as a read")
         try:
             return handler(op)
@@ -277,7 +307,7 @@ class Store:
 
     def pin(self) -> Pin:
         """Fix the state as it is now, to be written down by `snapshot.pieces` while it goes on; `release` it then."""
-        return Pin(State(self._mvcc, self._leases, self._sessions, self.applied, self.time_ms))
+        return Pin(State(self._mvcc, self._leases, self._sessions, self.auth, self.applied, self.time_ms))
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes on every member that applied the same entries."""
@@ -320,6 +350,7 @@ class Store:
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
         self._writer = Writer(self.limits, self._mvcc, self._leases)
+        self._wire_auth(state.auth)
         self.watches.restored(self._mvcc)
         self.unloaded = False
 
