@@ -2,7 +2,8 @@
 
 A break may be told to both ends (a reset) or to neither (a cable pulled): then each end finds out by its own means, or never.
 With `NetOptions.again` a frame may reach the node twice, the second time late: what a proxy that repeats requests does. Only
-frames whose repetition must be harmless are repeated: reads, and commands that are part of a session.
+frames whose repetition must be harmless are repeated: reads, and commands that are part of a session. (Of those, "not
+applied" can then be said of one frame only, not of its repetition; TCP itself repeats nothing.)
 """
 
 from __future__ import annotations

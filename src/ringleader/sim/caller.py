@@ -256,6 +256,8 @@ class Caller:
             if error.reason is Reason.SESSION_EXPIRED:
                 self.world.probes.hit("session expired with a call pending")
             log.unknown(record)
+        elif isinstance(error, NotAppliedError) and self.world.options.net.again:
+            log.unknown(record)  # true of the frame that was refused; its late repetition may yet be carried out
         elif isinstance(error, NotAppliedError):
             log.not_applied(record)
             truth.refused(record.op)
