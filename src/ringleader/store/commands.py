@@ -9,6 +9,15 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.errors import Reason
+from ringleader.store.auth_ops import (
+    AuthCommand,
+    AuthRead,
+    AuthResult,
+    AuthStatusResult,
+    RoleListResult,
+    TokenListResult,
+    UserListResult,
+)
 
 __all__ = [
     "Batch",
@@ -197,14 +206,24 @@ class LeaseList(msgspec.Struct, array_like=True, gc=False, tag=14):
 
 
 Command = (
-    Put | Delete | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseKeepAlive | ExpireLeases | SessionOpen | SessionClose
+    Put
+    | Delete
+    | Txn
+    | Compact
+    | LeaseGrant
+    | LeaseRevoke
+    | LeaseKeepAlive
+    | ExpireLeases
+    | SessionOpen
+    | SessionClose
+    | AuthCommand
 )
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
-Read = Range | Txn | HashKv | LeaseInfo | LeaseList
+Read = Range | Txn | HashKv | LeaseInfo | LeaseList | AuthRead
 """What is answered from the state without going through the log."""
 
-Op = Command | Range | HashKv | LeaseInfo | LeaseList
+Op = Command | Range | HashKv | LeaseInfo | LeaseList | AuthRead
 
 # ------------------------------------------------------------------------------------------------------- results
 
@@ -312,6 +331,11 @@ Result = (
     | HashKvResult
     | LeaseInfoResult
     | LeaseListResult
+    | AuthResult
+    | AuthStatusResult
+    | UserListResult
+    | RoleListResult
+    | TokenListResult
     | Failure
 )
 
@@ -323,7 +347,8 @@ class Envelope(msgspec.Struct, array_like=True):
 
     `origin`: a number by which the node that took them in finds whom to answer. `session` 0: none, so nothing is
     remembered. `ack`: the client has the answers of all sequence numbers below it. `commands`: (sequence number, command).
-    `principal` and `auth_revision`: on whose behalf, and as of which version of the rules.
+    `principal` and `auth_revision`: on whose behalf, and as of which version of the rules (`store.auth.Caller`); said by
+    the node that took the commands in, from the login of the connection, never by the client.
     """
 
     origin: int
