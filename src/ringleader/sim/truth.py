@@ -15,6 +15,7 @@ from ringleader.sim.oracle import Violation
 from ringleader.sim.probes import Probes
 from ringleader.store.commands import Batch, Command, Delete, DeleteResult, Put, PutResult, Result, Txn, TxnResult
 from ringleader.store.limits import Limits
+from ringleader.store.members import founders
 from ringleader.store.store import Store
 
 __all__ = ["Truth", "effects", "marks_of"]
@@ -34,8 +35,8 @@ def marks_of(command: Command) -> list[bytes]:
 class Truth:
     """The state after every committed entry. `hashes[i]`: of the state after entry i (0: of the empty state)."""
 
-    def __init__(self, limits: Limits, probes: Probes) -> None:
-        self.store = Store(limits)
+    def __init__(self, limits: Limits, probes: Probes, names: dict[int, str]) -> None:
+        self.store = Store(limits, founders(names))
         self.hashes: list[int] = [self.store.hash_kv()]
         self.written: dict[bytes, int] = {}  # unique value -> the revision at which it was written
         self.commands: dict[tuple[int, int], int] = {}  # (session, sequence number) -> revision of its first result

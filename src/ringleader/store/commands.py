@@ -9,6 +9,16 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.errors import Reason
+from ringleader.store.member_ops import (
+    MemberAdd,
+    MemberList,
+    MemberListResult,
+    MemberPromote,
+    MemberRemove,
+    MemberResult,
+    MemberTransfer,
+    MemberUpdate,
+)
 
 __all__ = [
     "Batch",
@@ -197,14 +207,28 @@ class LeaseList(msgspec.Struct, array_like=True, gc=False, tag=14):
 
 
 Command = (
-    Put | Delete | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseKeepAlive | ExpireLeases | SessionOpen | SessionClose
+    Put
+    | Delete
+    | Txn
+    | Compact
+    | LeaseGrant
+    | LeaseRevoke
+    | LeaseKeepAlive
+    | ExpireLeases
+    | SessionOpen
+    | SessionClose
+    | MemberAdd
+    | MemberPromote
+    | MemberRemove
+    | MemberUpdate
+    | MemberTransfer
 )
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
-Read = Range | Txn | HashKv | LeaseInfo | LeaseList
+Read = Range | Txn | HashKv | LeaseInfo | LeaseList | MemberList
 """What is answered from the state without going through the log."""
 
-Op = Command | Range | HashKv | LeaseInfo | LeaseList
+Op = Command | Range | HashKv | LeaseInfo | LeaseList | MemberList
 
 # ------------------------------------------------------------------------------------------------------- results
 
@@ -312,6 +336,8 @@ Result = (
     | HashKvResult
     | LeaseInfoResult
     | LeaseListResult
+    | MemberResult
+    | MemberListResult
     | Failure
 )
 

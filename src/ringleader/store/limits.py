@@ -36,3 +36,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     session_bytes: int = 256 * 1024
     sessions_bytes: int = 64 * 1024 * 1024
     watches: int = 100_000
+    members: int = 64

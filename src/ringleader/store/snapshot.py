@@ -2,7 +2,7 @@
 
 Layout: the magic, a format version (4 bytes, big-endian), then chunks. A chunk is its kind (1 byte), the length of its
 body (4 bytes), the body (msgpack), and a checksum (8 bytes: xxh3_64 of kind and body, seeded with the checksum before),
-so that a chunk lost, repeated or out of place is found. The order of kinds is fixed: head, leases, sessions, the keys
+so that a chunk lost, repeated or out of place is found. The order of kinds is fixed: head, leases, sessions, members, the keys
 just before the kept history starts (in key order), the changes since (in order), end. Chunks are made one by one, so
 that a snapshot can be written while it is made.
 """
@@ -19,16 +19,26 @@ from xxhash import xxh3_64_intdigest
 from ringleader.store.commands import KeyValue, Result
 from ringleader.store.lease import Lease, Leases
 from ringleader.store.limits import Limits
+from ringleader.store.member_ops import MemberRow
+from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc, changes_of
 from ringleader.store.session import Session, Sessions
 
 __all__ = ["FORMAT_VERSION", "MAGIC", "State", "chunks", "restore"]
 
 MAGIC = b"RLSTORE\0"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PER_CHUNK = 512
-_HEAD, _LEASES, _SESSIONS, _BASE, _CHANGES, _END = range(1, 7)
-_NAMES = {_HEAD: "head", _LEASES: "leases", _SESSIONS: "sessions", _BASE: "keys", _CHANGES: "changes", _END: "end"}
+_HEAD, _LEASES, _SESSIONS, _MEMBERS, _BASE, _CHANGES, _END = range(1, 8)
+_NAMES = {
+    _HEAD: "head",
+    _LEASES: "leases",
+    _SESSIONS: "sessions",
+    _MEMBERS: "members",
+    _BASE: "keys",
+    _CHANGES: "changes",
+    _END: "end",
+}
 
 _T = TypeVar("_T")
 
@@ -40,6 +50,7 @@ class _Head(msgspec.Struct, array_like=True):
     time_ms: int
     next_lease: int
     next_session: int
+    next_member: int
 
 
 class _LeaseRow(msgspec.Struct, array_like=True):
@@ -61,6 +72,7 @@ class State(msgspec.Struct):
     mvcc: Mvcc
     leases: Leases
     sessions: Sessions
+    members: Members
     applied: int
     time_ms: int
 
@@ -69,6 +81,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(_Head).decode
 _decode_leases = msgspec.msgpack.Decoder(list[_LeaseRow]).decode
 _decode_sessions = msgspec.msgpack.Decoder(list[_SessionRow]).decode
+_decode_members = msgspec.msgpack.Decoder(list[MemberRow]).decode
 _decode_kvs = msgspec.msgpack.Decoder(list[KeyValue]).decode
 
 
@@ -90,7 +103,15 @@ def _checksum(kind: int, body: bytes | memoryview, before: int) -> int:
 
 def _bodies(state: State) -> Iterator[tuple[int, bytes]]:
     mvcc, leases, sessions = state.mvcc, state.leases, state.sessions
-    head = _Head(mvcc.revision, mvcc.compact_revision, state.applied, state.time_ms, leases.next_id, sessions.next_id)
+    head = _Head(
+        mvcc.revision,
+        mvcc.compact_revision,
+        state.applied,
+        state.time_ms,
+        leases.next_id,
+        sessions.next_id,
+        state.members.next_id,
+    )
     yield _HEAD, _encode(head)
     rows = [_LeaseRow(one.id, one.ttl_ms, one.deadline_ms) for one in leases.by_id.values()]
     rows.sort(key=lambda row: row.id)
@@ -99,6 +120,7 @@ def _bodies(state: State) -> Iterator[tuple[int, bytes]]:
     for session in sessions.by_id.values():
         row = _SessionRow(session.id, session.seen_ms, session.floor, list(session.results.items()))
         yield _SESSIONS, _encode([row])
+    yield _MEMBERS, _encode([row for _, row in sorted(state.members.rows.items())])
     for kvs in _parts(mvcc.base(), _PER_CHUNK):
         yield _BASE, _encode(kvs)
     changed = (change.kv for entry in mvcc.log for change in changes_of(entry))
@@ -126,6 +148,7 @@ def restore(data: bytes, limits: Limits) -> State:
         head = _decode_head(body)
         lease_rows: list[_LeaseRow] = []
         session_rows: list[_SessionRow] = []
+        member_rows: list[MemberRow] = []
         base: list[KeyValue] = []
         changes: list[KeyValue] = []
         for kind, body in bodies:
@@ -133,6 +156,8 @@ def restore(data: bytes, limits: Limits) -> State:
                 lease_rows += _decode_leases(body)
             elif kind == _SESSIONS:
                 session_rows += _decode_sessions(body)
+            elif kind == _MEMBERS:
+                member_rows += _decode_members(body)
             elif kind == _BASE:
                 base += _decode_kvs(body)
             elif kind == _CHANGES:
@@ -150,7 +175,8 @@ def restore(data: bytes, limits: Limits) -> State:
                 raise ValueError(f"the snapshot has a key of lease {kv.lease}, but not the lease")
             lease.keys.add(kv.key)
     sessions = Sessions(limits, map(_session, session_rows), head.next_session)
-    return State(mvcc, leases, sessions, head.applied, head.time_ms)
+    members = Members(limits, member_rows, head.next_member)
+    return State(mvcc, leases, sessions, members, head.applied, head.time_ms)
 
 
 def _session(row: _SessionRow) -> Session:
@@ -167,8 +193,8 @@ def _read(data: bytes) -> Iterator[tuple[int, memoryview]]:
         raise ValueError("this is not a snapshot of a store")
     at = len(MAGIC) + 4
     version = int.from_bytes(view[len(MAGIC) : at], "big")
-    if len(data) < at or not 1 <= version <= FORMAT_VERSION:
-        raise ValueError(f"the snapshot has format version {version}; this release knows up to {FORMAT_VERSION}")
+    if len(data) < at or version != FORMAT_VERSION:
+        raise ValueError(f"the snapshot has format version {version}; this release reads version {FORMAT_VERSION}")
     checksum = kind = 0
     while kind != _END:
         size = int.from_bytes(view[at + 1 : at + 5], "big")

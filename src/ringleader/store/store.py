@@ -7,7 +7,7 @@ are never to be changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from xxhash import xxh3_64
@@ -47,6 +47,8 @@ from ringleader.store.commands import (
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
+from ringleader.store.member_ops import MemberList, MemberListResult, MemberRow
+from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
@@ -66,8 +68,9 @@ class Store:
     still be read (0: all). `applied`: index of the last log entry applied. `time_ms`: log time, milliseconds.
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
+    def __init__(self, limits: Limits = Limits(), members: Iterable[MemberRow] = ()) -> None:  # noqa: B008 (immutable)
         self.limits = limits
+        self.members = Members(limits, members)
         self.applied = 0
         self.time_ms = 0
         self._mvcc = Mvcc()
@@ -84,6 +87,7 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
+            **self.members.handlers(lambda: self.revision),
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
             Range: lambda op: self._writer.read_range(op),
@@ -91,6 +95,7 @@ class Store:
             HashKv: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+            MemberList: self._member_list,
         }
 
     @property
@@ -221,6 +226,9 @@ class Store:
 
     # --------------------------------------------------------------------------------------------------- reads
 
+    def _member_list(self, _: MemberList) -> Result:
+        return MemberListResult(self.revision, [row for _, row in sorted(self.members.rows.items())])
+
     def read(self, op: Read) -> Result:
         """Answer from the state as it is now; a `Failure` when that is not possible."""
         handler = self._reads.get(type(op))
@@ -272,7 +280,7 @@ class Store:
 
     def snapshot_chunks(self) -> Iterator[bytes]:
         """The whole state in pieces, to be joined. Nothing may be applied until the last one is taken."""
-        state = snapshot.State(self._mvcc, self._leases, self._sessions, self.applied, self.time_ms)
+        state = snapshot.State(self._mvcc, self._leases, self._sessions, self.members, self.applied, self.time_ms)
         return snapshot.chunks(state)
 
     def snapshot(self) -> bytes:
@@ -288,6 +296,7 @@ class Store:
         self.watches.before_compaction()
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
+        self.members.become(state.members)
         self._writer = Writer(self.limits, self._mvcc, self._leases)
         self.watches.restored(self._mvcc)
 
