@@ -57,6 +57,8 @@ class Reason(StrEnum):
     MEMBER_LAGS = "member-lags"
     CHANGE_UNDER_WAY = "change-under-way"
     QUORUM_LOSS = "quorum-loss"
+    UNAUTHENTICATED = "unauthenticated"
+    NAME_EXISTS = "name-exists"
     # The node or its peer is set up wrongly, or its disk failed.
     PROTOCOL = "protocol"
     VERSION = "version"
@@ -64,6 +66,7 @@ class Reason(StrEnum):
     WRONG_NODE = "wrong-node"
     MEMBER_REMOVED = "member-removed"
     DATA_REPLACED = "data-replaced"
+    UNTRUSTED = "untrusted"
     DATA_IN_USE = "data-in-use"
     DATA_CORRUPT = "data-corrupt"
     DISK_FAILED = "disk-failed"

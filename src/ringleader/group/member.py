@@ -21,6 +21,8 @@ from ringleader.group.options import GroupOptions
 from ringleader.group.pending import PendingWrite, PendingWrites
 from ringleader.group.readers import Reader, Readers
 from ringleader.ports import Entropy
+from ringleader.store.auth import NODE, Caller
+from ringleader.store.auth_ops import ExpireTokens
 from ringleader.store.codec import BATCH_VERSION, decode_batch, decode_commands
 from ringleader.store.commands import (
     Batch,
@@ -30,6 +32,7 @@ from ringleader.store.commands import (
     LeaseInfoResult,
     LeaseListResult,
     RangeResult,
+    Read,
     Result,
     TxnResult,
 )
@@ -45,6 +48,8 @@ EXPIRY_PERIOD = 0.2
 ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
+LEADERS_OWN = (ExpireLeases, ExpireTokens)
+"""Commands that no client may send."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
@@ -98,9 +103,7 @@ class Member:
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
         self.barrier_token = 0
-        self.barriers: dict[
-            int, tuple[int, int, bool]
-        ] = {}  # the core's token -> (node that asked, its token, a view too)
+        self.barriers: dict[int, tuple[int, int, bool]] = {}  # the core's token -> (node, its token, with a view)
         # Members.
         self.reconciler = Reconciler(node, election)
         self.view: LeaderView | None = None  # the leader's, as last told
@@ -112,8 +115,8 @@ class Member:
 
     # ---------------------------------------------------------------------------------------------------- clients
 
-    def submit(self, conn: int, request: Submit, principal: str = "") -> None:
-        """Take in commands of a client; exactly one `Results` or `Refused` answers them, now or later."""
+    def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
+        """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
         try:
             commands = decode_commands(request.commands)
@@ -123,8 +126,8 @@ class Member:
         if not commands:
             self.answer(conn, Results(request.frame, []))
             return
-        if any(type(command) is ExpireLeases for _, command in commands):
-            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "leases expire by the leader's word alone")
+        if any(type(command) in LEADERS_OWN for _, command in commands):
+            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "that is for the leader alone to say")
             return
         size = len(memoryview(request.commands)) + 64
         if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
@@ -136,21 +139,21 @@ class Member:
             return
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
         origin = self.writes.add(PendingWrite(conn, request.frame, self.core.term, deadline, size))
-        envelope = Envelope(origin, request.session, request.ack, commands, principal)
-        raw = _encode((origin, request.session, request.ack, request.commands, principal, 0))
+        envelope = Envelope(origin, request.session, request.ack, commands, caller.principal, caller.revision)
+        raw = _encode((origin, request.session, request.ack, request.commands, caller.principal, caller.revision))
         if self.core.leader == self.node:
             self._enqueue(Queued(raw, envelope, self.node))
         else:
             self.counts["forwarded"] += 1
             self.forwards.append((origin, raw))
 
-    def query(self, conn: int, request: Query) -> None:
-        """Take in reads of a client; exactly one `Results` or `Refused` answers them, now or later."""
+    def query(self, conn: int, request: Query, caller: Caller = NODE) -> None:
+        """Take in reads on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["queries"] += 1
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
         if any(type(op) is MemberList for op in request.reads):
             self.view_wanted = True
-        reader = Reader(conn, request.frame, request.reads, deadline)
+        reader = Reader(conn, request.frame, request.reads, deadline, caller)
         if request.consistency == "linearizable" or request.consistency == "leader_lease":
             lease = request.consistency == "leader_lease" and self.core.lease_valid()
             if lease and self.store.applied >= self.core.commit:
@@ -175,11 +178,21 @@ class Member:
     def _refuse(self, conn: int, frame: int, reason: Reason, message: str, *, unknown: bool = False) -> None:
         self.answer(conn, Refused(frame, reason, message, unknown, self.core.leader))
 
+    def catch_up(self, then: Callable[[bool], None]) -> None:
+        """Tell `then` once all that is committed by now is applied here (True), or that this cannot be said (False)."""
+        if not self.core.leader or self.readers.waiting >= self.options.reads_waiting:
+            then(False)
+        else:
+            self.readers.add(Reader(0, 0, (), self.now + self.options.read_patience, NODE, then))
+
     def _serve(self, reader: Reader) -> None:
+        if reader.then is not None:
+            reader.then(True)
+            return
         results: list[Result] = []
         room = ANSWER_BYTES
         for op in reader.reads:
-            results.append(self.store.read(op) if type(op) is not MemberList else self._members())
+            results.append(self._read(op, reader.caller))
             if len(reader.reads) > 1:  # one alone is bounded by the store
                 room -= result_bytes(results[-1])
                 if room < 0:
@@ -244,9 +257,12 @@ class Member:
         else:
             self.relay(node, ReadIndexReply(token, 0))
 
-    def _refuse_readers(self, readers: list[Reader], text: str) -> None:
+    def _refuse_readers(self, readers: list[Reader], text: str, reason: Reason = Reason.NOT_LEADER) -> None:
         for reader in readers:
-            self._refuse(reader.conn, reader.frame, Reason.NOT_LEADER, text)
+            if reader.then is not None:
+                reader.then(False)
+            else:
+                self._refuse(reader.conn, reader.frame, reason, text)
 
     # -------------------------------------------------------------------------------------------------------- time
 
@@ -269,13 +285,20 @@ class Member:
             self._refuse(write.conn, write.frame, Reason.DEADLINE, text, unknown=True)
         for token in self.readers.asked_before(now - self.options.read_patience):
             self._refuse_readers(self.readers.failed(token), "no answer of the leader")
-        for reader in self.readers.overdue(now):
-            self._refuse(reader.conn, reader.frame, Reason.DEADLINE, "this node lags behind the cluster")
+        self._refuse_readers(self.readers.overdue(now), "this node lags behind the cluster", Reason.DEADLINE)
         if self.core.leads and self.clock_runs:
-            due = self.store.due_leases(self.clock.read(now))
+            log_now = self.clock.read(now)
+            due = self.store.due_leases(log_now)
             if due:
-                envelope = Envelope(0, 0, 0, [(0, ExpireLeases(due))])
-                self.queue.append(Queued(_encode(envelope), envelope, 0))
+                self._say(ExpireLeases(due))
+            tokens = self.store.auth.due_tokens(log_now)
+            if tokens:
+                self._say(ExpireTokens(tokens))
+
+    def _say(self, command: Command) -> None:
+        """Put a command of the leader's own into the log."""
+        envelope = Envelope(0, 0, 0, [(0, command)], NODE.principal)
+        self._enqueue(Queued(_encode(envelope), envelope, 0))
 
     # ----------------------------------------------------------------------------------------------------- members
 
@@ -285,10 +308,11 @@ class Member:
             self.view = self.reconciler.view(self.now, self.store.members, self.core.status())
         return self.view
 
-    def _members(self) -> Result:
-        result = self.store.read(MemberList())
-        assert isinstance(result, MemberListResult)
-        return msgspec.structs.replace(result, view=self.leader_view())
+    def _read(self, op: Read, caller: Caller) -> Result:
+        result = self.store.read(op, caller)
+        if type(result) is MemberListResult:
+            return msgspec.structs.replace(result, view=self.leader_view())
+        return result
 
     def _lead_members(self) -> None:
         """Take the next step from the configuration in force to the one that the table wants."""
@@ -297,8 +321,8 @@ class Member:
         if isinstance(step, Config):
             self.core.change_members(step)
         elif step:
-            envelope = Envelope(0, 0, 0, [(0, MemberPromote(member)) for member in step])
-            self._enqueue(Queued(_encode(envelope), envelope, 0))
+            for member in step:
+                self._say(MemberPromote(member))
 
     def _enqueue(self, item: Queued) -> None:
         self.queue.append(item)
@@ -410,8 +434,8 @@ class Member:
             return
         leader = self.core.leader
         if not leader:
-            for reader in self.readers.take_gathered():
-                self._refuse(reader.conn, reader.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
+            readers = self.readers.take_gathered()
+            self._refuse_readers(readers, "the cluster has no leader at the moment", Reason.NO_LEADER)
             return
         token = self.readers.ask(self.now)
         view, self.view_wanted = self.view_wanted, False

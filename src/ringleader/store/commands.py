@@ -9,15 +9,20 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.errors import Reason
+from ringleader.store.auth_ops import (
+    AuthCommand,
+    AuthRead,
+    AuthResult,
+    AuthStatusResult,
+    RoleListResult,
+    TokenListResult,
+    UserListResult,
+)
 from ringleader.store.member_ops import (
-    MemberAdd,
+    MemberCommand,
     MemberList,
     MemberListResult,
-    MemberPromote,
-    MemberRemove,
     MemberResult,
-    MemberTransfer,
-    MemberUpdate,
 )
 
 __all__ = [
@@ -217,18 +222,15 @@ Command = (
     | ExpireLeases
     | SessionOpen
     | SessionClose
-    | MemberAdd
-    | MemberPromote
-    | MemberRemove
-    | MemberUpdate
-    | MemberTransfer
+    | AuthCommand
+    | MemberCommand
 )
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
-Read = Range | Txn | HashKv | LeaseInfo | LeaseList | MemberList
+Read = Range | Txn | HashKv | LeaseInfo | LeaseList | AuthRead | MemberList
 """What is answered from the state without going through the log."""
 
-Op = Command | Range | HashKv | LeaseInfo | LeaseList | MemberList
+Op = Command | Range | HashKv | LeaseInfo | LeaseList | AuthRead | MemberList
 
 # ------------------------------------------------------------------------------------------------------- results
 
@@ -336,6 +338,11 @@ Result = (
     | HashKvResult
     | LeaseInfoResult
     | LeaseListResult
+    | AuthResult
+    | AuthStatusResult
+    | UserListResult
+    | RoleListResult
+    | TokenListResult
     | MemberResult
     | MemberListResult
     | Failure
@@ -349,7 +356,8 @@ class Envelope(msgspec.Struct, array_like=True):
 
     `origin`: a number by which the node that took them in finds whom to answer. `session` 0: none, so nothing is
     remembered. `ack`: the client has the answers of all sequence numbers below it. `commands`: (sequence number, command).
-    `principal` and `auth_revision`: on whose behalf, and as of which version of the rules.
+    `principal` and `auth_revision`: on whose behalf, and as of which version of the rules (`store.auth.Caller`); said by
+    the node that took the commands in, from the login of the connection, never by the client.
     """
 
     origin: int

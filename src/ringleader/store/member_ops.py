@@ -15,6 +15,7 @@ __all__ = [
     "MEMBER_COMMANDS",
     "LeaderView",
     "MemberAdd",
+    "MemberCommand",
     "MemberList",
     "MemberListResult",
     "MemberPromote",
@@ -129,6 +130,9 @@ class MemberTransfer(msgspec.Struct, array_like=True, gc=False, tag=34):
 class MemberList(msgspec.Struct, array_like=True, gc=False, tag=35):
     """All members, removed ones too as far as they are remembered."""
 
+
+MemberCommand = MemberAdd | MemberPromote | MemberRemove | MemberUpdate | MemberTransfer
+"""What goes through the log."""
 
 MEMBER_COMMANDS = (MemberAdd, MemberPromote, MemberRemove, MemberTransfer)
 """Commands into which the leader writes its view."""

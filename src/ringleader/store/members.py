@@ -35,6 +35,9 @@ TOMBSTONES = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _ADDRESS_CHARS = 300
 
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, list[MemberRow]]).decode
+
 
 def founders(names: dict[int, str]) -> list[MemberRow]:
     """The rows a cluster starts with, from ids and names alone: what all its first nodes know alike."""
@@ -69,6 +72,16 @@ class Members:
             MemberUpdate: run(self.update),
             MemberTransfer: run(self.transfer),
         }
+
+    def image(self) -> bytes:
+        """Everything, for a snapshot."""
+        return _encode((self.next_id, [row for _, row in sorted(self.rows.items())]))
+
+    @classmethod
+    def from_image(cls, limits: Limits, data: bytes | memoryview) -> Members:
+        """The inverse of `image`. Raises `msgspec.MsgspecError`."""
+        next_id, rows = _decode(data)
+        return cls(limits, rows, next_id)
 
     def become(self, other: Members) -> None:
         """Take over the rows of a snapshot."""

@@ -5,14 +5,19 @@ The present is a dict of key to `KeyValue` and an ordered index. The past is one
 version costs one small object, a read of the past follows `prev` back from the present, and watches need nothing else.
 Following a key back takes as many steps as it has newer versions; that is the price of keeping nothing per key.
 
-A delete is a version with `version` 0, a *tombstone*. Keys that are dead now but were alive at a revision still
-readable are kept in `dead`. A key changes at most once per revision (transactions see to that).
+A delete is a version with `version` 0, a *tombstone*. Keys that are dead now but whose delete is still in the change log
+are kept in `dead`. A key changes at most once per revision (transactions see to that).
+
+Compaction has two halves. `compact` decides what can be read from now on; that is part of the state. `trim` then frees
+what nobody can read any more, some at a time, since freeing a million versions at once would hold up everything else;
+when it does so shows in no answer. While a snapshot is being made of the past (`hold`), nothing is freed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
+from itertools import islice
 
 import msgspec
 
@@ -32,6 +37,9 @@ class Change(msgspec.Struct, gc=False):
     prev: KeyValue | None
 
 
+BATCH = 256
+"""How many keys or steps back are looked at between two places to pause."""
+
 Entry = Change | dict[bytes, Change]
 """What one revision changed: one key, or several in the order in which they changed."""
 
@@ -44,18 +52,35 @@ def changes_of(entry: Entry) -> Iterator[Change]:
 class Mvcc:
     """See the module. Keys and values are checked by the callers."""
 
-    __slots__ = ("_open", "compact_revision", "current", "dead", "dead_index", "first", "index", "log", "revision")
+    __slots__ = (
+        "_held",
+        "_open",
+        "compact_revision",
+        "current",
+        "dead",
+        "dead_index",
+        "first",
+        "index",
+        "log",
+        "revision",
+    )
 
     def __init__(self) -> None:
         self.revision = FIRST_REVISION - 1
         self.compact_revision = 0
-        self.first = FIRST_REVISION  # the revision that log[0] stands for
+        self.first = FIRST_REVISION  # the revision that log[0] stands for; at most `readable`
         self.log: list[Entry] = []
         self.current: dict[bytes, KeyValue] = {}
         self.index = KeyIndex()
         self.dead: dict[bytes, KeyValue] = {}
         self.dead_index = KeyIndex()
         self._open: dict[bytes, Change] | None = None
+        self._held = 0
+
+    @property
+    def readable(self) -> int:
+        """The first revision whose changes belong to the state; older ones may linger until they are trimmed."""
+        return max(self.compact_revision, FIRST_REVISION)
 
     # -------------------------------------------------------------------------------------------------- writing
 
@@ -176,69 +201,134 @@ class Mvcc:
     # ------------------------------------------------------------------------------------------------ compaction
 
     def compact(self, revision: int) -> None:
-        """Forget what only revisions below `revision` need.
+        """From now on only revisions from `revision` on can be read; `trim` frees the rest.
 
         The changes *at* `revision` stay: a watch may start there and must see its deletes.
         """
         assert self.compact_revision < revision <= self.revision
-        first = max(revision, FIRST_REVISION)
-        gone = first - self.first
+        self.compact_revision = revision
+
+    def trim(self, limit: int) -> bool:
+        """Free up to `limit` revisions that can no longer be read; returns whether there are more to free now."""
+        gone = min(self.readable - self.first, limit)
+        if self._held or gone <= 0:
+            return False
         if self.dead:
-            for entry in self.log[: max(0, revision + 1 - self.first)]:
+            for entry in self.log[:gone]:
                 for change in changes_of(entry):
                     kv = change.kv
                     if not kv.version and self.dead.get(kv.key) is kv:
                         del self.dead[kv.key]
                         self.dead_index.remove(kv.key)
         del self.log[:gone]
-        self.first = first
-        self.compact_revision = revision
+        self.first += gone
+        return self.first < self.readable
+
+    def hold(self) -> None:
+        """Keep all that can be read now, whatever is compacted, until as many `release` as `hold`."""
+        self._held += 1
+
+    def release(self) -> None:
+        """The end of a `hold`."""
+        self._held -= 1
 
     # ----------------------------------------------------------------------------------------- taking it elsewhere
 
-    def base(self) -> list[KeyValue]:
-        """The state just before the change log starts, in key order: with the log it makes up everything else."""
-        first = self.first
-        kvs = {kv.key: kv for kv in self.current.values() if kv.mod_revision < first}
-        for entry in self.log:
-            for change in changes_of(entry):
-                prev = change.prev
-                if prev is not None and prev.version and prev.mod_revision < first:
-                    kvs[prev.key] = prev
-        return [kvs[key] for key in sorted(kvs)]
+    def base(self, first: int) -> Iterator[KeyValue | None]:
+        """The state just before revision `first`, in key order; now and then None, as a place to pause.
+
+        `first` must be `readable` at the start, and the history held. Then the state may change while this is under way:
+        a key of the past is always found, alive or dead, and its history leads back to the same version.
+        """
+        if first <= FIRST_REVISION:
+            return
+        cursor = b""
+        while keys := self._keys_after(cursor, BATCH):
+            for kv in [self.current.get(key) or self.dead[key] for key in keys]:
+                version: KeyValue | None = kv
+                steps = 0
+                while version is not None and version.mod_revision >= first:
+                    entry = self.log[version.mod_revision - self.first]
+                    version = (entry if type(entry) is Change else entry[kv.key]).prev  # type: ignore[index]
+                    steps += 1
+                    if not steps % BATCH:
+                        yield None
+                if version is not None and version.version:
+                    yield version
+            yield None
+            cursor = keys[-1]
+
+    def _keys_after(self, cursor: bytes, limit: int) -> list[bytes]:
+        live = islice(self.index.after(cursor), limit)
+        if not self.dead:
+            return list(live)
+        gone = islice(self.dead_index.after(cursor), limit)
+        return list(islice(merge(live, gone), limit))
 
     @classmethod
-    def rebuild(cls, compact_revision: int, base: list[KeyValue], changes: Iterator[KeyValue]) -> Mvcc:
-        """The keyspace from `base()` and the `kv` of all changes since; raises `ValueError` when they do not fit."""
+    def empty(cls, compact_revision: int) -> Mvcc:
+        """A keyspace to be loaded: first with `load_base`, then with `load_change`, then `loaded`."""
         self = cls()
         self.compact_revision = compact_revision
-        self.first = max(compact_revision, FIRST_REVISION)
+        self.first = self.readable
         self.revision = self.first - 1
-        current = {kv.key: kv for kv in base}
-        dead: dict[bytes, KeyValue] = {}
-        log = self.log
-        for kv in changes:
-            key = kv.key
-            prev = current.pop(key, None) or dead.pop(key, None)
-            if prev is not None:
-                kv.key = key = prev.key
-            (current if kv.version else dead)[key] = kv
-            change = Change(kv, prev)
-            if kv.mod_revision == self.revision + 1:
-                log.append(change)
-                self.revision += 1
-            elif kv.mod_revision == self.revision and log:
-                entry = log[-1]
-                if type(entry) is Change:
-                    log[-1] = entry = {entry.kv.key: entry}
-                entry[key] = change  # type: ignore[index]
-            else:
-                raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
-        if compact_revision > self.revision:
-            raise ValueError(f"compacted at {compact_revision}, but the last revision is {self.revision}")
-        self.current = current
-        self.index = KeyIndex(current)
-        # A key whose last change is its delete at the compaction itself can no longer be read at any revision.
-        self.dead = {key: kv for key, kv in dead.items() if kv.mod_revision > compact_revision}
-        self.dead_index = KeyIndex(self.dead)
         return self
+
+    def load_base(self, kvs: Iterable[KeyValue]) -> None:
+        """Add the next of what `base` gave."""
+        current, add = self.current, self.index.add
+        for kv in kvs:
+            if kv.version == 1:
+                kv.create_revision = kv.mod_revision  # one object for both: a million keys make it worth while
+            current[kv.key] = kv
+            add(kv.key)
+
+    def load_change(self, kv: KeyValue) -> KeyValue | None:
+        """Add the next change; returns the version that it replaces. Raises `ValueError` when it does not fit."""
+        key = kv.key
+        prev = self.current.get(key)
+        if kv.version:
+            if kv.version == 1:
+                kv.create_revision = kv.mod_revision
+            if prev is None:
+                prev = self._revive(key) if self.dead else None
+                self.index.add(key)
+            else:
+                kv.key = key = prev.key
+            self.current[key] = kv
+        else:
+            if prev is None:
+                raise ValueError(f"revision {kv.mod_revision} deletes a key that is not there")
+            kv.key = key = prev.key
+            del self.current[key]
+            self.index.remove(key)
+            self.dead[key] = kv
+            self.dead_index.add(key)
+        change = Change(kv, prev)
+        if kv.mod_revision == self.revision + 1:
+            self.log.append(change)
+            self.revision += 1
+        elif kv.mod_revision == self.revision and self.log:
+            entry = self.log[-1]
+            if type(entry) is Change:
+                self.log[-1] = entry = {entry.kv.key: entry}
+            entry[key] = change  # type: ignore[index]
+        else:
+            raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
+        return prev
+
+    def loaded(self, revision: int) -> None:
+        """Everything is loaded. Raises `ValueError` when it does not lead to `revision`."""
+        if self.revision != revision:
+            raise ValueError(f"the state says revision {revision}, but its changes end at {self.revision}")
+        if self.compact_revision > self.revision:
+            raise ValueError(f"compacted at {self.compact_revision}, but the last revision is {self.revision}")
+
+    def unload(self, limit: int) -> bool:
+        """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more."""
+        self.index = self.dead_index = KeyIndex()
+        del self.log[-limit:]
+        for table in (self.current, self.dead):
+            for _ in range(min(limit, len(table))):
+                table.popitem()
+        return bool(self.log or self.current or self.dead)
