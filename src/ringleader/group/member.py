@@ -15,6 +15,7 @@ import msgspec
 
 from ringleader.consensus.shape import Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
+from ringleader.group.compaction import Compactor
 from ringleader.group.logtime import LogTime
 from ringleader.group.options import GroupOptions
 from ringleader.group.pending import PendingWrite, PendingWrites
@@ -23,6 +24,8 @@ from ringleader.ports import Entropy
 from ringleader.store.codec import BATCH_VERSION, decode_batch, decode_commands
 from ringleader.store.commands import (
     Batch,
+    Command,
+    Compact,
     Envelope,
     ExpireLeases,
     LeaseInfoResult,
@@ -91,6 +94,7 @@ class Member:
         self.clock = LogTime()
         self.clock_runs = False
         self.expiry_due = 0.0
+        self.compactor = Compactor()
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
         self.barrier_token = 0
@@ -256,10 +260,23 @@ class Member:
         for reader in self.readers.overdue(now):
             self._refuse(reader.conn, reader.frame, Reason.DEADLINE, "this node lags behind the cluster")
         if self.core.leads and self.clock_runs:
-            due = self.store.due_leases(self.clock.read(now))
-            if due:
-                envelope = Envelope(0, 0, 0, [(0, ExpireLeases(due))])
-                self.queue.append(Queued(_encode(envelope), envelope, 0))
+            self._tend(self.clock.read(now))
+
+    def _tend(self, time_ms: int) -> None:
+        """What the leader proposes of its own accord at log time `time_ms`."""
+        store = self.store
+        due = store.due_leases(time_ms)
+        if due:
+            self._propose_own(ExpireLeases(due))
+        target = self.compactor.target(
+            time_ms, store.revision, store.compact_revision, store.settings, store.quota.pressed
+        )
+        if target:
+            self._propose_own(Compact(target))
+
+    def _propose_own(self, command: Command) -> None:
+        envelope = Envelope(0, 0, 0, [(0, command)])
+        self.queue.append(Queued(_encode(envelope), envelope, 0))
 
     # ------------------------------------------------------------------------------------------------ end of a turn
 
@@ -278,6 +295,9 @@ class Member:
             self._barrier_done(token, index)
         for index, entry in out.committed:
             self._apply(index, entry)
+        if out.committed:
+            self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
+        self.store.sweep(self.options.sweep_revisions)
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
         return out
@@ -384,6 +404,7 @@ class Member:
     def _install(self, meta: SnapshotMeta, data: bytes) -> None:
         """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
         self.store.restore(data)
+        self.compactor.forget()
         self.applied_term = meta.term
         self.decoded.clear()
         self.counts["snapshots_installed"] += 1

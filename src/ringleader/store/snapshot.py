@@ -21,6 +21,7 @@ from ringleader.store.lease import Lease, Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc, changes_of
 from ringleader.store.session import Session, Sessions
+from ringleader.store.settings import Settings
 
 __all__ = ["FORMAT_VERSION", "MAGIC", "State", "chunks", "restore"]
 
@@ -40,6 +41,8 @@ class _Head(msgspec.Struct, array_like=True):
     time_ms: int
     next_lease: int
     next_session: int
+    settings: Settings
+    full: bool
 
 
 class _LeaseRow(msgspec.Struct, array_like=True):
@@ -63,6 +66,8 @@ class State(msgspec.Struct):
     sessions: Sessions
     applied: int
     time_ms: int
+    settings: Settings
+    full: bool
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -90,7 +95,16 @@ def _checksum(kind: int, body: bytes | memoryview, before: int) -> int:
 
 def _bodies(state: State) -> Iterator[tuple[int, bytes]]:
     mvcc, leases, sessions = state.mvcc, state.leases, state.sessions
-    head = _Head(mvcc.revision, mvcc.compact_revision, state.applied, state.time_ms, leases.next_id, sessions.next_id)
+    head = _Head(
+        mvcc.revision,
+        mvcc.compact_revision,
+        state.applied,
+        state.time_ms,
+        leases.next_id,
+        sessions.next_id,
+        state.settings,
+        state.full,
+    )
     yield _HEAD, _encode(head)
     rows = [_LeaseRow(one.id, one.ttl_ms, one.deadline_ms) for one in leases.by_id.values()]
     rows.sort(key=lambda row: row.id)
@@ -101,7 +115,7 @@ def _bodies(state: State) -> Iterator[tuple[int, bytes]]:
         yield _SESSIONS, _encode([row])
     for kvs in _parts(mvcc.base(), _PER_CHUNK):
         yield _BASE, _encode(kvs)
-    changed = (change.kv for entry in mvcc.log for change in changes_of(entry))
+    changed = (change.kv for entry in mvcc.kept() for change in changes_of(entry))
     for kvs in _parts(changed, _PER_CHUNK):
         yield _CHANGES, _encode(kvs)
     yield _END, b""
@@ -150,7 +164,7 @@ def restore(data: bytes, limits: Limits) -> State:
                 raise ValueError(f"the snapshot has a key of lease {kv.lease}, but not the lease")
             lease.keys.add(kv.key)
     sessions = Sessions(limits, map(_session, session_rows), head.next_session)
-    return State(mvcc, leases, sessions, head.applied, head.time_ms)
+    return State(mvcc, leases, sessions, head.applied, head.time_ms, head.settings, head.full)
 
 
 def _session(row: _SessionRow) -> Session:

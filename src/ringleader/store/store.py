@@ -8,6 +8,7 @@ are never to be changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from xxhash import xxh3_64
@@ -20,6 +21,7 @@ from ringleader.store.commands import (
     Command,
     Compact,
     CompactResult,
+    Configure,
     Delete,
     Envelope,
     ExpireLeases,
@@ -43,14 +45,18 @@ from ringleader.store.commands import (
     SessionClose,
     SessionOpen,
     SessionResult,
+    SettingsQuery,
+    SettingsResult,
     Txn,
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc
+from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
 from ringleader.store.session import Sessions
+from ringleader.store.settings import Settings, changed
 from ringleader.store.watch import WatchHub
 from ringleader.store.writes import Writer
 
@@ -73,7 +79,9 @@ class Store:
         self._mvcc = Mvcc()
         self._leases = Leases()
         self._sessions = Sessions(limits)
-        self._writer = Writer(limits, self._mvcc, self._leases)
+        self.settings = Settings()
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes)
+        self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
         self._commands: dict[type, Callable[[Any], Result]] = {
             Delete: lambda op: self._writer.delete(op),
@@ -84,6 +92,7 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
+            Configure: self._configure,
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
             Range: lambda op: self._writer.read_range(op),
@@ -91,6 +100,7 @@ class Store:
             HashKv: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+            SettingsQuery: lambda _: self._settings(),
         }
 
     @property
@@ -100,6 +110,25 @@ class Store:
     @property
     def compact_revision(self) -> int:
         return self._mvcc.compact_revision
+
+    @property
+    def used_bytes(self) -> int:
+        """What counts towards the quota: all versions that can still be read."""
+        return self._mvcc.used_bytes
+
+    # ------------------------------------------------------------------------------------- what is not replicated
+
+    def sweep(self, revisions: int) -> int:
+        """Free the memory of up to so many compacted revisions; returns how many. It changes nothing anyone can see."""
+        return self._mvcc.sweep(revisions)
+
+    def hold_compaction(self) -> Callable[[], None]:
+        """From now on keep in memory what can be read at this moment, whatever is compacted; call the result to end it.
+
+        For a snapshot in progress, which reads history as of its start.
+        """
+        mvcc = self._mvcc
+        return partial(mvcc.release, mvcc.hold(mvcc.start))
 
     # ------------------------------------------------------------------------------------------------ the log
 
@@ -176,7 +205,27 @@ class Store:
             return compacted(op.revision, mvcc.compact_revision)
         self.watches.before_compaction()
         mvcc.compact(op.revision)
+        self.quota.settle()
         return CompactResult(mvcc.revision)
+
+    def _configure(self, op: Configure) -> Result:
+        self.settings = changed(self.settings, op)
+        self.quota.limit = self.settings.quota_bytes
+        self.quota.settle()
+        return self._settings()
+
+    def _settings(self) -> SettingsResult:
+        mine = self.settings
+        return SettingsResult(
+            self.revision,
+            mine.quota_bytes,
+            mine.compaction,
+            mine.retention_ms,
+            mine.retention_revisions,
+            self.used_bytes,
+            self._mvcc.history_bytes,
+            self.quota.full,
+        )
 
     def _lease_grant(self, op: LeaseGrant) -> Result:
         limits = self.limits
@@ -272,7 +321,9 @@ class Store:
 
     def snapshot_chunks(self) -> Iterator[bytes]:
         """The whole state in pieces, to be joined. Nothing may be applied until the last one is taken."""
-        state = snapshot.State(self._mvcc, self._leases, self._sessions, self.applied, self.time_ms)
+        state = snapshot.State(
+            self._mvcc, self._leases, self._sessions, self.applied, self.time_ms, self.settings, self.quota.full
+        )
         return snapshot.chunks(state)
 
     def snapshot(self) -> bytes:
@@ -288,7 +339,9 @@ class Store:
         self.watches.before_compaction()
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
-        self._writer = Writer(self.limits, self._mvcc, self._leases)
+        self.settings = state.settings
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
+        self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self.watches.restored(self._mvcc)
 
 
