@@ -95,7 +95,15 @@ class Host:
         node = next((info for info in config.nodes if info.id == config.node), NodeInfo(config.node, config.name, ""))
         self.member = Member(config.node, core, store, entropy, config.group, self._answer, self._relay)
         self.service = Service(
-            config.cluster, node, config.nodes, self.member, config.group, self._answer, self._close, self.status
+            config.cluster,
+            node,
+            config.nodes,
+            self.member,
+            config.group,
+            entropy,
+            self._answer,
+            self._close,
+            self.status,
         )
         self.held: list[Send] = []  # messages that wait for the disk
         self.records = 0  # of the core, handed to the log so far
@@ -164,9 +172,12 @@ class Host:
         if group == GROUP:
             self.member.step(sender, message)
 
-    def client_opened(self, conn: int) -> None:
-        """A client connection was accepted; `conn` is a number never used before."""
-        self.service.opened(conn)
+    def client_opened(self, conn: int, identity: str = "") -> None:
+        """A client connection was accepted; `conn` is a number never used before.
+
+        `identity`: the name in the certificate that it came with; `store.auth.NODE.principal` for this very process.
+        """
+        self.service.opened(conn, identity)
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None:
         """A frame of a client."""

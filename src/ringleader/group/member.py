@@ -21,6 +21,8 @@ from ringleader.group.options import GroupOptions
 from ringleader.group.pending import PendingWrite, PendingWrites
 from ringleader.group.readers import Reader, Readers
 from ringleader.ports import Entropy
+from ringleader.store.auth import NODE, Caller
+from ringleader.store.auth_ops import ExpireTokens
 from ringleader.store.codec import BATCH_VERSION, decode_batch, decode_commands
 from ringleader.store.commands import (
     Batch,
@@ -45,6 +47,8 @@ EXPIRY_PERIOD = 0.2
 ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
+LEADERS_OWN = (ExpireLeases, ExpireTokens)
+"""Commands that no client may send."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
@@ -105,8 +109,8 @@ class Member:
 
     # ---------------------------------------------------------------------------------------------------- clients
 
-    def submit(self, conn: int, request: Submit, principal: str = "") -> None:
-        """Take in commands of a client; exactly one `Results` or `Refused` answers them, now or later."""
+    def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
+        """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
         try:
             commands = decode_commands(request.commands)
@@ -116,8 +120,8 @@ class Member:
         if not commands:
             self.answer(conn, Results(request.frame, []))
             return
-        if any(type(command) is ExpireLeases for _, command in commands):
-            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "leases expire by the leader's word alone")
+        if any(type(command) in LEADERS_OWN for _, command in commands):
+            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "that is for the leader alone to say")
             return
         size = len(memoryview(request.commands)) + 64
         if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
@@ -129,19 +133,19 @@ class Member:
             return
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
         origin = self.writes.add(PendingWrite(conn, request.frame, self.core.term, deadline, size))
-        envelope = Envelope(origin, request.session, request.ack, commands, principal)
-        raw = _encode((origin, request.session, request.ack, request.commands, principal, 0))
+        envelope = Envelope(origin, request.session, request.ack, commands, caller.principal, caller.revision)
+        raw = _encode((origin, request.session, request.ack, request.commands, caller.principal, caller.revision))
         if self.core.leader == self.node:
             self.queue.append(Queued(raw, envelope, self.node))
         else:
             self.counts["forwarded"] += 1
             self.forwards.append((origin, raw))
 
-    def query(self, conn: int, request: Query) -> None:
-        """Take in reads of a client; exactly one `Results` or `Refused` answers them, now or later."""
+    def query(self, conn: int, request: Query, caller: Caller = NODE) -> None:
+        """Take in reads on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["queries"] += 1
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
-        reader = Reader(conn, request.frame, request.reads, deadline)
+        reader = Reader(conn, request.frame, request.reads, deadline, caller)
         if request.consistency == "linearizable" or request.consistency == "leader_lease":
             lease = request.consistency == "leader_lease" and self.core.lease_valid()
             if lease and self.store.applied >= self.core.commit:
@@ -166,11 +170,21 @@ class Member:
     def _refuse(self, conn: int, frame: int, reason: Reason, message: str, *, unknown: bool = False) -> None:
         self.answer(conn, Refused(frame, reason, message, unknown, self.core.leader))
 
+    def catch_up(self, then: Callable[[bool], None]) -> None:
+        """Tell `then` once all that is committed by now is applied here (True), or that this cannot be said (False)."""
+        if not self.core.leader or self.readers.waiting >= self.options.reads_waiting:
+            then(False)
+        else:
+            self.readers.add(Reader(0, 0, (), self.now + self.options.read_patience, NODE, then))
+
     def _serve(self, reader: Reader) -> None:
+        if reader.then is not None:
+            reader.then(True)
+            return
         results: list[Result] = []
         room = ANSWER_BYTES
         for op in reader.reads:
-            results.append(self.store.read(op))
+            results.append(self.store.read(op, reader.caller))
             if len(reader.reads) > 1:  # one alone is bounded by the store
                 room -= result_bytes(results[-1])
                 if room < 0:
@@ -234,9 +248,12 @@ class Member:
         else:
             self.relay(node, ReadIndexReply(token, 0))
 
-    def _refuse_readers(self, readers: list[Reader], text: str) -> None:
+    def _refuse_readers(self, readers: list[Reader], text: str, reason: Reason = Reason.NOT_LEADER) -> None:
         for reader in readers:
-            self._refuse(reader.conn, reader.frame, Reason.NOT_LEADER, text)
+            if reader.then is not None:
+                reader.then(False)
+            else:
+                self._refuse(reader.conn, reader.frame, reason, text)
 
     # -------------------------------------------------------------------------------------------------------- time
 
@@ -257,8 +274,7 @@ class Member:
             self._refuse(write.conn, write.frame, Reason.DEADLINE, text, unknown=True)
         for token in self.readers.asked_before(now - self.options.read_patience):
             self._refuse_readers(self.readers.failed(token), "no answer of the leader")
-        for reader in self.readers.overdue(now):
-            self._refuse(reader.conn, reader.frame, Reason.DEADLINE, "this node lags behind the cluster")
+        self._refuse_readers(self.readers.overdue(now), "this node lags behind the cluster", Reason.DEADLINE)
         if self.core.leads and self.clock_runs:
             self._tend(self.clock.read(now))
 
@@ -267,15 +283,19 @@ class Member:
         store = self.store
         due = store.due_leases(time_ms)
         if due:
-            self._propose_own(ExpireLeases(due))
+            self._say(ExpireLeases(due))
+        tokens = store.auth.due_tokens(time_ms)
+        if tokens:
+            self._say(ExpireTokens(tokens))
         target = self.compactor.target(
             time_ms, store.revision, store.compact_revision, store.settings, store.quota.pressed
         )
         if target:
-            self._propose_own(Compact(target))
+            self._say(Compact(target))
 
-    def _propose_own(self, command: Command) -> None:
-        envelope = Envelope(0, 0, 0, [(0, command)])
+    def _say(self, command: Command) -> None:
+        """Put a command of the leader's own into the log."""
+        envelope = Envelope(0, 0, 0, [(0, command)], NODE.principal)
         self.queue.append(Queued(_encode(envelope), envelope, 0))
 
     # ------------------------------------------------------------------------------------------------ end of a turn
@@ -368,8 +388,8 @@ class Member:
             return
         leader = self.core.leader
         if not leader:
-            for reader in self.readers.take_gathered():
-                self._refuse(reader.conn, reader.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
+            readers = self.readers.take_gathered()
+            self._refuse_readers(readers, "the cluster has no leader at the moment", Reason.NO_LEADER)
             return
         token = self.readers.ask(self.now)
         if leader == self.node:

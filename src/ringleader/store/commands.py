@@ -9,6 +9,15 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.errors import Reason
+from ringleader.store.auth_ops import (
+    AuthCommand,
+    AuthRead,
+    AuthResult,
+    AuthStatusResult,
+    RoleListResult,
+    TokenListResult,
+    UserListResult,
+)
 
 __all__ = [
     "Batch",
@@ -224,13 +233,14 @@ Command = (
     | SessionOpen
     | SessionClose
     | Configure
+    | AuthCommand
 )
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
-Read = Range | Txn | HashKv | LeaseInfo | LeaseList | SettingsQuery
+Read = Range | Txn | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead
 """What is answered from the state without going through the log."""
 
-Op = Command | Range | HashKv | LeaseInfo | LeaseList | SettingsQuery
+Op = Command | Range | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead
 
 # ------------------------------------------------------------------------------------------------------- results
 
@@ -355,6 +365,11 @@ Result = (
     | LeaseInfoResult
     | LeaseListResult
     | SettingsResult
+    | AuthResult
+    | AuthStatusResult
+    | UserListResult
+    | RoleListResult
+    | TokenListResult
     | Failure
 )
 
@@ -366,7 +381,8 @@ class Envelope(msgspec.Struct, array_like=True):
 
     `origin`: a number by which the node that took them in finds whom to answer. `session` 0: none, so nothing is
     remembered. `ack`: the client has the answers of all sequence numbers below it. `commands`: (sequence number, command).
-    `principal` and `auth_revision`: on whose behalf, and as of which version of the rules.
+    `principal` and `auth_revision`: on whose behalf, and as of which version of the rules (`store.auth.Caller`); said by
+    the node that took the commands in, from the login of the connection, never by the client.
     """
 
     origin: int

@@ -2,7 +2,7 @@
 
 Layout: the magic, a format version (4 bytes, big-endian), then chunks. A chunk is its kind (1 byte), the length of its
 body (4 bytes), the body (msgpack), and a checksum (8 bytes: xxh3_64 of kind and body, seeded with the checksum before),
-so that a chunk lost, repeated or out of place is found. The order of kinds is fixed: head, leases, sessions, the keys
+so that a chunk lost, repeated or out of place is found. The order of kinds is fixed: head, leases, sessions, users, the keys
 just before the kept history starts (in key order), the changes since (in order), end. Chunks are made one by one, so
 that a snapshot can be written while it is made.
 """
@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 from xxhash import xxh3_64_intdigest
 
+from ringleader.store.auth import Auth
 from ringleader.store.commands import KeyValue, Result
 from ringleader.store.lease import Lease, Leases
 from ringleader.store.limits import Limits
@@ -28,8 +29,16 @@ __all__ = ["FORMAT_VERSION", "MAGIC", "State", "chunks", "restore"]
 MAGIC = b"RLSTORE\0"
 FORMAT_VERSION = 1
 _PER_CHUNK = 512
-_HEAD, _LEASES, _SESSIONS, _BASE, _CHANGES, _END = range(1, 7)
-_NAMES = {_HEAD: "head", _LEASES: "leases", _SESSIONS: "sessions", _BASE: "keys", _CHANGES: "changes", _END: "end"}
+_HEAD, _LEASES, _SESSIONS, _AUTH, _BASE, _CHANGES, _END = range(1, 8)
+_NAMES = {
+    _HEAD: "head",
+    _LEASES: "leases",
+    _SESSIONS: "sessions",
+    _AUTH: "users",
+    _BASE: "keys",
+    _CHANGES: "changes",
+    _END: "end",
+}
 
 _T = TypeVar("_T")
 
@@ -56,6 +65,7 @@ class _SessionRow(msgspec.Struct, array_like=True):
     seen_ms: int
     floor: int
     results: list[tuple[int, Result | None]]
+    owner: str = ""
 
 
 class State(msgspec.Struct):
@@ -64,6 +74,7 @@ class State(msgspec.Struct):
     mvcc: Mvcc
     leases: Leases
     sessions: Sessions
+    auth: Auth
     applied: int
     time_ms: int
     settings: Settings
@@ -111,8 +122,9 @@ def _bodies(state: State) -> Iterator[tuple[int, bytes]]:
     for part in _parts(rows, _PER_CHUNK):
         yield _LEASES, _encode(part)
     for session in sessions.by_id.values():
-        row = _SessionRow(session.id, session.seen_ms, session.floor, list(session.results.items()))
+        row = _SessionRow(session.id, session.seen_ms, session.floor, list(session.results.items()), session.owner)
         yield _SESSIONS, _encode([row])
+    yield _AUTH, state.auth.image()
     for kvs in _parts(mvcc.base(), _PER_CHUNK):
         yield _BASE, _encode(kvs)
     changed = (change.kv for entry in mvcc.kept() for change in changes_of(entry))
@@ -140,6 +152,7 @@ def restore(data: bytes, limits: Limits) -> State:
         head = _decode_head(body)
         lease_rows: list[_LeaseRow] = []
         session_rows: list[_SessionRow] = []
+        auth = Auth()
         base: list[KeyValue] = []
         changes: list[KeyValue] = []
         for kind, body in bodies:
@@ -147,6 +160,8 @@ def restore(data: bytes, limits: Limits) -> State:
                 lease_rows += _decode_leases(body)
             elif kind == _SESSIONS:
                 session_rows += _decode_sessions(body)
+            elif kind == _AUTH:
+                auth = Auth.from_image(body)
             elif kind == _BASE:
                 base += _decode_kvs(body)
             elif kind == _CHANGES:
@@ -164,11 +179,11 @@ def restore(data: bytes, limits: Limits) -> State:
                 raise ValueError(f"the snapshot has a key of lease {kv.lease}, but not the lease")
             lease.keys.add(kv.key)
     sessions = Sessions(limits, map(_session, session_rows), head.next_session)
-    return State(mvcc, leases, sessions, head.applied, head.time_ms, head.settings, head.full)
+    return State(mvcc, leases, sessions, auth, head.applied, head.time_ms, head.settings, head.full)
 
 
 def _session(row: _SessionRow) -> Session:
-    session = Session(row.id, row.seen_ms)
+    session = Session(row.id, row.seen_ms, row.owner)
     session.floor = row.floor
     session.results = dict(row.results)
     return session

@@ -15,6 +15,9 @@ from xxhash import xxh3_64
 
 from ringleader.errors import Reason
 from ringleader.store import snapshot
+from ringleader.store.auth import NODE, Auth, Caller
+from ringleader.store.auth_commands import AuthDesk
+from ringleader.store.auth_ops import AuthStatus, RoleList, TokenList, UserList
 from ringleader.store.codec import BATCH_VERSION, ENCODER
 from ringleader.store.commands import (
     Batch,
@@ -52,6 +55,7 @@ from ringleader.store.commands import (
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc
+from ringleader.store.permit import Permit
 from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
@@ -83,6 +87,8 @@ class Store:
         self.quota = Quota(self._mvcc, self.settings.quota_bytes)
         self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
+        self._wire_auth(Auth())
+        self._caller = NODE  # on whose behalf the command at hand is carried out
         self._commands: dict[type, Callable[[Any], Result]] = {
             Delete: lambda op: self._writer.delete(op),
             Txn: lambda op: self._writer.txn(op),
@@ -102,6 +108,11 @@ class Store:
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
             SettingsQuery: lambda _: self._settings(),
         }
+
+    def _wire_auth(self, auth: Auth) -> None:
+        self.auth = auth
+        self.desk = AuthDesk(auth, self.limits)
+        self.permit = Permit(auth, self._leases)
 
     @property
     def revision(self) -> int:
@@ -156,9 +167,16 @@ class Store:
         self.applied = index
 
     def _envelope(self, envelope: Envelope) -> list[Result]:
+        self._caller = Caller(envelope.principal, envelope.auth_revision)
+        out = self.auth.admit(self._caller, self.time_ms)
+        if out is not None:
+            return [out for _ in envelope.commands]
         number = envelope.session
         if not number:
             return [self._run(command) for _, command in envelope.commands]
+        found = self._sessions.by_id.get(number)
+        if found is not None and self.auth.enabled and found.owner != self._caller.user:
+            return [_expired(number) for _ in envelope.commands]  # another user's: as if there were none
         session = self._sessions.touch(number, envelope.ack, self.time_ms)
         if session is None:
             return [_expired(number) for _ in envelope.commands]
@@ -186,8 +204,14 @@ class Store:
 
     def _run(self, command: Command) -> Result:
         try:
+            if self.auth.enabled:
+                refused = self.auth.admit(self._caller, self.time_ms) or self.permit.refusal(self._caller, command)
+                if refused is not None:
+                    return refused
             if type(command) is Put:
                 return self._writer.put(command)
+            if self.desk.handles(command):
+                return self.desk.apply(command, self.time_ms, self.revision)
             handler = self._commands.get(type(command))
             if handler is None:
                 return invalid("this command has to be part of a session")
@@ -265,15 +289,21 @@ class Store:
         return LeaseListResult(self.revision, ended)
 
     def _session_open(self, _: SessionOpen) -> Result:
-        session = self._sessions.open(self.time_ms)
+        session = self._sessions.open(self.time_ms, self._caller.user)
         return SessionResult(session.id, self.limits.session_ttl_ms)
 
     # --------------------------------------------------------------------------------------------------- reads
 
-    def read(self, op: Read) -> Result:
-        """Answer from the state as it is now; a `Failure` when that is not possible."""
+    def read(self, op: Read, caller: Caller = NODE) -> Result:
+        """Answer `caller` from the state as it is now; a `Failure` when that is not possible or not permitted."""
+        if self.auth.enabled:
+            refused = self.auth.admit(caller, self.time_ms) or self.permit.refusal(caller, op)
+            if refused is not None:
+                return refused
         handler = self._reads.get(type(op))
         if handler is None:
+            if isinstance(op, AuthStatus | UserList | RoleList | TokenList):
+                return self.desk.read(op, caller, self.time_ms, self.revision)
             return invalid("this command writes and cannot be served as a read")
         try:
             return handler(op)
@@ -322,7 +352,14 @@ class Store:
     def snapshot_chunks(self) -> Iterator[bytes]:
         """The whole state in pieces, to be joined. Nothing may be applied until the last one is taken."""
         state = snapshot.State(
-            self._mvcc, self._leases, self._sessions, self.applied, self.time_ms, self.settings, self.quota.full
+            self._mvcc,
+            self._leases,
+            self._sessions,
+            self.auth,
+            self.applied,
+            self.time_ms,
+            self.settings,
+            self.quota.full,
         )
         return snapshot.chunks(state)
 
@@ -342,6 +379,7 @@ class Store:
         self.settings = state.settings
         self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
         self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
+        self._wire_auth(state.auth)
         self.watches.restored(self._mvcc)
 
 
