@@ -5,7 +5,7 @@ log up to the newest revision that is old enough. So a change of leader does not
 snapshot does: then history stays longer, never shorter). When the quota is nearly used up, history goes after
 `PRESSED_MS` instead of the whole retention.
 
-The command costs each member the same few microseconds however much it compacts; memory is freed by `Store.sweep`.
+The command costs each member the same few microseconds however much it compacts; memory is freed by `Store.trim`.
 """
 
 from __future__ import annotations

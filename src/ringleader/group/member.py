@@ -317,7 +317,7 @@ class Member:
             self._apply(index, entry)
         if out.committed:
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
-        self.store.sweep(self.options.sweep_revisions)
+        self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
         return out

@@ -20,8 +20,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     the log has grown by either. `keep_entries`: kept in memory behind a snapshot for members that lag a little.
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
-    `progress_period`: at most so often an idle watch is told how far it has come. `sweep_revisions`: most compacted
-    revisions whose memory is freed in one turn.
+    `progress_period`: at most so often an idle watch is told how far it has come.
     """
 
     entry_bytes: int = 1 << 20
@@ -35,7 +34,6 @@ class GroupOptions(msgspec.Struct, frozen=True):
     watches_per_connection: int = 10_000
     read_patience: float = 2.0
     progress_period: float = 10.0
-    sweep_revisions: int = 2_000
 
 
 class HostConfig(msgspec.Struct, frozen=True):

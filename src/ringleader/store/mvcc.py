@@ -5,15 +5,15 @@ The present is a dict of key to `KeyValue` and an ordered index. The past is one
 version costs one small object, a read of the past follows `prev` back from the present, and watches need nothing else.
 Following a key back takes as many steps as it has newer versions; that is the price of keeping nothing per key.
 
-A delete is a version with `version` 0, a *tombstone*. Keys that are dead now but were alive at a revision still
-readable are kept in `dead`. A key changes at most once per revision (transactions see to that).
+A delete is a version with `version` 0, a *tombstone*. Keys that are dead now but whose delete is still in the change log
+are kept in `dead`. A key changes at most once per revision (transactions see to that).
 
-Compaction is decided at once and carried out bit by bit: `compact` moves the mark below which nothing can be read, and
-`sweep` frees what lies behind it, so many revisions at a time that the loop never waits. What the store answers, what
-a snapshot holds and what counts as used depend on the mark alone, so members may sweep at their own pace.
+Compaction has two halves. `compact` decides what can be read from now on; that is part of the state. `trim` then frees
+what nobody can read any more, some at a time, since freeing a million versions at once would hold up everything else;
+when it does so shows in no answer. While a snapshot is being made of the past (`hold`), nothing is freed.
 
 `used_bytes` is what all versions that can still be read (live, past, tombstones) take: key, value and `VERSION_BYTES`
-each. It is exact and the same on every member, because the quota is decided by it.
+each. It is exact and the same on every member, whatever each has trimmed, because the quota is decided by it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ class Change(msgspec.Struct, gc=False):
     prev: KeyValue | None
 
 
+BATCH = 256
+"""How many keys or steps back are looked at between two places to pause."""
+
 Entry = Change | dict[bytes, Change]
 """What one revision changed: one key, or several in the order in which they changed."""
 
-_SWEPT: Entry = {}
-"""Stands in the change log where an entry has been freed already."""
+_TRIMMED: Entry = {}
+"""Stands in the change log for an entry that has been freed already."""
 
 
 def changes_of(entry: Entry) -> Iterator[Change]:
@@ -61,15 +64,10 @@ def version_bytes(kv: KeyValue) -> int:
 
 
 class Mvcc:
-    """See the module. Keys and values are checked by the callers.
-
-    `first`: the revision that `log[0]` stands for. What is below `start` cannot be read any more; it is freed up to
-    `swept`, the first revision that `sweep` has not come to.
-    """
+    """See the module. Keys and values are checked by the callers."""
 
     __slots__ = (
-        "_holds",
-        "_last_hold",
+        "_held",
         "_open",
         "compact_revision",
         "current",
@@ -83,30 +81,29 @@ class Mvcc:
         "past_bytes",
         "replaced",
         "revision",
-        "swept",
+        "trimmed",
     )
 
     def __init__(self) -> None:
         self.revision = FIRST_REVISION - 1
         self.compact_revision = 0
-        self.first = FIRST_REVISION
-        self.swept = FIRST_REVISION
+        self.first = FIRST_REVISION  # the revision that log[0] stands for; at most `readable`
+        self.trimmed = FIRST_REVISION  # entries below it have been freed
         self.log: list[Entry] = []
         self.live_bytes = 0  # of all versions in `current`
         self.past_bytes = 0  # of all versions ever replaced and all tombstones ever made
         self.replaced = array("Q")  # by position in `log`: past_bytes before that revision
-        self.passed_bytes = 0  # past_bytes before `start`: compacted away
-        self._holds: dict[int, int] = {}
-        self._last_hold = 0
+        self.passed_bytes = 0  # past_bytes before `readable`: compacted away
         self.current: dict[bytes, KeyValue] = {}
         self.index = KeyIndex()
         self.dead: dict[bytes, KeyValue] = {}
         self.dead_index = KeyIndex()
         self._open: dict[bytes, Change] | None = None
+        self._held = 0
 
     @property
-    def start(self) -> int:
-        """The first revision whose changes are kept."""
+    def readable(self) -> int:
+        """The first revision whose changes belong to the state; older ones may linger until they are trimmed."""
         return max(self.compact_revision, FIRST_REVISION)
 
     @property
@@ -180,23 +177,23 @@ class Mvcc:
         self._open = None
         if changes:
             self.revision += 1
-            self._count(changes.values())
+            self.replaced.append(self.past_bytes)
+            for change in changes.values():
+                self._count(change)
             if len(changes) == 1:
                 self.log[-1] = next(iter(changes.values()))
 
-    def _count(self, changes: Iterable[Change]) -> None:
-        """What a revision adds: to `live_bytes` what it wrote, to `past_bytes` what it replaced and its tombstones."""
-        self.replaced.append(self.past_bytes)
-        for change in changes:
-            kv, prev = change.kv, change.prev
-            if prev is not None and prev.version:
-                size = version_bytes(prev)
-                self.live_bytes -= size
-                self.past_bytes += size
-            if kv.version:
-                self.live_bytes += version_bytes(kv)
-            else:
-                self.past_bytes += version_bytes(kv)
+    def _count(self, change: Change) -> None:
+        """Add to `live_bytes` what was written, and to `past_bytes` what was replaced, or the tombstone."""
+        kv, prev = change.kv, change.prev
+        if prev is not None and prev.version:
+            size = version_bytes(prev)
+            self.live_bytes -= size
+            self.past_bytes += size
+        if kv.version:
+            self.live_bytes += version_bytes(kv)
+        else:
+            self.past_bytes += version_bytes(kv)
 
     def rollback(self) -> list[Change]:
         """Undo the open revision; returns what was undone, last change first."""
@@ -258,7 +255,7 @@ class Mvcc:
     # ------------------------------------------------------------------------------------------------ compaction
 
     def compact(self, revision: int) -> None:
-        """Nothing below `revision` can be read from now on; takes the same short time however much there is.
+        """From now on only revisions from `revision` on can be read; `trim` frees the rest.
 
         The changes *at* `revision` stay: a watch may start there and must see its deletes.
         """
@@ -267,28 +264,13 @@ class Mvcc:
             self.passed_bytes = self.replaced[revision - self.first]
         self.compact_revision = revision
 
-    def hold(self, revision: int) -> int:
-        """Keep the changes from `revision` on although compaction passes them; returns the number for `release`."""
-        self._last_hold += 1
-        self._holds[self._last_hold] = revision
-        return self._last_hold
-
-    def release(self, hold: int) -> None:
-        """What `hold` kept may go; harmless when it was released before."""
-        self._holds.pop(hold, None)
-
-    @property
-    def sweepable(self) -> int:
-        """How many revisions `sweep` could free now."""
-        return max(0, min([self.start, *self._holds.values()]) - self.swept)
-
-    def sweep(self, revisions: int) -> int:
-        """Free up to so many revisions that compaction has passed and nobody holds; returns how many it were."""
-        count = min(revisions, self.sweepable)
-        if not count:
-            return 0
+    def trim(self, limit: int) -> bool:
+        """Free up to `limit` revisions that can no longer be read; returns whether there are more to free now."""
+        count = min(self.readable - self.trimmed, limit)
+        if self._held or count <= 0:
+            return False
         log, dead = self.log, self.dead
-        place = self.swept - self.first
+        place = self.trimmed - self.first
         if dead:
             for entry in log[place : place + count]:
                 for change in changes_of(entry):
@@ -296,67 +278,123 @@ class Mvcc:
                     if not kv.version and dead.get(kv.key) is kv:
                         del dead[kv.key]
                         self.dead_index.remove(kv.key)
-        log[place : place + count] = [_SWEPT] * count
-        self.swept += count
-        gone = self.swept - self.first
-        if gone * 2 >= len(log):  # moving the rest to the front costs less than what was freed since the last time
+        log[place : place + count] = [_TRIMMED] * count
+        self.trimmed += count
+        gone = self.trimmed - self.first
+        if gone * 2 >= len(log):  # to move the rest to the front at every trim would cost more than trimming itself
             del log[:gone]
             del self.replaced[:gone]
-            self.first = self.swept
-        return count
+            self.first = self.trimmed
+        return self.trimmed < self.readable
+
+    def hold(self) -> None:
+        """Keep all that can be read now, whatever is compacted, until as many `release` as `hold`."""
+        self._held += 1
+
+    def release(self) -> None:
+        """The end of a `hold`."""
+        self._held -= 1
 
     # ----------------------------------------------------------------------------------------- taking it elsewhere
 
-    def kept(self) -> Iterator[Entry]:
-        """The changes of every revision that compaction has not passed, in order."""
-        return islice(self.log, self.start - self.first, None)
+    def base(self, first: int) -> Iterator[KeyValue | None]:
+        """The state just before revision `first`, in key order; now and then None, as a place to pause.
 
-    def base(self) -> list[KeyValue]:
-        """The state just before the change log starts, in key order: with the log it makes up everything else."""
-        first = self.start
-        kvs = {kv.key: kv for kv in self.current.values() if kv.mod_revision < first}
-        for entry in self.kept():
-            for change in changes_of(entry):
-                prev = change.prev
-                if prev is not None and prev.version and prev.mod_revision < first:
-                    kvs[prev.key] = prev
-        return [kvs[key] for key in sorted(kvs)]
+        `first` must be `readable` at the start, and the history held. Then the state may change while this is under way:
+        a key of the past is always found, alive or dead, and its history leads back to the same version.
+        """
+        if first <= FIRST_REVISION:
+            return
+        cursor = b""
+        while keys := self._keys_after(cursor, BATCH):
+            for kv in [self.current.get(key) or self.dead[key] for key in keys]:
+                version: KeyValue | None = kv
+                steps = 0
+                while version is not None and version.mod_revision >= first:
+                    entry = self.log[version.mod_revision - self.first]
+                    version = (entry if type(entry) is Change else entry[kv.key]).prev  # type: ignore[index]
+                    steps += 1
+                    if not steps % BATCH:
+                        yield None
+                if version is not None and version.version:
+                    yield version
+            yield None
+            cursor = keys[-1]
+
+    def _keys_after(self, cursor: bytes, limit: int) -> list[bytes]:
+        live = islice(self.index.after(cursor), limit)
+        if not self.dead:
+            return list(live)
+        gone = islice(self.dead_index.after(cursor), limit)
+        return list(islice(merge(live, gone), limit))
 
     @classmethod
-    def rebuild(cls, compact_revision: int, base: list[KeyValue], changes: Iterator[KeyValue]) -> Mvcc:
-        """The keyspace from `base()` and the `kv` of all changes since; raises `ValueError` when they do not fit."""
+    def empty(cls, compact_revision: int) -> Mvcc:
+        """A keyspace to be loaded: first with `load_base`, then with `load_change`, then `loaded`."""
         self = cls()
         self.compact_revision = compact_revision
-        self.first = self.swept = self.start
+        self.first = self.trimmed = self.readable
         self.revision = self.first - 1
-        current = {kv.key: kv for kv in base}
-        dead: dict[bytes, KeyValue] = {}
-        log = self.log
-        for kv in changes:
-            key = kv.key
-            prev = current.pop(key, None) or dead.pop(key, None)
-            if prev is not None:
-                kv.key = key = prev.key
-            (current if kv.version else dead)[key] = kv
-            change = Change(kv, prev)
-            if kv.mod_revision == self.revision + 1:
-                log.append(change)
-                self.revision += 1
-            elif kv.mod_revision == self.revision and log:
-                entry = log[-1]
-                if type(entry) is Change:
-                    log[-1] = entry = {entry.kv.key: entry}
-                entry[key] = change  # type: ignore[index]
-            else:
-                raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
-        if compact_revision > self.revision:
-            raise ValueError(f"compacted at {compact_revision}, but the last revision is {self.revision}")
-        self.current = current
-        self.index = KeyIndex(current)
-        self.live_bytes = sum(map(version_bytes, base))
-        for entry in log:
-            self._count(changes_of(entry))
-        # A key whose last change is its delete at the compaction itself can no longer be read at any revision.
-        self.dead = {key: kv for key, kv in dead.items() if kv.mod_revision > compact_revision}
-        self.dead_index = KeyIndex(self.dead)
         return self
+
+    def load_base(self, kvs: Iterable[KeyValue]) -> None:
+        """Add the next of what `base` gave."""
+        current, add = self.current, self.index.add
+        for kv in kvs:
+            if kv.version == 1:
+                kv.create_revision = kv.mod_revision  # one object for both: a million keys make it worth while
+            current[kv.key] = kv
+            add(kv.key)
+            self.live_bytes += version_bytes(kv)
+
+    def load_change(self, kv: KeyValue) -> KeyValue | None:
+        """Add the next change; returns the version that it replaces. Raises `ValueError` when it does not fit."""
+        key = kv.key
+        prev = self.current.get(key)
+        if kv.version:
+            if kv.version == 1:
+                kv.create_revision = kv.mod_revision
+            if prev is None:
+                prev = self._revive(key) if self.dead else None
+                self.index.add(key)
+            else:
+                kv.key = key = prev.key
+            self.current[key] = kv
+        else:
+            if prev is None:
+                raise ValueError(f"revision {kv.mod_revision} deletes a key that is not there")
+            kv.key = key = prev.key
+            del self.current[key]
+            self.index.remove(key)
+            self.dead[key] = kv
+            self.dead_index.add(key)
+        change = Change(kv, prev)
+        if kv.mod_revision == self.revision + 1:
+            self.log.append(change)
+            self.replaced.append(self.past_bytes)
+            self.revision += 1
+        elif kv.mod_revision == self.revision and self.log:
+            entry = self.log[-1]
+            if type(entry) is Change:
+                self.log[-1] = entry = {entry.kv.key: entry}
+            entry[key] = change  # type: ignore[index]
+        else:
+            raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
+        self._count(change)
+        return prev
+
+    def loaded(self, revision: int) -> None:
+        """Everything is loaded. Raises `ValueError` when it does not lead to `revision`."""
+        if self.revision != revision:
+            raise ValueError(f"the state says revision {revision}, but its changes end at {self.revision}")
+        if self.compact_revision > self.revision:
+            raise ValueError(f"compacted at {self.compact_revision}, but the last revision is {self.revision}")
+
+    def unload(self, limit: int) -> bool:
+        """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more."""
+        self.index = self.dead_index = KeyIndex()
+        del self.log[-limit:]
+        for table in (self.current, self.dead):
+            for _ in range(min(limit, len(table))):
+                table.popitem()
+        return bool(self.log or self.current or self.dead)

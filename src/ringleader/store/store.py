@@ -8,13 +8,11 @@ are never to be changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 from xxhash import xxh3_64
 
 from ringleader.errors import Reason
-from ringleader.store import snapshot
 from ringleader.store.auth import NODE, Auth, Caller
 from ringleader.store.auth_commands import AuthDesk
 from ringleader.store.auth_ops import AuthStatus, RoleList, TokenList, UserList
@@ -59,14 +57,18 @@ from ringleader.store.permit import Permit
 from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
+from ringleader.store.restoring import Restorer, split
 from ringleader.store.session import Sessions
 from ringleader.store.settings import Settings, changed
+from ringleader.store.snapshot import Pin, State, pieces
 from ringleader.store.watch import WatchHub
 from ringleader.store.writes import Writer
 
 __all__ = ["Store"]
 
 _MAX_LEASE_ID = (1 << 63) - 1
+TRIM = 2000
+"""How many revisions are freed at a time: about a millisecond."""
 
 
 class Store:
@@ -80,6 +82,7 @@ class Store:
         self.limits = limits
         self.applied = 0
         self.time_ms = 0
+        self.unloaded = False  # the state is on its way out, see `unload`
         self._mvcc = Mvcc()
         self._leases = Leases()
         self._sessions = Sessions(limits)
@@ -126,20 +129,6 @@ class Store:
     def used_bytes(self) -> int:
         """What counts towards the quota: all versions that can still be read."""
         return self._mvcc.used_bytes
-
-    # ------------------------------------------------------------------------------------- what is not replicated
-
-    def sweep(self, revisions: int) -> int:
-        """Free the memory of up to so many compacted revisions; returns how many. It changes nothing anyone can see."""
-        return self._mvcc.sweep(revisions)
-
-    def hold_compaction(self) -> Callable[[], None]:
-        """From now on keep in memory what can be read at this moment, whatever is compacted; call the result to end it.
-
-        For a snapshot in progress, which reads history as of its start.
-        """
-        mvcc = self._mvcc
-        return partial(mvcc.release, mvcc.hold(mvcc.start))
 
     # ------------------------------------------------------------------------------------------------ the log
 
@@ -230,6 +219,7 @@ class Store:
         self.watches.before_compaction()
         mvcc.compact(op.revision)
         self.quota.settle()
+        mvcc.trim(TRIM)
         return CompactResult(mvcc.revision)
 
     def _configure(self, op: Configure) -> Result:
@@ -349,31 +339,59 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ snapshots
 
-    def snapshot_chunks(self) -> Iterator[bytes]:
-        """The whole state in pieces, to be joined. Nothing may be applied until the last one is taken."""
-        state = snapshot.State(
-            self._mvcc,
-            self._leases,
-            self._sessions,
-            self.auth,
-            self.applied,
-            self.time_ms,
-            self.settings,
-            self.quota.full,
+    def pin(self) -> Pin:
+        """Fix the state as it is now, to be written down by `snapshot.pieces` while it goes on; `release` it then."""
+        return Pin(
+            State(
+                self._mvcc,
+                self._leases,
+                self._sessions,
+                self.auth,
+                self.applied,
+                self.time_ms,
+                self.settings,
+                self.quota.full,
+            )
         )
-        return snapshot.chunks(state)
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes on every member that applied the same entries."""
-        return b"".join(self.snapshot_chunks())
+        pin = self.pin()
+        try:
+            return b"".join(pieces(pin))
+        finally:
+            pin.release()
+
+    def trim(self, limit: int = TRIM) -> bool:
+        """Free up to `limit` revisions that compaction has let go; whether there are more. Call it once a turn."""
+        return self._mvcc.trim(limit)
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave; raises `ValueError` saying what is wrong, and then nothing has changed.
 
         Watches go on from where they were, or are told that what they missed is compacted.
         """
-        state = snapshot.restore(data, self.limits)
+        restorer = Restorer(self.limits)
+        for piece in split(data):
+            restorer.feed(piece)
+        state = restorer.finish()
         self.watches.before_compaction()
+        self.adopt(state)
+
+    def unload(self, limit: int) -> bool:
+        """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more.
+
+        From the first call on until `adopt` the store must be neither read nor written, watches included.
+        """
+        if not self.unloaded:
+            self.watches.before_compaction()
+            self.unloaded = True
+            self._leases, self._sessions = Leases(), Sessions(self.limits)
+            self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
+        return self._mvcc.unload(limit)
+
+    def adopt(self, state: State) -> None:
+        """Become `state`, which a `Restorer` made."""
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
         self.settings = state.settings
@@ -381,6 +399,7 @@ class Store:
         self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self._wire_auth(state.auth)
         self.watches.restored(self._mvcc)
+        self.unloaded = False
 
 
 def _expired(session: int) -> Failure:

@@ -112,7 +112,7 @@ class WatchHub:
         if start_revision <= 0:
             self._rest(watcher)
         else:
-            watcher.next = max(start_revision, mvcc.start)
+            watcher.next = max(start_revision, mvcc.readable)
             (self._ready if watcher.next <= mvcc.revision else self._future)[watcher.number] = watcher
         return watcher
 
@@ -151,7 +151,7 @@ class WatchHub:
         if watcher.next < mvcc.compact_revision:
             self.cancel(watcher)
             return compacted(watcher.next, mvcc.compact_revision)
-        revision = max(watcher.next, mvcc.start)
+        revision = max(watcher.next, mvcc.readable)
         end = min(mvcc.revision + 1, revision + _MAX_SCAN)
         events: list[Event] = []
         size = 0

@@ -180,9 +180,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.command(Compact(revision))
 
     @rule(revisions=st.sampled_from([1, 2, 100]))
-    def sweep(self, revisions: int) -> None:
+    def trim(self, revisions: int) -> None:
         before = self.store.snapshot()
-        self.store.sweep(revisions)
+        self.store.trim(revisions)
         assert self.store.snapshot() == before
 
     @rule()
@@ -391,7 +391,7 @@ def step(machine: StoreMachine, make: Maker, random: Random) -> None:
     elif kind < 0.95:
         machine.compact(random.randint(max(0, machine.model.revision - 9), machine.model.revision + 1))
     elif kind < 0.96:
-        machine.sweep(random.choice([1, 2, 5]))
+        machine.trim(random.choice([1, 2, 5]))
     elif kind < 0.97:
         machine.restore(make.chance(0.6))
     elif kind < 0.98 and machine.watches:

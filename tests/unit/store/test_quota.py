@@ -120,18 +120,17 @@ def test_settings_that_make_no_sense_change_nothing(wrong: Configure) -> None:
     assert log.refused(wrong).reason is Reason.INVALID_ARGUMENT
 
 
-def test_a_compaction_is_swept_in_slices_and_what_is_held_stays() -> None:
+def test_a_compaction_is_trimmed_in_slices_and_what_is_held_stays() -> None:
     log = Log()
     for number in range(1000):
         log.put(b"k%d" % (number % 10))
         if number % 7 == 0:
             log.do(Delete(b"k%d" % (number % 10)))
-    release = log.store.hold_compaction()
+    pin = log.store.pin()
     log.do(Compact(900))
-    assert log.store.sweep(100) == 0, "held"
-    release()
-    assert [log.store.sweep(400) for _ in range(4)] == [400, 400, 98, 0]
-    release()
+    assert log.store.trim(100) is False, "held"
+    pin.release()
+    assert [log.store.trim(400) for _ in range(4)] == [True, True, False, False]
     assert log.keys(900) == log.keys(900)
     assert isinstance(log.store.read(Range(b"k1", revision=899)), Failure)
     again = Store()
