@@ -25,6 +25,7 @@ from ringleader.store.lease import Leases
 from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc, changes_of
 from ringleader.store.session import Sessions
+from ringleader.store.settings import Settings
 
 __all__ = [
     "AUTH",
@@ -75,6 +76,8 @@ class Head(msgspec.Struct, array_like=True):
     time_ms: int
     next_lease: int
     next_session: int
+    settings: Settings
+    full: bool
 
 
 class LeaseRow(msgspec.Struct, array_like=True, gc=False):
@@ -105,6 +108,8 @@ class State(msgspec.Struct):
     members: Members
     applied: int
     time_ms: int
+    settings: Settings
+    full: bool
 
 
 class Pin:
@@ -113,7 +118,14 @@ class Pin:
     def __init__(self, state: State) -> None:
         mvcc, leases, sessions = state.mvcc, state.leases, state.sessions
         self.head = Head(
-            mvcc.revision, mvcc.compact_revision, state.applied, state.time_ms, leases.next_id, sessions.next_id
+            mvcc.revision,
+            mvcc.compact_revision,
+            state.applied,
+            state.time_ms,
+            leases.next_id,
+            sessions.next_id,
+            state.settings,
+            state.full,
         )
         self.mvcc = mvcc
         self.first = mvcc.readable
