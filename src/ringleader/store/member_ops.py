@@ -81,7 +81,7 @@ class LeaderView(msgspec.Struct, array_like=True, frozen=True, gc=False):
     busy: str = ""
 
 
-class MemberAdd(msgspec.Struct, array_like=True, gc=False, tag=60):
+class MemberAdd(msgspec.Struct, array_like=True, gc=False, tag=80):
     """Add a member as a learner, or find the row again: the same name and the same `incarnation` (not "").
 
     A row that was added without an incarnation, and is still a learner, belongs to the first node that comes with its name.
@@ -96,21 +96,21 @@ class MemberAdd(msgspec.Struct, array_like=True, gc=False, tag=60):
     view: LeaderView | None = None
 
 
-class MemberPromote(msgspec.Struct, array_like=True, gc=False, tag=61):
+class MemberPromote(msgspec.Struct, array_like=True, gc=False, tag=81):
     """Make a learner a voter. `member`: its id or name."""
 
     member: int | str
     view: LeaderView | None = None
 
 
-class MemberRemove(msgspec.Struct, array_like=True, gc=False, tag=62):
+class MemberRemove(msgspec.Struct, array_like=True, gc=False, tag=82):
     """Remove a member for good; its id is never used again. `member`: its id or name."""
 
     member: int | str
     view: LeaderView | None = None
 
 
-class MemberUpdate(msgspec.Struct, array_like=True, gc=False, tag=63):
+class MemberUpdate(msgspec.Struct, array_like=True, gc=False, tag=83):
     """A member says where it is reached and which data folder it has; "" leaves an address as it is."""
 
     id: int
@@ -120,14 +120,14 @@ class MemberUpdate(msgspec.Struct, array_like=True, gc=False, tag=63):
     incarnation: str = ""
 
 
-class MemberTransfer(msgspec.Struct, array_like=True, gc=False, tag=64):
+class MemberTransfer(msgspec.Struct, array_like=True, gc=False, tag=84):
     """Hand leadership to this voter (id or name; 0: to the one that is most up to date). Changes no state by itself."""
 
     member: int | str = 0
     view: LeaderView | None = None
 
 
-class MemberList(msgspec.Struct, array_like=True, gc=False, tag=65):
+class MemberList(msgspec.Struct, array_like=True, gc=False, tag=85):
     """All members, removed ones too as far as they are remembered."""
 
 
@@ -138,14 +138,14 @@ MEMBER_COMMANDS = (MemberAdd, MemberPromote, MemberRemove, MemberTransfer)
 """Commands into which the leader writes its view."""
 
 
-class MemberResult(msgspec.Struct, array_like=True, gc=False, tag=60):
+class MemberResult(msgspec.Struct, array_like=True, gc=False, tag=80):
     """The row as it is after the command (of a transfer: of the heir)."""
 
     revision: int
     member: MemberRow
 
 
-class MemberListResult(msgspec.Struct, array_like=True, gc=False, tag=65):
+class MemberListResult(msgspec.Struct, array_like=True, gc=False, tag=85):
     """All rows by id. `view`: the leader's, at the time of the read; None when the read did not go through it."""
 
     revision: int
