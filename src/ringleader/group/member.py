@@ -15,14 +15,19 @@ import msgspec
 
 from ringleader.consensus.shape import Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
+from ringleader.group.compaction import Compactor
 from ringleader.group.logtime import LogTime
 from ringleader.group.options import GroupOptions
 from ringleader.group.pending import PendingWrite, PendingWrites
 from ringleader.group.readers import Reader, Readers
 from ringleader.ports import Entropy
+from ringleader.store.auth import NODE, Caller
+from ringleader.store.auth_ops import ExpireTokens
 from ringleader.store.codec import BATCH_VERSION, decode_batch, decode_commands
 from ringleader.store.commands import (
     Batch,
+    Command,
+    Compact,
     Envelope,
     ExpireLeases,
     LeaseInfoResult,
@@ -42,6 +47,8 @@ EXPIRY_PERIOD = 0.2
 ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
+LEADERS_OWN = (ExpireLeases, ExpireTokens)
+"""Commands that no client may send."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
@@ -91,6 +98,7 @@ class Member:
         self.clock = LogTime()
         self.clock_runs = False
         self.expiry_due = 0.0
+        self.compactor = Compactor()
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
         self.barrier_token = 0
@@ -101,8 +109,8 @@ class Member:
 
     # ---------------------------------------------------------------------------------------------------- clients
 
-    def submit(self, conn: int, request: Submit, principal: str = "") -> None:
-        """Take in commands of a client; exactly one `Results` or `Refused` answers them, now or later."""
+    def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
+        """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
         try:
             commands = decode_commands(request.commands)
@@ -112,8 +120,8 @@ class Member:
         if not commands:
             self.answer(conn, Results(request.frame, []))
             return
-        if any(type(command) is ExpireLeases for _, command in commands):
-            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "leases expire by the leader's word alone")
+        if any(type(command) in LEADERS_OWN for _, command in commands):
+            self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "that is for the leader alone to say")
             return
         size = len(memoryview(request.commands)) + 64
         if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
@@ -125,19 +133,19 @@ class Member:
             return
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
         origin = self.writes.add(PendingWrite(conn, request.frame, self.core.term, deadline, size))
-        envelope = Envelope(origin, request.session, request.ack, commands, principal)
-        raw = _encode((origin, request.session, request.ack, request.commands, principal, 0))
+        envelope = Envelope(origin, request.session, request.ack, commands, caller.principal, caller.revision)
+        raw = _encode((origin, request.session, request.ack, request.commands, caller.principal, caller.revision))
         if self.core.leader == self.node:
             self.queue.append(Queued(raw, envelope, self.node))
         else:
             self.counts["forwarded"] += 1
             self.forwards.append((origin, raw))
 
-    def query(self, conn: int, request: Query) -> None:
-        """Take in reads of a client; exactly one `Results` or `Refused` answers them, now or later."""
+    def query(self, conn: int, request: Query, caller: Caller = NODE) -> None:
+        """Take in reads on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["queries"] += 1
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
-        reader = Reader(conn, request.frame, request.reads, deadline)
+        reader = Reader(conn, request.frame, request.reads, deadline, caller)
         if request.consistency == "linearizable" or request.consistency == "leader_lease":
             lease = request.consistency == "leader_lease" and self.core.lease_valid()
             if lease and self.store.applied >= self.core.commit:
@@ -162,11 +170,21 @@ class Member:
     def _refuse(self, conn: int, frame: int, reason: Reason, message: str, *, unknown: bool = False) -> None:
         self.answer(conn, Refused(frame, reason, message, unknown, self.core.leader))
 
+    def catch_up(self, then: Callable[[bool], None]) -> None:
+        """Tell `then` once all that is committed by now is applied here (True), or that this cannot be said (False)."""
+        if not self.core.leader or self.readers.waiting >= self.options.reads_waiting:
+            then(False)
+        else:
+            self.readers.add(Reader(0, 0, (), self.now + self.options.read_patience, NODE, then))
+
     def _serve(self, reader: Reader) -> None:
+        if reader.then is not None:
+            reader.then(True)
+            return
         results: list[Result] = []
         room = ANSWER_BYTES
         for op in reader.reads:
-            results.append(self.store.read(op))
+            results.append(self.store.read(op, reader.caller))
             if len(reader.reads) > 1:  # one alone is bounded by the store
                 room -= result_bytes(results[-1])
                 if room < 0:
@@ -230,9 +248,12 @@ class Member:
         else:
             self.relay(node, ReadIndexReply(token, 0))
 
-    def _refuse_readers(self, readers: list[Reader], text: str) -> None:
+    def _refuse_readers(self, readers: list[Reader], text: str, reason: Reason = Reason.NOT_LEADER) -> None:
         for reader in readers:
-            self._refuse(reader.conn, reader.frame, Reason.NOT_LEADER, text)
+            if reader.then is not None:
+                reader.then(False)
+            else:
+                self._refuse(reader.conn, reader.frame, reason, text)
 
     # -------------------------------------------------------------------------------------------------------- time
 
@@ -253,13 +274,29 @@ class Member:
             self._refuse(write.conn, write.frame, Reason.DEADLINE, text, unknown=True)
         for token in self.readers.asked_before(now - self.options.read_patience):
             self._refuse_readers(self.readers.failed(token), "no answer of the leader")
-        for reader in self.readers.overdue(now):
-            self._refuse(reader.conn, reader.frame, Reason.DEADLINE, "this node lags behind the cluster")
+        self._refuse_readers(self.readers.overdue(now), "this node lags behind the cluster", Reason.DEADLINE)
         if self.core.leads and self.clock_runs:
-            due = self.store.due_leases(self.clock.read(now))
-            if due:
-                envelope = Envelope(0, 0, 0, [(0, ExpireLeases(due))])
-                self.queue.append(Queued(_encode(envelope), envelope, 0))
+            self._tend(self.clock.read(now))
+
+    def _tend(self, time_ms: int) -> None:
+        """What the leader proposes of its own accord at log time `time_ms`."""
+        store = self.store
+        due = store.due_leases(time_ms)
+        if due:
+            self._say(ExpireLeases(due))
+        tokens = store.auth.due_tokens(time_ms)
+        if tokens:
+            self._say(ExpireTokens(tokens))
+        target = self.compactor.target(
+            time_ms, store.revision, store.compact_revision, store.settings, store.quota.pressed
+        )
+        if target:
+            self._say(Compact(target))
+
+    def _say(self, command: Command) -> None:
+        """Put a command of the leader's own into the log."""
+        envelope = Envelope(0, 0, 0, [(0, command)], NODE.principal)
+        self.queue.append(Queued(_encode(envelope), envelope, 0))
 
     # ------------------------------------------------------------------------------------------------ end of a turn
 
@@ -278,6 +315,9 @@ class Member:
             self._barrier_done(token, index)
         for index, entry in out.committed:
             self._apply(index, entry)
+        if out.committed:
+            self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
+        self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
         return out
@@ -348,8 +388,8 @@ class Member:
             return
         leader = self.core.leader
         if not leader:
-            for reader in self.readers.take_gathered():
-                self._refuse(reader.conn, reader.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
+            readers = self.readers.take_gathered()
+            self._refuse_readers(readers, "the cluster has no leader at the moment", Reason.NO_LEADER)
             return
         token = self.readers.ask(self.now)
         if leader == self.node:
@@ -384,6 +424,7 @@ class Member:
     def _install(self, meta: SnapshotMeta, data: bytes) -> None:
         """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
         self.store.restore(data)
+        self.compactor.forget()
         self.applied_term = meta.term
         self.decoded.clear()
         self.counts["snapshots_installed"] += 1

@@ -23,7 +23,9 @@ from ringleader.wire.frames import (
     Results,
     ServerFrame,
     Submit,
+    Welcome,
 )
+from ringleader.wire.login import NONCE_BYTES, Challenge, LoginStart, Proof, client_proof, stretch, transcript
 
 
 class MemoryDisk:
@@ -60,6 +62,23 @@ class MemoryDisk:
                     self.files.pop(name, None)
                 case Sync() | SyncFolder():
                     pass
+
+
+class Login:
+    """One attempt: what became of it."""
+
+    def __init__(self, conn: int, start: LoginStart, secret: str) -> None:
+        self.conn, self.start, self.secret = conn, start, secret
+        self.welcome: Welcome | None = None
+        self.refused: Refused | None = None
+        self.challenge: Challenge | None = None
+        self.salted = self.text = b""
+
+    def prove(self, frame: Challenge) -> Proof:
+        self.challenge = frame
+        self.salted = stretch(self.secret, frame.kdf, frame.salt, frame.n, frame.r, frame.p)
+        self.text = transcript(self.start, frame)
+        return Proof(client_proof(self.salted, self.text))
 
 
 class World:
@@ -129,14 +148,32 @@ class World:
     def follower(self) -> int:
         return next(id for id in self.hosts if id != self.leader() and id not in self.cut)
 
-    def connect(self, node: int) -> int:
+    def open(self, node: int, identity: str = "") -> int:
         conn = len(self.inbox) + 1
         self.inbox[conn] = []
         self.where[conn] = node
-        self.hosts[node].client_opened(conn)
+        self.hosts[node].client_opened(conn, identity)
+        return conn
+
+    def connect(self, node: int, identity: str = "") -> int:
+        conn = self.open(node, identity)
         self.tell(conn, Hello(MAGIC, PROTOCOL_VERSION))
         self.inbox[conn].clear()
         return conn
+
+    def login(self, node: int, name: str, secret: str, kind: str = "password", seen: int = 0) -> Login:
+        """A new connection that tries to log in."""
+        login = Login(self.open(node), LoginStart(kind, name, b"n" * NONCE_BYTES, seen), secret)
+        self.tell(login.conn, Hello(MAGIC, PROTOCOL_VERSION, login=login.start))
+        for frame in list(self.inbox[login.conn]):
+            if isinstance(frame, Challenge):
+                self.tell(login.conn, login.prove(frame))
+        for frame in self.inbox[login.conn]:
+            if isinstance(frame, Welcome):
+                login.welcome = frame
+            elif isinstance(frame, Refused):
+                login.refused = frame
+        return login
 
     def tell(self, conn: int, frame: ClientFrame) -> None:
         self.hosts[self.where[conn]].client_frame(conn, frame)
