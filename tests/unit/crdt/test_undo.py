@@ -166,7 +166,7 @@ def test_undoing_all_of_a_random_session_leads_back(seed: int) -> None:
 
 
 def test_a_counter_in_a_map_comes_back_with_what_it_had() -> None:
-    stock = ORMap(ReplicaContext("a"), PNCounter)
+    stock: ORMap[str, PNCounter] = ORMap(ReplicaContext("a"), PNCounter)
     stock["apple"] += 3
     other = stock.fork(ReplicaContext("b"))
     undo = stock.undo_stack()
