@@ -373,7 +373,7 @@ class Store:
 
     def trim(self, limit: int = TRIM) -> bool:
         """Free up to `limit` revisions that compaction has let go; whether there are more. Call it once a turn."""
-        return self._mvcc.trim(limit)
+        return not self.unloaded and self._mvcc.trim(limit)
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave; raises `ValueError` saying what is wrong, and then nothing has changed.
