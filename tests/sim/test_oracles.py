@@ -97,7 +97,7 @@ def test_the_model_decides_compares_for_itself() -> None:
 
 
 def watched(wish: Wish) -> Watching:
-    truth = Truth(Limits(), Probes(), Timeline())
+    truth = Truth(Limits(), Probes(), {1: "n1"}, Timeline())
     carry_out = truth.chronicle.carry_out
     carry_out(Put(b"a", b"1"), PutResult(2), at(1.0))
     carry_out(Put(b"b", b"1"), PutResult(3), at(1.0))
