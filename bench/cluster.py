@@ -11,9 +11,12 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tools.netns import Namespaces
 
 __all__ = ["EtcdCluster", "ProcessCluster", "RingleaderCluster", "cpu_seconds", "free_ports"]
 
@@ -92,30 +95,42 @@ def get(url: str, timeout: float = 1.0) -> bytes | None:
 
 
 class RingleaderCluster(ProcessCluster):
-    """Ours, in default configuration. `clients` and `https`: addresses by node name."""
+    """Ours, in default configuration, on loopback or each node in its namespace of `net`.
 
-    def __init__(self, size: int = 3, folder: Path | None = None, extra: list[str] | None = None) -> None:
+    `clients` and `https`: addresses by node name.
+    """
+
+    def __init__(
+        self, size: int = 3, folder: Path | None = None, extra: list[str] | None = None, net: Namespaces | None = None
+    ) -> None:
         super().__init__(folder)
         ports = free_ports(3 * size)
         names = [f"n{place + 1}" for place in range(size)]
+        hosts = {name: net.address[name] if net else HOST for name in names}
+        self.net = net
         self.extra = extra or []
-        self.clients = {name: f"{HOST}:{ports[3 * place]}" for place, name in enumerate(names)}
-        self.peers = {name: f"{HOST}:{ports[3 * place + 1]}" for place, name in enumerate(names)}
-        self.https = {name: f"{HOST}:{ports[3 * place + 2]}" for place, name in enumerate(names)}
+        self.clients = {name: f"{hosts[name]}:{ports[3 * place]}" for place, name in enumerate(names)}
+        self.peers = {name: f"{hosts[name]}:{ports[3 * place + 1]}" for place, name in enumerate(names)}
+        self.https = {name: f"{hosts[name]}:{ports[3 * place + 2]}" for place, name in enumerate(names)}
         for name in names:
             self.start(name)
 
     def command(self, name: str) -> list[str]:
         """How a node is started."""
         peers = ",".join(f"{each}={address}" for each, address in self.peers.items())
-        command = [sys.executable, "-m", "ringleader", "start", "--name", name]
+        command = self.net.within(name) if self.net else []
+        command += [sys.executable, "-m", "ringleader", "start", "--name", name]
         command += ["--data-dir", str(self.folder / name), "--peers", peers, "--cluster-token", "bench"]
         command += ["--listen-client", self.clients[name], "--listen-peer", self.peers[name]]
         return [*command, "--http", self.https[name], *self.extra]
 
-    def start(self, name: str) -> None:
-        """Start (again) one node."""
-        self.spawn(name, self.command(name))
+    def start(self, name: str, before: Sequence[str] = ()) -> None:
+        """Start (again) one node; `before`: a command that runs it."""
+        self.spawn(name, [*before, *self.command(name)])
+
+    def log_text(self, name: str) -> str:
+        """What the node has printed so far."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def ready(self, name: str) -> bool:
         """Whether the node knows a leader."""
@@ -127,7 +142,7 @@ class RingleaderCluster(ProcessCluster):
         for name in [name for name, process in self.processes.items() if process.poll() is None]:
             while not self.ready(name):
                 if time.monotonic() > end or self.processes[name].poll() is not None:
-                    log = (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
+                    log = self.log_text(name)[-2000:]
                     raise RuntimeError(f"node {name} is not ready; its log ends:\n{log}")
                 time.sleep(0.05)
 
@@ -140,7 +155,7 @@ class RingleaderCluster(ProcessCluster):
 class EtcdCluster(ProcessCluster):
     """etcd, in default configuration. `leader`: the leader's client address, found by `wait_ready`."""
 
-    def __init__(self, size: int = 3) -> None:
+    def __init__(self, size: int = 3, binary: str = "etcd") -> None:
         super().__init__()
         ports = free_ports(2 * size)
         self.clients = [f"{HOST}:{port}" for port in ports[:size]]
@@ -148,7 +163,7 @@ class EtcdCluster(ProcessCluster):
         cluster = ",".join(f"e{place}={peer}" for place, peer in enumerate(peers))
         for place in range(size):
             client = f"http://{self.clients[place]}"
-            command = ["etcd", "--name", f"e{place}", "--data-dir", str(self.folder / f"e{place}")]
+            command = [binary, "--name", f"e{place}", "--data-dir", str(self.folder / f"e{place}")]
             command += ["--listen-client-urls", client, "--advertise-client-urls", client]
             command += ["--listen-peer-urls", peers[place], "--initial-advertise-peer-urls", peers[place]]
             command += ["--initial-cluster", cluster, "--initial-cluster-state", "new"]

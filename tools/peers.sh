@@ -3,6 +3,10 @@
 set -eu
 [ "${CI:-}" = true ] || exit 0
 need=""
+command -v iptables >/dev/null 2>&1 || need="$need iptables"
+command -v nsenter >/dev/null 2>&1 || need="$need util-linux"
+command -v strace >/dev/null 2>&1 || need="$need strace"
+command -v ip >/dev/null 2>&1 || need="$need iproute2"
 command -v etcd >/dev/null 2>&1 || need="$need etcd-server"
 [ -z "$need" ] && exit 0
 export DEBIAN_FRONTEND=noninteractive

@@ -56,11 +56,8 @@ class Kind(NamedTuple):
     ops: list[Op]
     perform: Callable[[Any, Op], None]
     spec: Callable[[list[Rec]], Any]
-
-    @property
-    def alike(self) -> bool:
-        """Whether the names of replicas make no difference (no ties are decided by them, no operation names one)."""
-        return self.name not in ("LWWRegister", "LWWMap", "SortedSet", "BoundedCounter")
+    alike: bool = True
+    """Whether the names of replicas make no difference (no ties are decided by them, no operation names one)."""
 
 
 def unseen(rec: Rec, others: list[Rec]) -> bool:
@@ -295,8 +292,8 @@ SET_OPS: list[Op] = [("add", X), ("remove", X), ("add", Y)]
 KINDS = [
     Kind("GCounter", GCounter, [("inc", 1), ("inc", 5), ("reset",)], counter, counter_spec),
     Kind("PNCounter", PNCounter, [("inc", 3), ("inc", -5), ("reset",)], counter, counter_spec),
-    Kind("BoundedCounter", BoundedCounter, [("inc", 2), ("dec", 1), ("give", "b")], bounded, bounded_spec),
-    Kind("LWWRegister", LWWRegister, [("set", 1), ("set", 2), ("clear",)], register, lww_spec),
+    Kind("BoundedCounter", BoundedCounter, [("inc", 2), ("dec", 1), ("give", "b")], bounded, bounded_spec, alike=False),
+    Kind("LWWRegister", LWWRegister, [("set", 1), ("set", 2), ("clear",)], register, lww_spec, alike=False),
     Kind("MVRegister", MVRegister, [("set", 1), ("set", 2), ("clear",)], register, mv_spec),
     Kind("EWFlag", EWFlag, [("set", True), ("set", False), ("clear",)], register, ew_spec),
     Kind("DWFlag", DWFlag, [("set", True), ("set", False), ("clear",)], register, dw_spec),
@@ -304,7 +301,9 @@ KINDS = [
     Kind("TwoPhaseSet", TwoPhaseSet, SET_OPS, collection, twophase_spec),
     Kind("ORSet", ORSet, [*SET_OPS, ("clear",)], collection, orset_spec),
     Kind("RWSet", RWSet, SET_OPS, collection, rwset_spec),
-    Kind("LWWMap", LWWMap, [("set", X, 1), ("set", X, 2), ("remove", X), ("set", Y, 1)], lwwmap, lwwmap_spec),
+    Kind(
+        "LWWMap", LWWMap, [("set", X, 1), ("set", X, 2), ("remove", X), ("set", Y, 1)], lwwmap, lwwmap_spec, alike=False
+    ),
     Kind(
         "ORMap",
         lambda r: ORMap(r, PNCounter),
@@ -327,7 +326,12 @@ KINDS = [
         lambda recs: {key: frozenset(inner) for key, inner in deepmap_spec(recs).items()},
     ),
     Kind(
-        "SortedSet", SortedSet, [("add", X, 4), ("inc", X, 1), ("remove", X), ("add", Y, 4)], sortedset, sortedset_spec
+        "SortedSet",
+        SortedSet,
+        [("add", X, 4), ("inc", X, 1), ("remove", X), ("add", Y, 4)],
+        sortedset,
+        sortedset_spec,
+        alike=False,
     ),
     Kind("HyperLogLog", HyperLogLog, [("add", 1), ("add", 2), ("clear",)], sketch, sketch_spec),
 ]

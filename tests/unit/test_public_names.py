@@ -14,8 +14,8 @@ import ringleader
 
 NAMES = {
     "ringleader": """
-        KV Client ClientOptions CompactedError Condition DeadlineError DeleteResult Election Event Key KeyValue Leader
-        Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
+        KV Client ClientOptions ClusterSettings CompactedError Condition DeadlineError DeleteResult Election Event Key KeyValue
+        Leader Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
         RangeResult Reason RingleaderError Shard ShardChange ShardGroup ShardWorker Shards Status TxnResult
         UnknownDeadlineError UsageError WatchStream changes connect embedded key op replica
     """,
@@ -120,7 +120,7 @@ def test_a_users_code_is_typed(tmp_path: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, env={"MYPYPATH": str(SOURCE)}, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     revealed = [line.split('"')[1] for line in run.stdout.splitlines() if "Revealed type" in line]
-    shown = [each.replace("builtins.", "").replace("ringleader.client.recipes.", "").replace("ringleader.errors.", "")
+    shown = [each.replace("builtins.", "").replace("ringleader.client.recipes.election.", "").replace("ringleader.errors.", "")
              for each in revealed]  # fmt: skip
     assert shown == REVEALED
     wrong = textwrap.dedent("""

@@ -1,11 +1,12 @@
 """The client: sans-IO session and failover logic (`core`), a thin asyncio shell (`engine`, `transport`), and the API.
 
-core        calls and frames in, frames and answers out     failures    how a refusal becomes an error
+core        calls and frames in, frames and answers out     connections which connection is used
+admission   the calls under way, deadlines, bounds          failures    how a refusal becomes an error
 calls       one call, and the session that numbers it       links       endpoints, backoff, one connection
 watches     one watch, across connections                   options     every bound and period
 engine      the turn of the event loop                      transport   TCP behind a tiny interface
 client      `connect`, `Client`                             kv, leases, watching, ops, types: what users hold
-place       a fair queue of leased keys                     recipes     locks and elections, made of it
+recipes     locks, elections ...: a file for each
 shardplan   who should own which shard, what to claim       shards      a worker of a group, made of it
 shard       one ownership of one shard
 """
@@ -18,6 +19,7 @@ from ringleader.client.leases import Lease, Leases
 from ringleader.client.ops import Condition, Key, Operation, key
 from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import Election, Leader, Leadership, Lock
+from ringleader.client.settings import ClusterSettings
 from ringleader.client.shard import Shard, ShardChange
 from ringleader.client.shardplan import ShardGroup, ShardWorker
 from ringleader.client.shards import Shards
@@ -38,6 +40,7 @@ __all__ = [
     "KV",
     "Client",
     "ClientOptions",
+    "ClusterSettings",
     "CompactedError",
     "Condition",
     "Consistency",

@@ -7,24 +7,38 @@ applied. A lost question is noticed by patience and refused, which is always saf
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 
+from ringleader.store.auth import NODE, Caller
 from ringleader.store.commands import Read
 
 __all__ = ["Reader", "Readers"]
 
 
 class Reader:
-    """`conn`, `frame`: whom to answer; `reads`: what was asked; `deadline`: local seconds."""
+    """`conn`, `frame`: whom to answer; `reads`: what was asked; `deadline`: local seconds; `caller`: who asks.
 
-    __slots__ = ("conn", "deadline", "frame", "reads")
+    With `then` nobody is answered: it is told whether this node has caught up with all that was committed when it asked.
+    """
 
-    def __init__(self, conn: int, frame: int, reads: Sequence[Read], deadline: float) -> None:
+    __slots__ = ("caller", "conn", "deadline", "frame", "reads", "then")
+
+    def __init__(
+        self,
+        conn: int,
+        frame: int,
+        reads: Sequence[Read],
+        deadline: float,
+        caller: Caller = NODE,
+        then: Callable[[bool], None] | None = None,
+    ) -> None:
         self.conn = conn
         self.frame = frame
         self.reads = reads
         self.deadline = deadline
+        self.caller = caller
+        self.then = then
 
 
 class Readers:

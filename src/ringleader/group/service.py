@@ -10,8 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ringleader.errors import Reason
+from ringleader.group.logins import Login
 from ringleader.group.member import Member
 from ringleader.group.options import GroupOptions
+from ringleader.group.progress import Progress
+from ringleader.ports import Entropy
+from ringleader.store.auth import ANYONE, Caller
 from ringleader.store.commands import Failure
 from ringleader.store.watch import Watcher
 from ringleader.wire.frames import (
@@ -34,17 +38,26 @@ from ringleader.wire.frames import (
     WatchEvents,
     Welcome,
 )
+from ringleader.wire.login import Challenge, Proof
 
 __all__ = ["Service"]
 
 
 class Connection:
-    """One client: whether it has said hello, whether it takes data at the moment, and its watches."""
+    """One client: whether it was welcomed and for whom it speaks, whether it takes data at the moment, and its watches.
 
-    __slots__ = ("greeted", "watches", "writable")
+    `identity`: see `Login`. `asking`: watches not decided yet. `over`: it has been told to go.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("asking", "caller", "greeted", "identity", "login", "over", "watches", "writable")
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
         self.greeted = False
+        self.over = False
+        self.caller: Caller = ANYONE
+        self.login: Login | None = None
+        self.asking: set[int] = set()
         self.writable = True
         self.watches: dict[int, Watcher] = {}
 
@@ -59,6 +72,7 @@ class Service:
         nodes: Sequence[NodeInfo],
         member: Member,
         options: GroupOptions,
+        entropy: Entropy,
         send: Callable[[int, ServerFrame], None],
         close: Callable[[int], None],
         status: Callable[[int], ServerFrame],
@@ -68,17 +82,20 @@ class Service:
         self.nodes = list(nodes)
         self.member = member
         self.options = options
+        self.entropy = entropy
+        self.rules: tuple[bool, int] = (False, 0)  # auth on, and its revision, when connections were last looked at
         self.send = send
         self.close = close
         self.status = status
         self.connections: dict[int, Connection] = {}
         self.owners: dict[Watcher, tuple[int, int]] = {}  # watcher -> (connection, watch number)
+        self.progress = Progress(options.progress_period)
         self.leader = 0
         self.nodes_changed = False
 
-    def opened(self, conn: int) -> None:
-        """A connection was accepted."""
-        self.connections[conn] = Connection()
+    def opened(self, conn: int, identity: str = "") -> None:
+        """A connection was accepted; `identity`: the name in its certificate."""
+        self.connections[conn] = Connection(identity)
 
     def closed(self, conn: int) -> None:
         """A connection is gone; its watches with it. Writes it sent go on and are answered to nobody."""
@@ -96,19 +113,23 @@ class Service:
     def frame(self, conn: int, frame: ClientFrame) -> None:
         """A frame arrived."""
         connection = self.connections.get(conn)
-        if connection is None:
+        if connection is None or connection.over:
             return
         if not connection.greeted:
-            self._greet(conn, connection, frame)
+            if connection.login is not None:
+                self._log_in(conn, connection.login, frame)
+            else:
+                self._greet(conn, connection, frame)
             return
         match frame:
             case Submit():
-                self.member.submit(conn, frame)
+                self.member.submit(conn, frame, connection.caller)
             case Query():
-                self.member.query(conn, frame)
+                self.member.query(conn, frame, connection.caller)
             case WatchCreate():
                 self._watch(conn, connection, frame)
             case WatchCancel(watch):
+                connection.asking.discard(watch)
                 watcher = connection.watches.pop(watch, None)
                 if watcher is not None:
                     self._forget(watcher)
@@ -117,7 +138,7 @@ class Service:
                 self.send(conn, Pong(number))
             case StatusQuery(number):
                 self.send(conn, self.status(number))
-            case Hello():
+            case Hello() | Proof():
                 self._expel(conn, Reason.PROTOCOL, "a second hello on one connection")
 
     def learn_node(self, info: NodeInfo) -> None:
@@ -125,6 +146,13 @@ class Service:
         if info not in self.nodes:
             self.nodes = sorted([*(n for n in self.nodes if n.id != info.id), info], key=lambda n: n.id)
             self.nodes_changed = True
+
+    def set_nodes(self, nodes: Sequence[NodeInfo]) -> None:
+        """These are the nodes now; where clients reach one is kept as learnt when the new list does not say it."""
+        known = {info.id: info for info in self.nodes}
+        merged = [_merge(info, known.get(info.id)) for info in nodes]
+        if merged != self.nodes:
+            self.nodes, self.nodes_changed = merged, True
 
     # ------------------------------------------------------------------------------------------------------- hello
 
@@ -138,25 +166,76 @@ class Service:
             text = f"the client looks for cluster {frame.cluster[:64]!r}, this node belongs to {self.cluster!r}"
             self._expel(conn, Reason.WRONG_CLUSTER, text)
         else:
-            connection.greeted = True
-            leader = self.member.core.leader
-            welcome = Welcome(PROTOCOL_VERSION, self.cluster, self.node.id, self.node.name, leader, self.nodes)
-            self.send(conn, welcome)
 
-    def _expel(self, conn: int, reason: Reason, message: str) -> None:
-        self.send(conn, Refused(0, reason, message))
+            def tell(login: Login, answer: Refused | Challenge | None) -> None:
+                if self.connections.get(conn) is connection and not connection.over:
+                    self._logged_in(conn, connection, login, answer)
+
+            login = Login(self.member, self.entropy, frame.login, connection.identity, tell)
+            connection.login = login
+
+    def _log_in(self, conn: int, login: Login, frame: ClientFrame) -> None:
+        if isinstance(frame, Proof):
+            login.prove(frame)
+        else:
+            self._expel(conn, Reason.PROTOCOL, f"{type(frame).__name__} before the login is done")
+
+    def _logged_in(self, conn: int, connection: Connection, login: Login, answer: Refused | Challenge | None) -> None:
+        if answer is not None:
+            self.send(conn, answer)
+            if isinstance(answer, Refused):
+                connection.over = True
+                self.close(conn)
+            return
+        connection.greeted, connection.caller, connection.login = True, login.caller, None
+        leader, revision = self.member.core.leader, self.member.store.auth.revision
+        self.send(
+            conn,
+            Welcome(
+                PROTOCOL_VERSION, self.cluster, self.node.id, self.node.name, leader, self.nodes,
+                login.proof, login.caller.user, revision,
+            ),
+        )  # fmt: skip
+
+    def _expel(self, conn: int, reason: Reason, message: str, hint: str = "") -> None:
+        self.connections[conn].over = True
+        self.send(conn, Refused(0, reason, message, hint=hint))
         self.close(conn)
 
     # ----------------------------------------------------------------------------------------------------- watches
 
     def _watch(self, conn: int, connection: Connection, frame: WatchCreate) -> None:
-        if frame.watch in connection.watches:
+        if frame.watch in connection.watches or frame.watch in connection.asking:
             self._expel(conn, Reason.PROTOCOL, f"watch number {frame.watch} is in use on this connection")
             return
-        if len(connection.watches) >= self.options.watches_per_connection:
+        if len(connection.watches) + len(connection.asking) >= self.options.watches_per_connection:
             text = f"a connection may have {self.options.watches_per_connection} watches"
             self.send(conn, WatchEnd(frame.watch, Reason.OVERLOADED, text))
             return
+        if self._may_watch(connection, frame) is None:
+            self._watch_on(conn, connection, frame)
+            return
+        # Perhaps only the rules known here are old: refused is who may not watch by those of the whole cluster.
+        connection.asking.add(frame.watch)
+        self.member.catch_up(lambda sure: self._watch_again(conn, connection, frame, sure))
+
+    def _may_watch(self, connection: Connection, frame: WatchCreate) -> Failure | None:
+        return self.member.store.permit.watch_refusal(connection.caller, frame.key, frame.range_end)
+
+    def _watch_again(self, conn: int, connection: Connection, frame: WatchCreate, sure: bool) -> None:
+        if connection.over or self.connections.get(conn) is not connection or frame.watch not in connection.asking:
+            return
+        connection.asking.discard(frame.watch)
+        refused = self._may_watch(connection, frame)
+        if refused is None:
+            self._watch_on(conn, connection, frame)
+        elif sure:
+            self.send(conn, WatchEnd(frame.watch, refused.reason, refused.message))
+        else:
+            text = f"{refused.message}; but no leader can be asked for the present rules"
+            self.send(conn, WatchEnd(frame.watch, Reason.NO_LEADER, text))
+
+    def _watch_on(self, conn: int, connection: Connection, frame: WatchCreate) -> None:
         hub = self.member.store.watches
         made = hub.create(
             frame.key, frame.range_end, frame.start_revision, frame.prev_kv, frame.no_put, frame.no_delete
@@ -166,6 +245,7 @@ class Service:
             return
         connection.watches[frame.watch] = made
         self.owners[made] = (conn, frame.watch)
+        self.progress.add(made, self.member.now)
         before = frame.start_revision - 1 if frame.start_revision > 0 else self.member.store.revision
         self.send(conn, WatchEvents(frame.watch, before, []))
 
@@ -179,12 +259,16 @@ class Service:
         behind = list(self.member.store.watches.ready())
         while behind:
             behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
+        for watcher, revision in self.progress.due(self.member.store.watches, self.member.now):
+            conn, watch = self.owners[watcher]
+            if self.connections[conn].writable:
+                self.send(conn, WatchEvents(watch, revision, []))
 
     def _deliver_frame(self, watcher: Watcher, sent: Counter[int]) -> bool:
         """Send one frame of a watch, if there is one and it can be taken; whether another may follow in this turn."""
         conn, watch = self.owners[watcher]
         connection = self.connections[conn]
-        if not connection.writable or sent[conn] >= self.options.watch_frames_per_turn:
+        if connection.over or not connection.writable or sent[conn] >= self.options.watch_frames_per_turn:
             return False
         got = self.member.store.watches.poll(watcher, self.options.watch_bytes)
         if isinstance(got, Failure):
@@ -204,13 +288,40 @@ class Service:
 
     # -------------------------------------------------------------------------------------------------- end of turn
 
+    def _obey_new_rules(self) -> None:
+        """The rules have changed: who is not logged in any more goes, and so do watches that are not permitted any more."""
+        store = self.member.store
+        for conn, connection in list(self.connections.items()):
+            if connection.over or not connection.greeted:
+                continue
+            out = store.auth.admit(connection.caller, store.time_ms)
+            if out is not None:
+                self._expel(conn, out.reason, out.message, "Log in again")
+                continue
+            for watch, watcher in list(connection.watches.items()):
+                refused = store.permit.watch_refusal(connection.caller, watcher.key, watcher.range_end)
+                if refused is not None:
+                    del connection.watches[watch]
+                    self._forget(watcher)
+                    self.send(conn, WatchEnd(watch, refused.reason, f"permission was withdrawn: {refused.message}"))
+
     def end_turn(self) -> None:
-        """Deliver new events, and tell everyone when the leader or the nodes have changed."""
+        """Obey new rules, then deliver new events; tell everyone when the leader or the nodes have changed."""
+        auth = self.member.store.auth
+        if self.rules != (auth.enabled, auth.revision):
+            self.rules = (auth.enabled, auth.revision)
+            self._obey_new_rules()
         self._deliver()
         leader = self.member.core.leader
         if leader != self.leader or self.nodes_changed:
             self.leader, self.nodes_changed = leader, False
             topology = Topology(leader, self.nodes)
             for conn, connection in self.connections.items():
-                if connection.greeted:
+                if connection.greeted and not connection.over:
                     self.send(conn, topology)
+
+
+def _merge(info: NodeInfo, known: NodeInfo | None) -> NodeInfo:
+    if known is None or known.name != info.name:
+        return info
+    return NodeInfo(info.id, info.name, info.client or known.client, info.http or known.http)

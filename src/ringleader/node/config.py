@@ -32,7 +32,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     for a cluster of one, which needs no peer port. `advertise_client`, `advertise_http`: what others are told ("": where
     it listens). `cluster_token`: the secret that members prove to each other; members with another token are another
     cluster. `election_ms` is how long a follower waits for its leader (to twice that), `heartbeat_ms` how often a leader
-    is heard. Sizes are in bytes. `log_level`: of the program's log.
+    is heard. Sizes are in bytes. `keep_entries` stay in memory behind a snapshot for members that lag a little.
+    `log_level`: of the program's log.
     """
 
     name: str = "n1"
@@ -50,6 +51,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     segment_bytes: int = 16 * 1024 * 1024
     snapshot_bytes: int = 64 * 1024 * 1024
     snapshot_entries: int = 100_000
+    keep_entries: int = 5_000
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -182,6 +184,7 @@ def _check_numbers(config: NodeConfig) -> None:
         "segment_bytes": (4096, 1 << 30),
         "snapshot_bytes": (4096, 1 << 40),
         "snapshot_entries": (10, 1 << 40),
+        "keep_entries": (0, 1 << 40),
     }
     for field, (low, high) in bounds.items():
         if not low <= getattr(config, field) <= high:

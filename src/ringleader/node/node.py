@@ -241,7 +241,11 @@ class Node:
             incarnation=identity.incarnation,
             raft=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
             log=LogOptions(segment_bytes=config.segment_bytes),
-            group=GroupOptions(snapshot_bytes=config.snapshot_bytes, snapshot_entries=config.snapshot_entries),
+            group=GroupOptions(
+                snapshot_bytes=config.snapshot_bytes,
+                snapshot_entries=config.snapshot_entries,
+                keep_entries=config.keep_entries,
+            ),
         )
 
     async def _listen(self) -> None:

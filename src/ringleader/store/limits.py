@@ -18,6 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     A lease shorter than `lease_ttl_min_ms` is granted that; a longer one than `lease_ttl_max_ms` is refused. A session
     idle for `session_ttl_ms` expires. A session may use the sequence numbers from its acknowledged one up to
     `session_window` above it; `session_bytes` and `sessions_bytes` bound what large results it and all sessions keep.
+    `users`, `roles` (also of one user), `tokens` and `role_permissions` (of one role) bound what there is of these.
     """
 
     key_bytes: int = 4096
@@ -36,3 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     session_bytes: int = 256 * 1024
     sessions_bytes: int = 64 * 1024 * 1024
     watches: int = 100_000
+    members: int = 64
+    users: int = 10_000
+    roles: int = 1_000
+    tokens: int = 10_000
+    role_permissions: int = 1_000

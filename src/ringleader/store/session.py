@@ -41,15 +41,16 @@ def weight(result: Result) -> int:
 
 
 class Session:
-    """One session: `seen_ms` log time of its last envelope; `floor` the lowest number it may still use.
+    """One session: `seen_ms` log time of its last envelope; `floor` the lowest number it may still use; `owner`: a user.
 
     `results`: by sequence number, in the order in which they ran; None was given up. `weights`: of the large ones.
     """
 
-    __slots__ = ("floor", "id", "kept_bytes", "results", "seen_ms", "weights")
+    __slots__ = ("floor", "id", "kept_bytes", "owner", "results", "seen_ms", "weights")
 
-    def __init__(self, session_id: int, seen_ms: int) -> None:
+    def __init__(self, session_id: int, seen_ms: int, owner: str = "") -> None:
         self.id = session_id
+        self.owner = owner
         self.seen_ms = seen_ms
         self.floor = 0
         self.results: dict[int, Result | None] = {}
@@ -88,12 +89,12 @@ class Sessions:
             session.kept_bytes = sum(session.weights.values())
             self.kept_bytes += session.kept_bytes
 
-    def open(self, now_ms: int) -> Session:
-        """A new session; raises `Refusal` (overloaded) when there are too many."""
+    def open(self, now_ms: int, owner: str = "") -> Session:
+        """A new session of the user `owner`; raises `Refusal` (overloaded) when there are too many."""
         if len(self.by_id) >= self._limits.sessions:
             message = f"{len(self.by_id)} sessions are open, which is the limit; idle ones expire"
             raise Refusal(Failure(Reason.OVERLOADED, message))
-        session = self.by_id[self.next_id] = Session(self.next_id, now_ms)
+        session = self.by_id[self.next_id] = Session(self.next_id, now_ms, owner)
         self.next_id += 1
         return session
 

@@ -7,19 +7,22 @@ are never to be changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from xxhash import xxh3_64
 
 from ringleader.errors import Reason
-from ringleader.store import snapshot
+from ringleader.store.auth import NODE, Auth, Caller
+from ringleader.store.auth_commands import AuthDesk
+from ringleader.store.auth_ops import AuthStatus, RoleList, TokenList, UserList
 from ringleader.store.codec import BATCH_VERSION, ENCODER
 from ringleader.store.commands import (
     Batch,
     Command,
     Compact,
     CompactResult,
+    Configure,
     Delete,
     Envelope,
     ExpireLeases,
@@ -43,20 +46,31 @@ from ringleader.store.commands import (
     SessionClose,
     SessionOpen,
     SessionResult,
+    SettingsQuery,
+    SettingsResult,
     Txn,
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
+from ringleader.store.member_ops import MemberList, MemberListResult, MemberRow
+from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc
+from ringleader.store.permit import Permit
+from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
+from ringleader.store.restoring import Restorer, split
 from ringleader.store.session import Sessions
+from ringleader.store.settings import Settings, changed
+from ringleader.store.snapshot import Pin, State, pieces
 from ringleader.store.watch import WatchHub
 from ringleader.store.writes import Writer
 
 __all__ = ["Store"]
 
 _MAX_LEASE_ID = (1 << 63) - 1
+TRIM = 2000
+"""How many revisions are freed at a time: about a millisecond."""
 
 
 class Store:
@@ -66,15 +80,21 @@ class Store:
     still be read (0: all). `applied`: index of the last log entry applied. `time_ms`: log time, milliseconds.
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
+    def __init__(self, limits: Limits = Limits(), members: Iterable[MemberRow] = ()) -> None:  # noqa: B008 (immutable)
         self.limits = limits
+        self.members = Members(limits, members)
         self.applied = 0
         self.time_ms = 0
+        self.unloaded = False  # the state is on its way out, see `unload`
         self._mvcc = Mvcc()
         self._leases = Leases()
         self._sessions = Sessions(limits)
-        self._writer = Writer(limits, self._mvcc, self._leases)
+        self.settings = Settings()
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes)
+        self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
+        self._wire_auth(Auth())
+        self._caller = NODE  # on whose behalf the command at hand is carried out
         self._commands: dict[type, Callable[[Any], Result]] = {
             Delete: lambda op: self._writer.delete(op),
             Txn: lambda op: self._writer.txn(op),
@@ -84,6 +104,8 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
+            **self.members.handlers(lambda: self.revision),
+            Configure: self._configure,
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
             Range: lambda op: self._writer.read_range(op),
@@ -91,7 +113,14 @@ class Store:
             HashKv: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+            MemberList: self._member_list,
+            SettingsQuery: lambda _: self._settings(),
         }
+
+    def _wire_auth(self, auth: Auth) -> None:
+        self.auth = auth
+        self.desk = AuthDesk(auth, self.limits)
+        self.permit = Permit(auth, self._leases)
 
     @property
     def revision(self) -> int:
@@ -100,6 +129,11 @@ class Store:
     @property
     def compact_revision(self) -> int:
         return self._mvcc.compact_revision
+
+    @property
+    def used_bytes(self) -> int:
+        """What counts towards the quota: all versions that can still be read."""
+        return self._mvcc.used_bytes
 
     # ------------------------------------------------------------------------------------------------ the log
 
@@ -127,9 +161,16 @@ class Store:
         self.applied = index
 
     def _envelope(self, envelope: Envelope) -> list[Result]:
+        self._caller = Caller(envelope.principal, envelope.auth_revision)
+        out = self.auth.admit(self._caller, self.time_ms)
+        if out is not None:
+            return [out for _ in envelope.commands]
         number = envelope.session
         if not number:
             return [self._run(command) for _, command in envelope.commands]
+        found = self._sessions.by_id.get(number)
+        if found is not None and self.auth.enabled and found.owner != self._caller.user:
+            return [_expired(number) for _ in envelope.commands]  # another user's: as if there were none
         session = self._sessions.touch(number, envelope.ack, self.time_ms)
         if session is None:
             return [_expired(number) for _ in envelope.commands]
@@ -157,8 +198,14 @@ class Store:
 
     def _run(self, command: Command) -> Result:
         try:
+            if self.auth.enabled:
+                refused = self.auth.admit(self._caller, self.time_ms) or self.permit.refusal(self._caller, command)
+                if refused is not None:
+                    return refused
             if type(command) is Put:
                 return self._writer.put(command)
+            if self.desk.handles(command):
+                return self.desk.apply(command, self.time_ms, self.revision)
             handler = self._commands.get(type(command))
             if handler is None:
                 return invalid("this command has to be part of a session")
@@ -176,7 +223,28 @@ class Store:
             return compacted(op.revision, mvcc.compact_revision)
         self.watches.before_compaction()
         mvcc.compact(op.revision)
+        self.quota.settle()
+        mvcc.trim(TRIM)
         return CompactResult(mvcc.revision)
+
+    def _configure(self, op: Configure) -> Result:
+        self.settings = changed(self.settings, op)
+        self.quota.limit = self.settings.quota_bytes
+        self.quota.settle()
+        return self._settings()
+
+    def _settings(self) -> SettingsResult:
+        mine = self.settings
+        return SettingsResult(
+            self.revision,
+            mine.quota_bytes,
+            mine.compaction,
+            mine.retention_ms,
+            mine.retention_revisions,
+            self.used_bytes,
+            self._mvcc.history_bytes,
+            self.quota.full,
+        )
 
     def _lease_grant(self, op: LeaseGrant) -> Result:
         limits = self.limits
@@ -216,20 +284,29 @@ class Store:
         return LeaseListResult(self.revision, ended)
 
     def _session_open(self, _: SessionOpen) -> Result:
-        session = self._sessions.open(self.time_ms)
+        session = self._sessions.open(self.time_ms, self._caller.user)
         return SessionResult(session.id, self.limits.session_ttl_ms)
 
     # --------------------------------------------------------------------------------------------------- reads
 
-    def read(self, op: Read) -> Result:
-        """Answer from the state as it is now; a `Failure` when that is not possible."""
+    def read(self, op: Read, caller: Caller = NODE) -> Result:
+        """Answer `caller` from the state as it is now; a `Failure` when that is not possible or not permitted."""
+        if self.auth.enabled:
+            refused = self.auth.admit(caller, self.time_ms) or self.permit.refusal(caller, op)
+            if refused is not None:
+                return refused
         handler = self._reads.get(type(op))
         if handler is None:
+            if isinstance(op, AuthStatus | UserList | RoleList | TokenList):
+                return self.desk.read(op, caller, self.time_ms, self.revision)
             return invalid("this command writes and cannot be served as a read")
         try:
             return handler(op)
         except Refusal as refusal:
             return refusal.failure
+
+    def _member_list(self, _: MemberList) -> Result:
+        return MemberListResult(self.revision, [row for _, row in sorted(self.members.rows.items())])
 
     def due_leases(self, time_ms: int, limit: int = 1000) -> list[int]:
         """The leases that the leader may propose to expire at log time `time_ms`, the longest due first."""
@@ -270,26 +347,69 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ snapshots
 
-    def snapshot_chunks(self) -> Iterator[bytes]:
-        """The whole state in pieces, to be joined. Nothing may be applied until the last one is taken."""
-        state = snapshot.State(self._mvcc, self._leases, self._sessions, self.applied, self.time_ms)
-        return snapshot.chunks(state)
+    def pin(self) -> Pin:
+        """Fix the state as it is now, to be written down by `snapshot.pieces` while it goes on; `release` it then."""
+        return Pin(
+            State(
+                self._mvcc,
+                self._leases,
+                self._sessions,
+                self.auth,
+                self.members,
+                self.applied,
+                self.time_ms,
+                self.settings,
+                self.quota.full,
+            )
+        )
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes on every member that applied the same entries."""
-        return b"".join(self.snapshot_chunks())
+        pin = self.pin()
+        try:
+            return b"".join(pieces(pin))
+        finally:
+            pin.release()
+
+    def trim(self, limit: int = TRIM) -> bool:
+        """Free up to `limit` revisions that compaction has let go; whether there are more. Call it once a turn."""
+        return not self.unloaded and self._mvcc.trim(limit)
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave; raises `ValueError` saying what is wrong, and then nothing has changed.
 
         Watches go on from where they were, or are told that what they missed is compacted.
         """
-        state = snapshot.restore(data, self.limits)
+        restorer = Restorer(self.limits)
+        for piece in split(data):
+            restorer.feed(piece)
+        state = restorer.finish()
         self.watches.before_compaction()
+        self.adopt(state)
+
+    def unload(self, limit: int) -> bool:
+        """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more.
+
+        From the first call on until `adopt` the store must be neither read nor written, watches included.
+        """
+        if not self.unloaded:
+            self.watches.before_compaction()
+            self.unloaded = True
+            self._leases, self._sessions = Leases(), Sessions(self.limits)
+            self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
+        return self._mvcc.unload(limit)
+
+    def adopt(self, state: State) -> None:
+        """Become `state`, which a `Restorer` made."""
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
-        self._writer = Writer(self.limits, self._mvcc, self._leases)
+        self.settings = state.settings
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
+        self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
+        self._wire_auth(state.auth)
+        self.members.become(state.members)
         self.watches.restored(self._mvcc)
+        self.unloaded = False
 
 
 def _expired(session: int) -> Failure:

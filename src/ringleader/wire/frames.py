@@ -1,9 +1,9 @@
 """What clients and nodes say to each other: the frames of the client protocol, as msgspec structs.
 
-A connection starts with `Hello` and `Welcome` (or `Refused` and close). Then the client sends `Submit`, `Query`,
-`WatchCreate`, `WatchCancel` and `Ping`; the node sends `Results`, `Refused`, `WatchEvents`, `WatchEnd`, `Topology` and
-`Pong`; `StatusQuery` is answered by `StatusReply`. `frame` numbers are chosen by the client, unique on the connection;
-the answer carries the same number. Unknown trailing fields are tolerated.
+A connection starts with `Hello` and `Welcome` (or `Refused` and close); between them may stand a login (`wire.login`).
+Then the client sends `Submit`, `Query`, `WatchCreate`, `WatchCancel` and `Ping`; the node sends `Results`, `Refused`,
+`WatchEvents`, `WatchEnd`, `Topology` and `Pong`; `StatusQuery` is answered by `StatusReply`. `frame` numbers are chosen by
+the client, unique on the connection; the answer carries the same number. Unknown trailing fields are tolerated.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import msgspec
 
 from ringleader.errors import Reason
 from ringleader.store.commands import Event, Read, Result
+from ringleader.wire.login import Challenge, LoginStart, Proof
 
 __all__ = [
     "MAGIC",
@@ -62,6 +63,7 @@ class Hello(msgspec.Struct, array_like=True, tag=1):
     version: int
     cluster: str = ""
     client_name: str = ""
+    login: LoginStart | None = None
 
 
 class Submit(msgspec.Struct, array_like=True, gc=False, tag=2):
@@ -117,13 +119,16 @@ class StatusQuery(msgspec.Struct, array_like=True, gc=False, tag=7):
     frame: int
 
 
-ClientFrame = Hello | Submit | Query | WatchCreate | WatchCancel | Ping | StatusQuery
+ClientFrame = Hello | Submit | Query | WatchCreate | WatchCancel | Ping | StatusQuery | Proof
 
 # --------------------------------------------------------------------------------------------- node to client
 
 
 class Welcome(msgspec.Struct, array_like=True, tag=1):
-    """The answer to `Hello`: who is speaking, who leads (node id, 0: nobody known) and who else there is."""
+    """The answer to `Hello`: who is speaking, who leads (node id, 0: nobody known) and who else there is.
+
+    After a login `proof` is the node's own, `user` who logged in, `auth_revision` that of the rules here.
+    """
 
     version: int
     cluster: str
@@ -131,6 +136,9 @@ class Welcome(msgspec.Struct, array_like=True, tag=1):
     name: str
     leader: int
     nodes: list[NodeInfo]
+    proof: bytes = b""
+    user: str = ""
+    auth_revision: int = 0
 
 
 class Results(msgspec.Struct, array_like=True, tag=2):
@@ -188,7 +196,10 @@ class Pong(msgspec.Struct, array_like=True, gc=False, tag=7):
 
 
 class StatusReply(msgspec.Struct, array_like=True, tag=8):
-    """One node's own view. `role`: "leader" | "follower" | "candidate" | "learner". `uptime`: seconds."""
+    """One node's own view. `role`: "leader" | "follower" | "candidate" | "learner". `uptime`: seconds.
+
+    `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
+    """
 
     frame: int
     node: int
@@ -205,6 +216,9 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
     voters: list[int]
     learners: list[int]
     uptime: float
+    used_bytes: int = 0
+    quota_bytes: int = 0
+    full: bool = False
 
 
-ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong | StatusReply
+ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong | StatusReply | Challenge

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ringleader.errors import RingleaderError
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.group.roster import Peer
 from ringleader.log import LogOptions
 from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
 from ringleader.store.commands import Command, Read, Result, SessionOpen, SessionResult
@@ -23,7 +25,9 @@ from ringleader.wire.frames import (
     Results,
     ServerFrame,
     Submit,
+    Welcome,
 )
+from ringleader.wire.login import NONCE_BYTES, Challenge, LoginStart, Proof, client_proof, stretch, transcript
 
 
 class MemoryDisk:
@@ -62,6 +66,23 @@ class MemoryDisk:
                     pass
 
 
+class Login:
+    """One attempt: what became of it."""
+
+    def __init__(self, conn: int, start: LoginStart, secret: str) -> None:
+        self.conn, self.start, self.secret = conn, start, secret
+        self.welcome: Welcome | None = None
+        self.refused: Refused | None = None
+        self.challenge: Challenge | None = None
+        self.salted = self.text = b""
+
+    def prove(self, frame: Challenge) -> Proof:
+        self.challenge = frame
+        self.salted = stretch(self.secret, frame.kdf, frame.salt, frame.n, frame.r, frame.p)
+        self.text = transcript(self.start, frame)
+        return Proof(client_proof(self.salted, self.text))
+
+
 class World:
     """Hosts 1 to `size`; `conn` numbers are made by `connect(node)`."""
 
@@ -77,14 +98,26 @@ class World:
         self.where: dict[int, int] = {}
         self.cut: set[int] = set()
         self.frames = 0
+        self.expelled: dict[int, RingleaderError] = {}
+        self.links: dict[int, list[Peer]] = {}
         for info in self.nodes:
             self.start(info.id)
 
-    def start(self, id: int) -> Host:
+    def start(self, id: int, incarnation: str = "") -> Host:
         self.boot += 1
+        founders = tuple(info.id for info in self.nodes)
+        me = NodeInfo(id, f"n{id}", f"n{id}:1")
         config = HostConfig(
-            "c", id, f"n{id}", self.nodes, tuple(info.id for info in self.nodes), group=self.group, log=self.log
+            "c",
+            id,
+            f"n{id}",
+            self.nodes if id in founders else (*self.nodes, me),
+            founders,
+            incarnation,
+            group=self.group,
+            log=self.log,
         )
+        self.disks.setdefault(id, MemoryDisk())
         self.hosts[id] = Host.open(config, self.disks[id], random.Random(1000 * id + self.boot), self.now)
         return self.hosts[id]
 
@@ -103,6 +136,10 @@ class World:
     def _turn(self, id: int) -> bool:
         host = self.hosts[id]
         out = host.take_output()
+        if out.expelled is not None:
+            self.expelled[id] = out.expelled
+        if out.links is not None:
+            self.links[id] = out.links
         for to, group, message in out.peers:
             if to in self.hosts and id not in self.cut and to not in self.cut:
                 self.hosts[to].peer_message(id, group, message)
@@ -129,14 +166,32 @@ class World:
     def follower(self) -> int:
         return next(id for id in self.hosts if id != self.leader() and id not in self.cut)
 
-    def connect(self, node: int) -> int:
+    def open(self, node: int, identity: str = "") -> int:
         conn = len(self.inbox) + 1
         self.inbox[conn] = []
         self.where[conn] = node
-        self.hosts[node].client_opened(conn)
+        self.hosts[node].client_opened(conn, identity)
+        return conn
+
+    def connect(self, node: int, identity: str = "") -> int:
+        conn = self.open(node, identity)
         self.tell(conn, Hello(MAGIC, PROTOCOL_VERSION))
         self.inbox[conn].clear()
         return conn
+
+    def login(self, node: int, name: str, secret: str, kind: str = "password", seen: int = 0) -> Login:
+        """A new connection that tries to log in."""
+        login = Login(self.open(node), LoginStart(kind, name, b"n" * NONCE_BYTES, seen), secret)
+        self.tell(login.conn, Hello(MAGIC, PROTOCOL_VERSION, login=login.start))
+        for frame in list(self.inbox[login.conn]):
+            if isinstance(frame, Challenge):
+                self.tell(login.conn, login.prove(frame))
+        for frame in self.inbox[login.conn]:
+            if isinstance(frame, Welcome):
+                login.welcome = frame
+            elif isinstance(frame, Refused):
+                login.refused = frame
+        return login
 
     def tell(self, conn: int, frame: ClientFrame) -> None:
         self.hosts[self.where[conn]].client_frame(conn, frame)

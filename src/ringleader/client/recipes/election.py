@@ -1,4 +1,4 @@
-"""Locks and elections: who is first in a fair queue, with a fencing token and news of the loss."""
+"""An election by name: who is first in a fair queue leads, and everyone can see who that is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote_from_bytes
 
 import msgspec
 
@@ -14,89 +13,16 @@ from ringleader.client.engine import Engine
 from ringleader.client.failures import CompactedError
 from ringleader.client.kv import KV
 from ringleader.client.leases import Lease
-from ringleader.client.ops import Condition, put
-from ringleader.client.place import Place, first_in
+from ringleader.client.ops import put
+from ringleader.client.recipes.held import Held
+from ringleader.client.recipes.names import ELECTIONS, quoted
+from ringleader.client.recipes.place import Place, first_in
 from ringleader.client.types import KeyValue, to_bytes
-from ringleader.errors import NotAppliedError, Reason, UsageError
+from ringleader.errors import NotAppliedError, Reason
 
-__all__ = ["Election", "Leader", "Leadership", "Lock"]
+__all__ = ["Election", "Leader", "Leadership"]
 
-_LOCKS = b"ringleader/locks/"
-_ELECTIONS = b"ringleader/elections/"
 _PAUSE = 0.2  # between attempts when the cluster cannot serve, seconds
-
-
-class _Held:
-    """What a lock and a leadership have in common: a place in a queue that can be lost."""
-
-    def __init__(self, kv: KV, lease: Lease, prefix: bytes, value: bytes, gone: Reason, what: str) -> None:
-        self._place = Place(kv, lease, prefix, value, gone, what)
-
-    @property
-    def fencing_token(self) -> int:
-        """A number that grows with every holder. Pass it on to what you write to, so that it can refuse an older one."""
-        self._place.check()
-        return self._place.token
-
-    @property
-    def held(self) -> bool:
-        """Whether it is certainly held at this moment, also right after a pause of the process."""
-        return self._place.held
-
-    @property
-    def lost(self) -> asyncio.Event:
-        """Set as soon as it may have been lost: its lease ended, or its key was deleted."""
-        return self._place.lost
-
-    @property
-    def key(self) -> bytes:
-        """The key in the store that stands for it."""
-        return self._place.key
-
-    @property
-    def condition(self) -> Condition:
-        """True in a transaction as long as it is held: `db.kv.txn(compare=[lock.condition], success=[...])`."""
-        self._place.check()
-        return self._place.condition
-
-    def check(self) -> None:
-        """Raise `NotAppliedError` (lock-lost) unless it is certainly held at this moment."""
-        self._place.check()
-
-
-class Lock(_Held):
-    """A lock across processes: `async with db.lock("name") as lock: ... lock.fencing_token ...`.
-
-    Fair: first come, first served. A holder that dies is followed after `ttl` seconds at the latest. As with every lock
-    over a network, a holder that is paused for longer than `ttl` is followed by another before it knows: what the lock
-    protects should refuse a `fencing_token` lower than one it has seen. Not re-entrant; acquire it once.
-    """
-
-    def __init__(self, kv: KV, lease: Lease, name: str, value: bytes, timeout: float | None) -> None:
-        prefix = _LOCKS + checked_name(name) + b"/"
-        super().__init__(kv, lease, prefix, value, Reason.LOCK_LOST, f"lock {name!r}")
-        self.name = name
-        self._timeout = timeout
-
-    async def acquire(self) -> Self:
-        """Wait for the lock. Raises `DeadlineError` when it takes longer than the lock's `timeout`."""
-        await self._place.enter(self._timeout)
-        return self
-
-    async def release(self) -> None:
-        """Give the lock to whoever is next."""
-        await self._place.leave()
-
-    def __await__(self) -> Generator[object, None, Self]:
-        return self.acquire().__await__()
-
-    async def __aenter__(self) -> Self:
-        return await self.acquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.release()
 
 
 class Leader(msgspec.Struct, frozen=True):
@@ -112,11 +38,11 @@ class Leader(msgspec.Struct, frozen=True):
         return self.value.decode()
 
 
-class Leadership(_Held):
+class Leadership(Held):
     """Being elected: `async with election.campaign("me") as leadership:`; ends with the block or with `resign()`."""
 
     def __init__(self, kv: KV, lease: Lease, name: str, prefix: bytes, value: bytes, timeout: float | None) -> None:
-        super().__init__(kv, lease, prefix, value, Reason.LOCK_LOST, f"leadership {name!r}")
+        super().__init__(Place(kv, lease, prefix, value, Reason.LOCK_LOST, f"leadership {name!r}"))
         self._kv = kv
         self._lease = lease
         self._timeout = timeout
@@ -158,7 +84,7 @@ class Election:
         self._engine = engine
         self._kv = kv
         self._call_timeout = timeout
-        self._prefix = _ELECTIONS + checked_name(name) + b"/"
+        self._prefix = ELECTIONS + quoted(name, "election") + b"/"
         self.name = name
 
     def campaign(self, value: str | bytes, *, ttl: float = 10.0, timeout: float | None = None) -> Leadership:
@@ -205,13 +131,6 @@ class Election:
                 if error.reason is Reason.CLOSED:
                     raise
                 await asyncio.sleep(_PAUSE)
-
-
-def checked_name(name: str) -> bytes:
-    """The name of a lock or election as part of a key, quoted so that no name is the beginning of another's keys."""
-    if not name:
-        raise UsageError("a lock or election needs a name", reason=Reason.INVALID_ARGUMENT)
-    return quote_from_bytes(to_bytes(name, "name"), safe="").encode()
 
 
 def _leader(first: KeyValue | None) -> Leader | None:
