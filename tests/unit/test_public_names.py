@@ -14,10 +14,10 @@ import ringleader
 
 NAMES = {
     "ringleader": """
-        KV Barrier Cache Client ClientOptions CompactedError Condition Consumer Counter DeadlineError DeleteResult
-        DoubleBarrier Election Event Holder Key KeyValue Leader Leadership Lease LeaseInfo Leases Lock Message
-        NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult Queue QueueSize RangeResult ReadLock
-        ReadWriteLock Reason RingleaderError Semaphore Shard ShardChange ShardGroup ShardWorker Shards Status
+        KV Barrier Cache Client ClientOptions ClusterSettings CompactedError Condition Consumer Counter DeadlineError
+        DeleteResult DoubleBarrier Election Event Holder Key KeyValue Leader Leadership Lease LeaseInfo Leases Lock
+        Message NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult Queue QueueSize RangeResult
+        ReadLock ReadWriteLock Reason RingleaderError Semaphore Shard ShardChange ShardGroup ShardWorker Shards Status
         TxnResult UnknownDeadlineError UsageError WatchBatch WatchStream WriteLock changes connect embedded key op
         replica
     """,

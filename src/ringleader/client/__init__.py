@@ -37,6 +37,7 @@ from ringleader.client.recipes import (
     Semaphore,
     WriteLock,
 )
+from ringleader.client.settings import ClusterSettings
 from ringleader.client.shard import Shard, ShardChange
 from ringleader.client.shardplan import ShardGroup, ShardWorker
 from ringleader.client.shards import Shards
@@ -59,6 +60,7 @@ __all__ = [
     "Cache",
     "Client",
     "ClientOptions",
+    "ClusterSettings",
     "CompactedError",
     "Condition",
     "Consistency",

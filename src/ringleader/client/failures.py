@@ -12,6 +12,7 @@ from ringleader.errors import (
 from ringleader.store.commands import (
     Command,
     Compact,
+    Configure,
     Delete,
     Failure,
     HashKv,
@@ -23,8 +24,10 @@ from ringleader.store.commands import (
     Put,
     Range,
     Read,
+    SettingsQuery,
     Txn,
 )
+from ringleader.store.member_ops import MemberAdd, MemberList, MemberPromote, MemberRemove, MemberTransfer
 
 __all__ = ["USAGE_REASONS", "CompactedError", "describe", "failure_error", "hint_for", "refusal_error", "show_key"]
 
@@ -41,6 +44,8 @@ USAGE_REASONS = frozenset(
         Reason.DUPLICATE_KEY,
         Reason.UNSUPPORTED,
         Reason.PERMISSION_DENIED,
+        Reason.MEMBER_EXISTS,
+        Reason.MEMBER_NOT_FOUND,
     }
 )
 """Reasons that lie in the call: trying again elsewhere gives the same answer."""
@@ -50,7 +55,7 @@ _HINTS: dict[Reason, str] = {
     Reason.NOT_LEADER: "The cluster is electing a leader: try again in a moment.",
     Reason.UNREACHABLE: "Check that the nodes run and that the endpoints are right.",
     Reason.OVERLOADED: "Have fewer calls under way at once, or wait and try again.",
-    Reason.NO_SPACE: "Compact history or delete keys, then try again.",
+    Reason.NO_SPACE: "Delete keys, then `ringleader kv compact` (or wait); or raise it: `ringleader settings set --quota`.",
     Reason.CLOSED: "Open a new client with connect().",
     Reason.SESSION_EXPIRED: "Read the keys before you repeat the write.",
     Reason.CONNECTION_LOST: "Read the keys before you repeat the write.",
@@ -59,6 +64,11 @@ _HINTS: dict[Reason, str] = {
     Reason.LEASE_NOT_FOUND: "The lease expired or was revoked: grant a new one.",
     Reason.TOO_LARGE: "Split the value or the transaction, or read with a limit.",
     Reason.WRONG_CLUSTER: "These endpoints belong to another cluster: correct them, or open a new client.",
+    Reason.MEMBER_EXISTS: "Choose another name or address, or remove that member first.",
+    Reason.MEMBER_NOT_FOUND: "See `ringleader cluster members`.",
+    Reason.MEMBER_LAGS: "See `ringleader cluster members` for how far behind it is, and try again.",
+    Reason.CHANGE_UNDER_WAY: "Try again when `ringleader cluster members` shows no change under way.",
+    Reason.QUORUM_LOSS: "Bring the other members up, or add new ones, before you remove this one.",
     Reason.VERSION: "Use the same release of the client and of the nodes.",
 }
 
@@ -139,11 +149,18 @@ def _describe_one(item: Command | Read) -> str:
     if isinstance(item, LeaseRevoke | LeaseKeepAlive | LeaseInfo):
         verb = {LeaseRevoke: "revoke", LeaseKeepAlive: "keep-alive", LeaseInfo: "info"}[type(item)]
         return f"{verb} of lease {item.id}"
+    if isinstance(item, MemberAdd | MemberPromote | MemberRemove | MemberTransfer):
+        words = {MemberAdd: "adding", MemberPromote: "promoting", MemberRemove: "removing"}
+        member = item.name if isinstance(item, MemberAdd) else item.member
+        return f"{words.get(type(item), 'handing leadership to')} member {member or '(any)'}"
     names = {
+        MemberList: "list of members",
         LeaseGrant: "grant of a lease",
         LeaseList: "list of leases",
         HashKv: "hash of the store",
         Compact: "compaction",
+        Configure: "change of settings",
+        SettingsQuery: "settings",
     }
     return names.get(type(item), type(item).__name__)
 

@@ -171,7 +171,10 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How the node that answered stands, and who else there is. `uptime` in seconds."""
+    """How the node that answered stands, and who else there is. `uptime` in seconds.
+
+    `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
+    """
 
     node: str
     node_id: int
@@ -189,6 +192,9 @@ class Status(msgspec.Struct, frozen=True):
     learners: list[int]
     uptime: float
     nodes: list[NodeStatus]
+    used_bytes: int = 0
+    quota_bytes: int = 0
+    full: bool = False
 
 
 def key_value(kv: wire.KeyValue) -> KeyValue:

@@ -13,6 +13,7 @@ from ringleader.errors import Reason
 from ringleader.group.logins import Login
 from ringleader.group.member import Member
 from ringleader.group.options import GroupOptions
+from ringleader.group.progress import Progress
 from ringleader.ports import Entropy
 from ringleader.store.auth import ANYONE, Caller
 from ringleader.store.commands import Failure
@@ -88,6 +89,7 @@ class Service:
         self.status = status
         self.connections: dict[int, Connection] = {}
         self.owners: dict[Watcher, tuple[int, int]] = {}  # watcher -> (connection, watch number)
+        self.progress = Progress(options.progress_period)
         self.leader = 0
         self.nodes_changed = False
 
@@ -144,6 +146,13 @@ class Service:
         if info not in self.nodes:
             self.nodes = sorted([*(n for n in self.nodes if n.id != info.id), info], key=lambda n: n.id)
             self.nodes_changed = True
+
+    def set_nodes(self, nodes: Sequence[NodeInfo]) -> None:
+        """These are the nodes now; where clients reach one is kept as learnt when the new list does not say it."""
+        known = {info.id: info for info in self.nodes}
+        merged = [_merge(info, known.get(info.id)) for info in nodes]
+        if merged != self.nodes:
+            self.nodes, self.nodes_changed = merged, True
 
     # ------------------------------------------------------------------------------------------------------- hello
 
@@ -236,6 +245,7 @@ class Service:
             return
         connection.watches[frame.watch] = made
         self.owners[made] = (conn, frame.watch)
+        self.progress.add(made, self.member.now)
         before = frame.start_revision - 1 if frame.start_revision > 0 else self.member.store.revision
         self.send(conn, WatchEvents(frame.watch, before, []))
 
@@ -249,6 +259,10 @@ class Service:
         behind = list(self.member.store.watches.ready())
         while behind:
             behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
+        for watcher, revision in self.progress.due(self.member.store.watches, self.member.now):
+            conn, watch = self.owners[watcher]
+            if self.connections[conn].writable:
+                self.send(conn, WatchEvents(watch, revision, []))
 
     def _deliver_frame(self, watcher: Watcher, sent: Counter[int]) -> bool:
         """Send one frame of a watch, if there is one and it can be taken; whether another may follow in this turn."""
@@ -305,3 +319,9 @@ class Service:
             for conn, connection in self.connections.items():
                 if connection.greeted and not connection.over:
                     self.send(conn, topology)
+
+
+def _merge(info: NodeInfo, known: NodeInfo | None) -> NodeInfo:
+    if known is None or known.name != info.name:
+        return info
+    return NodeInfo(info.id, info.name, info.client or known.client, info.http or known.http)

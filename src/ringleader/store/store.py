@@ -7,7 +7,7 @@ are never to be changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from xxhash import xxh3_64
@@ -22,6 +22,7 @@ from ringleader.store.commands import (
     Command,
     Compact,
     CompactResult,
+    Configure,
     Delete,
     Envelope,
     ExpireLeases,
@@ -45,16 +46,22 @@ from ringleader.store.commands import (
     SessionClose,
     SessionOpen,
     SessionResult,
+    SettingsQuery,
+    SettingsResult,
     Txn,
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
+from ringleader.store.member_ops import MemberList, MemberListResult, MemberRow
+from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.permit import Permit
+from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
 from ringleader.store.restoring import Restorer, split
 from ringleader.store.session import Sessions
+from ringleader.store.settings import Settings, changed
 from ringleader.store.snapshot import Pin, State, pieces
 from ringleader.store.watch import WatchHub
 from ringleader.store.writes import Writer
@@ -73,15 +80,18 @@ class Store:
     still be read (0: all). `applied`: index of the last log entry applied. `time_ms`: log time, milliseconds.
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
+    def __init__(self, limits: Limits = Limits(), members: Iterable[MemberRow] = ()) -> None:  # noqa: B008 (immutable)
         self.limits = limits
+        self.members = Members(limits, members)
         self.applied = 0
         self.time_ms = 0
         self.unloaded = False  # the state is on its way out, see `unload`
         self._mvcc = Mvcc()
         self._leases = Leases()
         self._sessions = Sessions(limits)
-        self._writer = Writer(limits, self._mvcc, self._leases)
+        self.settings = Settings()
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes)
+        self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
         self._wire_auth(Auth())
         self._caller = NODE  # on whose behalf the command at hand is carried out
@@ -94,6 +104,8 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
+            **self.members.handlers(lambda: self.revision),
+            Configure: self._configure,
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
             Range: lambda op: self._writer.read_range(op),
@@ -101,6 +113,8 @@ class Store:
             HashKv: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+            MemberList: self._member_list,
+            SettingsQuery: lambda _: self._settings(),
         }
 
     def _wire_auth(self, auth: Auth) -> None:
@@ -115,6 +129,11 @@ class Store:
     @property
     def compact_revision(self) -> int:
         return self._mvcc.compact_revision
+
+    @property
+    def used_bytes(self) -> int:
+        """What counts towards the quota: all versions that can still be read."""
+        return self._mvcc.used_bytes
 
     # ------------------------------------------------------------------------------------------------ the log
 
@@ -204,8 +223,28 @@ class Store:
             return compacted(op.revision, mvcc.compact_revision)
         self.watches.before_compaction()
         mvcc.compact(op.revision)
+        self.quota.settle()
         mvcc.trim(TRIM)
         return CompactResult(mvcc.revision)
+
+    def _configure(self, op: Configure) -> Result:
+        self.settings = changed(self.settings, op)
+        self.quota.limit = self.settings.quota_bytes
+        self.quota.settle()
+        return self._settings()
+
+    def _settings(self) -> SettingsResult:
+        mine = self.settings
+        return SettingsResult(
+            self.revision,
+            mine.quota_bytes,
+            mine.compaction,
+            mine.retention_ms,
+            mine.retention_revisions,
+            self.used_bytes,
+            self._mvcc.history_bytes,
+            self.quota.full,
+        )
 
     def _lease_grant(self, op: LeaseGrant) -> Result:
         limits = self.limits
@@ -266,6 +305,9 @@ class Store:
         except Refusal as refusal:
             return refusal.failure
 
+    def _member_list(self, _: MemberList) -> Result:
+        return MemberListResult(self.revision, [row for _, row in sorted(self.members.rows.items())])
+
     def due_leases(self, time_ms: int, limit: int = 1000) -> list[int]:
         """The leases that the leader may propose to expire at log time `time_ms`, the longest due first."""
         return self._leases.due(time_ms, limit)
@@ -307,7 +349,19 @@ class Store:
 
     def pin(self) -> Pin:
         """Fix the state as it is now, to be written down by `snapshot.pieces` while it goes on; `release` it then."""
-        return Pin(State(self._mvcc, self._leases, self._sessions, self.auth, self.applied, self.time_ms))
+        return Pin(
+            State(
+                self._mvcc,
+                self._leases,
+                self._sessions,
+                self.auth,
+                self.members,
+                self.applied,
+                self.time_ms,
+                self.settings,
+                self.quota.full,
+            )
+        )
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes on every member that applied the same entries."""
@@ -319,7 +373,7 @@ class Store:
 
     def trim(self, limit: int = TRIM) -> bool:
         """Free up to `limit` revisions that compaction has let go; whether there are more. Call it once a turn."""
-        return self._mvcc.trim(limit)
+        return not self.unloaded and self._mvcc.trim(limit)
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave; raises `ValueError` saying what is wrong, and then nothing has changed.
@@ -342,15 +396,18 @@ class Store:
             self.watches.before_compaction()
             self.unloaded = True
             self._leases, self._sessions = Leases(), Sessions(self.limits)
-            self._writer = Writer(self.limits, self._mvcc, self._leases)
+            self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         return self._mvcc.unload(limit)
 
     def adopt(self, state: State) -> None:
         """Become `state`, which a `Restorer` made."""
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
-        self._writer = Writer(self.limits, self._mvcc, self._leases)
+        self.settings = state.settings
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
+        self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self._wire_auth(state.auth)
+        self.members.become(state.members)
         self.watches.restored(self._mvcc)
         self.unloaded = False
 

@@ -39,6 +39,7 @@ from ringleader.store.commands import (
     Command,
     Compact,
     Compare,
+    Configure,
     Delete,
     Envelope,
     ExpireLeases,
@@ -55,7 +56,16 @@ from ringleader.store.commands import (
     Result,
     SessionClose,
     SessionOpen,
+    SettingsQuery,
     Txn,
+)
+from ringleader.store.member_ops import (
+    MemberAdd,
+    MemberList,
+    MemberPromote,
+    MemberRemove,
+    MemberTransfer,
+    MemberUpdate,
 )
 from ringleader.store.store import Store
 
@@ -148,6 +158,8 @@ ROWS: dict[type, list[Row]] = {
         (Txn([], [Range(b"a/1")], [Delete(b"b/1")]), {"root"}),
     ],
     Compact: [(Compact(2), CLUSTER)],
+    Configure: [(Configure(0), CLUSTER)],
+    SettingsQuery: [(SettingsQuery(), CLUSTER)],
     HashKv: [(HashKv(), CLUSTER)],
     LeaseGrant: [(LeaseGrant(5000), LEASING)],
     LeaseRevoke: [(LeaseRevoke(FREE), LEASING), (LeaseRevoke(HELD), WRITE), (LeaseRevoke(99), LEASING)],
@@ -174,6 +186,12 @@ ROWS: dict[type, list[Row]] = {
         (TokenAdd("f" * 16, "writer", "t", TOKEN), AUTH | {"writer"}),
     ],
     TokenRevoke: [(TokenRevoke(TOKEN_ID), AUTH)],
+    MemberAdd: [(MemberAdd("n4"), CLUSTER)],
+    MemberPromote: [(MemberPromote("n1"), CLUSTER)],
+    MemberRemove: [(MemberRemove("n2"), CLUSTER)],
+    MemberUpdate: [(MemberUpdate(1, "h:1"), CLUSTER)],
+    MemberTransfer: [(MemberTransfer("n1"), CLUSTER)],
+    MemberList: [(MemberList(), CLUSTER)],
     AuthStatus: [(AuthStatus(), EVERYONE)],
     UserList: [(UserList(), AUTH)],
     RoleList: [(RoleList(), AUTH)],
