@@ -41,6 +41,8 @@ USAGE_REASONS = frozenset(
         Reason.DUPLICATE_KEY,
         Reason.UNSUPPORTED,
         Reason.PERMISSION_DENIED,
+        Reason.UNAUTHENTICATED,
+        Reason.NAME_EXISTS,
     }
 )
 """Reasons that lie in the call: trying again elsewhere gives the same answer."""
@@ -59,6 +61,8 @@ _HINTS: dict[Reason, str] = {
     Reason.LEASE_NOT_FOUND: "The lease expired or was revoked: grant a new one.",
     Reason.TOO_LARGE: "Split the value or the transaction, or read with a limit.",
     Reason.WRONG_CLUSTER: "These endpoints belong to another cluster: correct them, or open a new client.",
+    Reason.PERMISSION_DENIED: "Ask for a role that has this right: `ringleader role grant`.",
+    Reason.UNAUTHENTICATED: "Give a user name and password, a token, or a client certificate.",
     Reason.VERSION: "Use the same release of the client and of the nodes.",
 }
 
