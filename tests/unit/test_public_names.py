@@ -14,8 +14,9 @@ import ringleader
 
 NAMES = {
     "ringleader": """
-        Auth KV Client ClientOptions CompactedError Condition DeadlineError DeleteResult Election Event Key KeyValue Leader
-        Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
+        Auth KV Client ClientOptions ClusterSettings CompactedError Condition DeadlineError DeleteResult Election Event Key
+        KeyValue
+        Leader Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
         RangeResult Reason RingleaderError Shard ShardChange ShardGroup ShardWorker Shards Status TxnResult
         UnknownDeadlineError UsageError WatchStream changes connect embedded key op replica
     """,

@@ -21,14 +21,18 @@ from ringleader.log import (
     LogCorruptError,
     LogRecord,
     LogWriter,
+    SnapshotDecoder,
     cleanup_ops,
     create,
     exists,
-    read_snapshot,
+    newest_snapshot,
+    read_frames,
     recover,
+    snapshot_name,
     snapshot_ops,
 )
 from ringleader.ports import Disk, DiskOp, Entropy
+from ringleader.store.restoring import Restorer, split
 from ringleader.store.store import Store
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame, StatusReply
 from ringleader.wire.relay import RelayMessage
@@ -122,22 +126,18 @@ class Host:
         `OSError` when the disk itself fails.
         """
         identity = Identity(config.cluster, config.node, config.incarnation)
-        snapshot = read_snapshot(disk, GROUP)
+        store = Store(config.limits)
+        meta = _restore(disk, newest_snapshot(disk, GROUP), store)
         disk.execute(cleanup_ops(disk))
         records: list[LogRecord] = []
         if exists(disk):
             recovery = recover(disk, identity, config.log)
             records, writer, report = recovery.records, recovery.writer, recovery.report
-        elif snapshot is not None:
+        elif meta is not None:
             raise LogCorruptError("there is a snapshot but no log", file="log-*", offset=0)
         else:
             writer, report = create(identity, config.log, disk), "started with an empty log"
         core = Raft(config.node, Config(config.voters), entropy, config.raft)
-        store = Store(config.limits)
-        meta = None
-        if snapshot is not None:
-            meta = _meta.decode(snapshot.meta)
-            store.restore(snapshot.data)
         try:
             core.recover(meta, [Record(record.kind, record.payload) for record in records if record.group == GROUP])
         except ValueError as error:
@@ -247,7 +247,7 @@ class Host:
 
     def _save_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
         """Its file must be durable before any record that follows it; so its operations go first."""
-        self.pending_ops += snapshot_ops(GROUP, meta.index, _encode(meta), data, [self.member.snapshot_index])
+        self.pending_ops += snapshot_ops(GROUP, meta.index, _encode(meta), split(data), [self.member.snapshot_index])
         self.pending_snapshot = meta.index
         self.member.snapshot_index = meta.index
         self.member.bytes_since_snapshot = 0
@@ -297,7 +297,28 @@ class Host:
             voters=list(status.config.voters),
             learners=list(status.config.learners),
             uptime=self.now - self.started,
+            used_bytes=self.store.used_bytes,
+            quota_bytes=self.store.settings.quota_bytes,
+            full=self.store.quota.full,
         )
+
+
+def _restore(disk: Disk, index: int, store: Store) -> SnapshotMeta | None:
+    """Bring `store` to the snapshot at `index` (0: there is none), a piece at a time; returns its meta."""
+    if not index:
+        return None
+    decoder = SnapshotDecoder(snapshot_name(GROUP, index))
+    restorer = Restorer(store.limits)
+    try:
+        for piece in read_frames(disk, decoder.file, decoder):
+            restorer.feed(piece)
+        store.adopt(restorer.finish())
+    except ValueError as error:
+        raise LogCorruptError(str(error), file=decoder.file, offset=decoder.good) from error
+    assert decoder.header is not None
+    if (decoder.header.group, decoder.header.index) != (GROUP, index):
+        raise LogCorruptError("the snapshot does not hold what its name says", file=decoder.file, offset=0)
+    return _meta.decode(decoder.header.meta)
 
 
 RELEASE = "0.1.0"

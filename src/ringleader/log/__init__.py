@@ -5,13 +5,26 @@ One log on one disk serves all groups of a node:
 * `create` or `recover` gives a `LogWriter`; `append` adds a batch, `take_ops` says what the disk has to do, `synced`
   closes the circle.
 * When `wants_roll`, call `roll` with the checkpoint records of all groups; after a durable snapshot, `drop_segments`.
-* `snapshot_ops`, `read_snapshot` and `cleanup_ops` are the snapshot files beside it.
+* `log.snapshots` are the snapshot files beside it: `SnapshotEncoder` and `SnapshotDecoder` for their bytes, and what to do
+  in the folder.
 """
 
 from ringleader.log.errors import LogCorruptError, WrongIdentityError
 from ringleader.log.format import FORMAT_VERSION, Identity, LogRecord
 from ringleader.log.recovery import Recovery, create, exists, recover
-from ringleader.log.snapshots import Snapshot, cleanup_ops, read_snapshot, snapshot_name, snapshot_ops
+from ringleader.log.snapshots import (
+    SnapshotDecoder,
+    SnapshotEncoder,
+    SnapshotHeader,
+    cleanup_ops,
+    newest_snapshot,
+    part_name,
+    publish_ops,
+    read_frames,
+    snapshot_name,
+    snapshot_ops,
+    unfinished_parts,
+)
 from ringleader.log.writer import LogOptions, LogWriter
 
 __all__ = [
@@ -22,13 +35,19 @@ __all__ = [
     "LogRecord",
     "LogWriter",
     "Recovery",
-    "Snapshot",
+    "SnapshotDecoder",
+    "SnapshotEncoder",
+    "SnapshotHeader",
     "WrongIdentityError",
     "cleanup_ops",
     "create",
     "exists",
-    "read_snapshot",
+    "newest_snapshot",
+    "part_name",
+    "publish_ops",
+    "read_frames",
     "recover",
     "snapshot_name",
     "snapshot_ops",
+    "unfinished_parts",
 ]

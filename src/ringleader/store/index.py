@@ -53,6 +53,11 @@ class KeyIndex:
         keys: Iterator[bytes] = self._keys.irange(low, high, (True, False), reverse)
         return keys
 
+    def after(self, key: bytes) -> Iterator[bytes]:
+        """The keys above `key`, in order. The index must not change while the iterator is in use."""
+        keys: Iterator[bytes] = self._keys.irange(key, None, (False, True))
+        return keys
+
     def count(self, low: bytes, high: bytes | None) -> int:
         """How many keys lie in [low, high)."""
         if high is not None and high <= low:

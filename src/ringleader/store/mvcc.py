@@ -5,24 +5,35 @@ The present is a dict of key to `KeyValue` and an ordered index. The past is one
 version costs one small object, a read of the past follows `prev` back from the present, and watches need nothing else.
 Following a key back takes as many steps as it has newer versions; that is the price of keeping nothing per key.
 
-A delete is a version with `version` 0, a *tombstone*. Keys that are dead now but were alive at a revision still
-readable are kept in `dead`. A key changes at most once per revision (transactions see to that).
+A delete is a version with `version` 0, a *tombstone*. Keys that are dead now but whose delete is still in the change log
+are kept in `dead`. A key changes at most once per revision (transactions see to that).
+
+Compaction has two halves. `compact` decides what can be read from now on; that is part of the state. `trim` then frees
+what nobody can read any more, some at a time, since freeing a million versions at once would hold up everything else;
+when it does so shows in no answer. While a snapshot is being made of the past (`hold`), nothing is freed.
+
+`used_bytes` is what all versions that can still be read (live, past, tombstones) take: key, value and `VERSION_BYTES`
+each. It is exact and the same on every member, whatever each has trimmed, because the quota is decided by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from heapq import merge
+from itertools import islice
 
 import msgspec
 
 from ringleader.store.commands import KeyValue
 from ringleader.store.index import KeyIndex
 
-__all__ = ["FIRST_REVISION", "Change", "Entry", "Mvcc", "changes_of"]
+__all__ = ["FIRST_REVISION", "VERSION_BYTES", "Change", "Entry", "Mvcc", "changes_of"]
 
 FIRST_REVISION = 2
 """The revision of the first write; the empty store is at 1, as in etcd."""
+VERSION_BYTES = 256
+"""What a version counts besides its key and value: about what CPython spends on it."""
 
 
 class Change(msgspec.Struct, gc=False):
@@ -32,8 +43,14 @@ class Change(msgspec.Struct, gc=False):
     prev: KeyValue | None
 
 
+BATCH = 256
+"""How many keys or steps back are looked at between two places to pause."""
+
 Entry = Change | dict[bytes, Change]
 """What one revision changed: one key, or several in the order in which they changed."""
+
+_TRIMMED: Entry = {}
+"""Stands in the change log for an entry that has been freed already."""
 
 
 def changes_of(entry: Entry) -> Iterator[Change]:
@@ -41,37 +58,84 @@ def changes_of(entry: Entry) -> Iterator[Change]:
     return iter((entry,)) if type(entry) is Change else iter(entry.values())  # type: ignore[union-attr]
 
 
+def version_bytes(kv: KeyValue) -> int:
+    """What a version counts."""
+    return VERSION_BYTES + len(kv.key) + len(kv.value)
+
+
 class Mvcc:
     """See the module. Keys and values are checked by the callers."""
 
-    __slots__ = ("_open", "compact_revision", "current", "dead", "dead_index", "first", "index", "log", "revision")
+    __slots__ = (
+        "_held",
+        "_open",
+        "compact_revision",
+        "current",
+        "dead",
+        "dead_index",
+        "first",
+        "index",
+        "live_bytes",
+        "log",
+        "passed_bytes",
+        "past_bytes",
+        "replaced",
+        "revision",
+        "trimmed",
+    )
 
     def __init__(self) -> None:
         self.revision = FIRST_REVISION - 1
         self.compact_revision = 0
-        self.first = FIRST_REVISION  # the revision that log[0] stands for
+        self.first = FIRST_REVISION  # the revision that log[0] stands for; at most `readable`
+        self.trimmed = FIRST_REVISION  # entries below it have been freed
         self.log: list[Entry] = []
+        self.live_bytes = 0  # of all versions in `current`
+        self.past_bytes = 0  # of all versions ever replaced and all tombstones ever made
+        self.replaced = array("Q")  # by position in `log`: past_bytes before that revision
+        self.passed_bytes = 0  # past_bytes before `readable`: compacted away
         self.current: dict[bytes, KeyValue] = {}
         self.index = KeyIndex()
         self.dead: dict[bytes, KeyValue] = {}
         self.dead_index = KeyIndex()
         self._open: dict[bytes, Change] | None = None
+        self._held = 0
+
+    @property
+    def readable(self) -> int:
+        """The first revision whose changes belong to the state; older ones may linger until they are trimmed."""
+        return max(self.compact_revision, FIRST_REVISION)
+
+    @property
+    def used_bytes(self) -> int:
+        """What everything that can be read takes."""
+        return self.live_bytes + self.past_bytes - self.passed_bytes
+
+    @property
+    def history_bytes(self) -> int:
+        """The part of `used_bytes` that a compaction up to now would give back (but for the last revision's)."""
+        return self.past_bytes - self.passed_bytes
 
     # -------------------------------------------------------------------------------------------------- writing
 
     def put(self, key: bytes, value: bytes, lease: int, old: KeyValue | None) -> int:
         """Set `key`, now at `old`, at a revision of its own; returns that revision."""
         revision = self.revision + 1
+        self.replaced.append(self.past_bytes)
         if old is None:
             kv = KeyValue(key, value, revision, revision, 1, lease)
             self.index.add(key)
             self.log.append(Change(kv, self._revive(key) if self.dead else None))
             self.current[key] = kv
+            self.live_bytes += VERSION_BYTES + len(key) + len(value)
         else:
             key = old.key  # one key object for all its versions
             kv = KeyValue(key, value, old.create_revision, revision, old.version + 1, lease)
             self.log.append(Change(kv, old))
             self.current[key] = kv
+            before = len(old.value)
+            self.live_bytes += len(value) - before
+            self.past_bytes += VERSION_BYTES + len(key) + before
         self.revision = revision
         return revision
 
@@ -113,8 +177,23 @@ class Mvcc:
         self._open = None
         if changes:
             self.revision += 1
+            self.replaced.append(self.past_bytes)
+            for change in changes.values():
+                self._count(change)
             if len(changes) == 1:
                 self.log[-1] = next(iter(changes.values()))
+
+    def _count(self, change: Change) -> None:
+        """Add to `live_bytes` what was written, and to `past_bytes` what was replaced, or the tombstone."""
+        kv, prev = change.kv, change.prev
+        if prev is not None and prev.version:
+            size = version_bytes(prev)
+            self.live_bytes -= size
+            self.past_bytes += size
+        if kv.version:
+            self.live_bytes += version_bytes(kv)
+        else:
+            self.past_bytes += version_bytes(kv)
 
     def rollback(self) -> list[Change]:
         """Undo the open revision; returns what was undone, last change first."""
@@ -176,69 +255,146 @@ class Mvcc:
     # ------------------------------------------------------------------------------------------------ compaction
 
     def compact(self, revision: int) -> None:
-        """Forget what only revisions below `revision` need.
+        """From now on only revisions from `revision` on can be read; `trim` frees the rest.
 
         The changes *at* `revision` stay: a watch may start there and must see its deletes.
         """
         assert self.compact_revision < revision <= self.revision
-        first = max(revision, FIRST_REVISION)
-        gone = first - self.first
-        if self.dead:
-            for entry in self.log[: max(0, revision + 1 - self.first)]:
+        if revision >= FIRST_REVISION:
+            self.passed_bytes = self.replaced[revision - self.first]
+        self.compact_revision = revision
+
+    def trim(self, limit: int) -> bool:
+        """Free up to `limit` revisions that can no longer be read; returns whether there are more to free now."""
+        count = min(self.readable - self.trimmed, limit)
+        if self._held or count <= 0:
+            return False
+        log, dead = self.log, self.dead
+        place = self.trimmed - self.first
+        if dead:
+            for entry in log[place : place + count]:
                 for change in changes_of(entry):
                     kv = change.kv
-                    if not kv.version and self.dead.get(kv.key) is kv:
-                        del self.dead[kv.key]
+                    if not kv.version and dead.get(kv.key) is kv:
+                        del dead[kv.key]
                         self.dead_index.remove(kv.key)
-        del self.log[:gone]
-        self.first = first
-        self.compact_revision = revision
+        log[place : place + count] = [_TRIMMED] * count
+        self.trimmed += count
+        gone = self.trimmed - self.first
+        if gone * 2 >= len(log):  # to move the rest to the front at every trim would cost more than trimming itself
+            del log[:gone]
+            del self.replaced[:gone]
+            self.first = self.trimmed
+        return self.trimmed < self.readable
+
+    def hold(self) -> None:
+        """Keep all that can be read now, whatever is compacted, until as many `release` as `hold`."""
+        self._held += 1
+
+    def release(self) -> None:
+        """The end of a `hold`."""
+        self._held -= 1
 
     # ----------------------------------------------------------------------------------------- taking it elsewhere
 
-    def base(self) -> list[KeyValue]:
-        """The state just before the change log starts, in key order: with the log it makes up everything else."""
-        first = self.first
-        kvs = {kv.key: kv for kv in self.current.values() if kv.mod_revision < first}
-        for entry in self.log:
-            for change in changes_of(entry):
-                prev = change.prev
-                if prev is not None and prev.version and prev.mod_revision < first:
-                    kvs[prev.key] = prev
-        return [kvs[key] for key in sorted(kvs)]
+    def base(self, first: int) -> Iterator[KeyValue | None]:
+        """The state just before revision `first`, in key order; now and then None, as a place to pause.
+
+        `first` must be `readable` at the start, and the history held. Then the state may change while this is under way:
+        a key of the past is always found, alive or dead, and its history leads back to the same version.
+        """
+        if first <= FIRST_REVISION:
+            return
+        cursor = b""
+        while keys := self._keys_after(cursor, BATCH):
+            for kv in [self.current.get(key) or self.dead[key] for key in keys]:
+                version: KeyValue | None = kv
+                steps = 0
+                while version is not None and version.mod_revision >= first:
+                    entry = self.log[version.mod_revision - self.first]
+                    version = (entry if type(entry) is Change else entry[kv.key]).prev  # type: ignore[index]
+                    steps += 1
+                    if not steps % BATCH:
+                        yield None
+                if version is not None and version.version:
+                    yield version
+            yield None
+            cursor = keys[-1]
+
+    def _keys_after(self, cursor: bytes, limit: int) -> list[bytes]:
+        live = islice(self.index.after(cursor), limit)
+        if not self.dead:
+            return list(live)
+        gone = islice(self.dead_index.after(cursor), limit)
+        return list(islice(merge(live, gone), limit))
 
     @classmethod
-    def rebuild(cls, compact_revision: int, base: list[KeyValue], changes: Iterator[KeyValue]) -> Mvcc:
-        """The keyspace from `base()` and the `kv` of all changes since; raises `ValueError` when they do not fit."""
+    def empty(cls, compact_revision: int) -> Mvcc:
+        """A keyspace to be loaded: first with `load_base`, then with `load_change`, then `loaded`."""
         self = cls()
         self.compact_revision = compact_revision
-        self.first = max(compact_revision, FIRST_REVISION)
+        self.first = self.trimmed = self.readable
         self.revision = self.first - 1
-        current = {kv.key: kv for kv in base}
-        dead: dict[bytes, KeyValue] = {}
-        log = self.log
-        for kv in changes:
-            key = kv.key
-            prev = current.pop(key, None) or dead.pop(key, None)
-            if prev is not None:
-                kv.key = key = prev.key
-            (current if kv.version else dead)[key] = kv
-            change = Change(kv, prev)
-            if kv.mod_revision == self.revision + 1:
-                log.append(change)
-                self.revision += 1
-            elif kv.mod_revision == self.revision and log:
-                entry = log[-1]
-                if type(entry) is Change:
-                    log[-1] = entry = {entry.kv.key: entry}
-                entry[key] = change  # type: ignore[index]
-            else:
-                raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
-        if compact_revision > self.revision:
-            raise ValueError(f"compacted at {compact_revision}, but the last revision is {self.revision}")
-        self.current = current
-        self.index = KeyIndex(current)
-        # A key whose last change is its delete at the compaction itself can no longer be read at any revision.
-        self.dead = {key: kv for key, kv in dead.items() if kv.mod_revision > compact_revision}
-        self.dead_index = KeyIndex(self.dead)
         return self
+
+    def load_base(self, kvs: Iterable[KeyValue]) -> None:
+        """Add the next of what `base` gave."""
+        current, add = self.current, self.index.add
+        for kv in kvs:
+            if kv.version == 1:
+                kv.create_revision = kv.mod_revision  # one object for both: a million keys make it worth while
+            current[kv.key] = kv
+            add(kv.key)
+            self.live_bytes += version_bytes(kv)
+
+    def load_change(self, kv: KeyValue) -> KeyValue | None:
+        """Add the next change; returns the version that it replaces. Raises `ValueError` when it does not fit."""
+        key = kv.key
+        prev = self.current.get(key)
+        if kv.version:
+            if kv.version == 1:
+                kv.create_revision = kv.mod_revision
+            if prev is None:
+                prev = self._revive(key) if self.dead else None
+                self.index.add(key)
+            else:
+                kv.key = key = prev.key
+            self.current[key] = kv
+        else:
+            if prev is None:
+                raise ValueError(f"revision {kv.mod_revision} deletes a key that is not there")
+            kv.key = key = prev.key
+            del self.current[key]
+            self.index.remove(key)
+            self.dead[key] = kv
+            self.dead_index.add(key)
+        change = Change(kv, prev)
+        if kv.mod_revision == self.revision + 1:
+            self.log.append(change)
+            self.replaced.append(self.past_bytes)
+            self.revision += 1
+        elif kv.mod_revision == self.revision and self.log:
+            entry = self.log[-1]
+            if type(entry) is Change:
+                self.log[-1] = entry = {entry.kv.key: entry}
+            entry[key] = change  # type: ignore[index]
+        else:
+            raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
+        self._count(change)
+        return prev
+
+    def loaded(self, revision: int) -> None:
+        """Everything is loaded. Raises `ValueError` when it does not lead to `revision`."""
+        if self.revision != revision:
+            raise ValueError(f"the state says revision {revision}, but its changes end at {self.revision}")
+        if self.compact_revision > self.revision:
+            raise ValueError(f"compacted at {self.compact_revision}, but the last revision is {self.revision}")
+
+    def unload(self, limit: int) -> bool:
+        """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more."""
+        self.index = self.dead_index = KeyIndex()
+        del self.log[-limit:]
+        for table in (self.current, self.dead):
+            for _ in range(min(limit, len(table))):
+                table.popitem()
+        return bool(self.log or self.current or self.dead)

@@ -13,7 +13,6 @@ from typing import Any
 from xxhash import xxh3_64
 
 from ringleader.errors import Reason
-from ringleader.store import snapshot
 from ringleader.store.auth import NODE, Auth, Caller
 from ringleader.store.auth_commands import AuthDesk
 from ringleader.store.auth_ops import AuthStatus, RoleList, TokenList, UserList
@@ -23,6 +22,7 @@ from ringleader.store.commands import (
     Command,
     Compact,
     CompactResult,
+    Configure,
     Delete,
     Envelope,
     ExpireLeases,
@@ -46,21 +46,29 @@ from ringleader.store.commands import (
     SessionClose,
     SessionOpen,
     SessionResult,
+    SettingsQuery,
+    SettingsResult,
     Txn,
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.permit import Permit
+from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
+from ringleader.store.restoring import Restorer, split
 from ringleader.store.session import Sessions
+from ringleader.store.settings import Settings, changed
+from ringleader.store.snapshot import Pin, State, pieces
 from ringleader.store.watch import WatchHub
 from ringleader.store.writes import Writer
 
 __all__ = ["Store"]
 
 _MAX_LEASE_ID = (1 << 63) - 1
+TRIM = 2000
+"""How many revisions are freed at a time: about a millisecond."""
 
 
 class Store:
@@ -74,10 +82,13 @@ class Store:
         self.limits = limits
         self.applied = 0
         self.time_ms = 0
+        self.unloaded = False  # the state is on its way out, see `unload`
         self._mvcc = Mvcc()
         self._leases = Leases()
         self._sessions = Sessions(limits)
-        self._writer = Writer(limits, self._mvcc, self._leases)
+        self.settings = Settings()
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes)
+        self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
         self._wire_auth(Auth())
         self._caller = NODE  # on whose behalf the command at hand is carried out
@@ -90,6 +101,7 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
+            Configure: self._configure,
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
             Range: lambda op: self._writer.read_range(op),
@@ -97,6 +109,7 @@ class Store:
             HashKv: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+            SettingsQuery: lambda _: self._settings(),
         }
 
     def _wire_auth(self, auth: Auth) -> None:
@@ -111,6 +124,11 @@ class Store:
     @property
     def compact_revision(self) -> int:
         return self._mvcc.compact_revision
+
+    @property
+    def used_bytes(self) -> int:
+        """What counts towards the quota: all versions that can still be read."""
+        return self._mvcc.used_bytes
 
     # ------------------------------------------------------------------------------------------------ the log
 
@@ -200,7 +218,28 @@ class Store:
             return compacted(op.revision, mvcc.compact_revision)
         self.watches.before_compaction()
         mvcc.compact(op.revision)
+        self.quota.settle()
+        mvcc.trim(TRIM)
         return CompactResult(mvcc.revision)
+
+    def _configure(self, op: Configure) -> Result:
+        self.settings = changed(self.settings, op)
+        self.quota.limit = self.settings.quota_bytes
+        self.quota.settle()
+        return self._settings()
+
+    def _settings(self) -> SettingsResult:
+        mine = self.settings
+        return SettingsResult(
+            self.revision,
+            mine.quota_bytes,
+            mine.compaction,
+            mine.retention_ms,
+            mine.retention_revisions,
+            self.used_bytes,
+            self._mvcc.history_bytes,
+            self.quota.full,
+        )
 
     def _lease_grant(self, op: LeaseGrant) -> Result:
         limits = self.limits
@@ -300,27 +339,67 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ snapshots
 
-    def snapshot_chunks(self) -> Iterator[bytes]:
-        """The whole state in pieces, to be joined. Nothing may be applied until the last one is taken."""
-        state = snapshot.State(self._mvcc, self._leases, self._sessions, self.auth, self.applied, self.time_ms)
-        return snapshot.chunks(state)
+    def pin(self) -> Pin:
+        """Fix the state as it is now, to be written down by `snapshot.pieces` while it goes on; `release` it then."""
+        return Pin(
+            State(
+                self._mvcc,
+                self._leases,
+                self._sessions,
+                self.auth,
+                self.applied,
+                self.time_ms,
+                self.settings,
+                self.quota.full,
+            )
+        )
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes on every member that applied the same entries."""
-        return b"".join(self.snapshot_chunks())
+        pin = self.pin()
+        try:
+            return b"".join(pieces(pin))
+        finally:
+            pin.release()
+
+    def trim(self, limit: int = TRIM) -> bool:
+        """Free up to `limit` revisions that compaction has let go; whether there are more. Call it once a turn."""
+        return self._mvcc.trim(limit)
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave; raises `ValueError` saying what is wrong, and then nothing has changed.
 
         Watches go on from where they were, or are told that what they missed is compacted.
         """
-        state = snapshot.restore(data, self.limits)
+        restorer = Restorer(self.limits)
+        for piece in split(data):
+            restorer.feed(piece)
+        state = restorer.finish()
         self.watches.before_compaction()
+        self.adopt(state)
+
+    def unload(self, limit: int) -> bool:
+        """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more.
+
+        From the first call on until `adopt` the store must be neither read nor written, watches included.
+        """
+        if not self.unloaded:
+            self.watches.before_compaction()
+            self.unloaded = True
+            self._leases, self._sessions = Leases(), Sessions(self.limits)
+            self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
+        return self._mvcc.unload(limit)
+
+    def adopt(self, state: State) -> None:
+        """Become `state`, which a `Restorer` made."""
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
-        self._writer = Writer(self.limits, self._mvcc, self._leases)
+        self.settings = state.settings
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
+        self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self._wire_auth(state.auth)
         self.watches.restored(self._mvcc)
+        self.unloaded = False
 
 
 def _expired(session: int) -> Failure:

@@ -1,4 +1,4 @@
-"""What a healthy log does: append, roll, drop, recover; its bytes; snapshot files."""
+"""What a healthy log does: append, roll, drop, recover; its bytes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from ringleader.log import (
     LogRecord,
     LogWriter,
     WrongIdentityError,
-    cleanup_ops,
     create,
     exists,
-    read_snapshot,
+    newest_snapshot,
     recover,
-    snapshot_name,
     snapshot_ops,
 )
 from ringleader.log.format import decode_header, segment_name, segment_number
 from ringleader.ports import Create, Rename, Sync, SyncFolder, Unlink, Write
 from unit.log.crashdisk import CrashDisk
+from unit.log.snapfiles import read
 
 ME = Identity("c", 1, "i")
 OPTIONS = LogOptions(segment_bytes=500, runway_bytes=0)
@@ -155,7 +154,7 @@ def golden_disk() -> CrashDisk:
     writer.roll([LogRecord(1, 3, b"checkpoint")], {1: 6})
     writer.append([])
     flush(disk, writer)
-    disk.execute(snapshot_ops(1, 5, b"meta", b"data"))
+    disk.execute(snapshot_ops(1, 5, b"meta", [b"data", b"more"]))
     return disk
 
 
@@ -175,9 +174,7 @@ def test_the_format_is_the_golden_one() -> None:
         LogRecord(1, 3, b"checkpoint"),
     ]
     assert recovery.writer.segments[0].last_index == {1: 5, 2**32: 2**40}
-    snapshot = read_snapshot(old, 1)
-    assert snapshot is not None
-    assert (snapshot.index, snapshot.meta, snapshot.data) == (5, b"meta", b"data")
+    assert read(old, newest_snapshot(old, 1)) == (5, b"meta", [b"data", b"more"])
 
 
 def test_a_newer_format_is_named() -> None:
@@ -195,71 +192,3 @@ def test_a_newer_format_is_named() -> None:
     with pytest.raises(WrongIdentityError, match="format version 2") as caught:
         recover(disk, None, OPTIONS)
     assert caught.value.reason is Reason.VERSION
-
-
-# ---------------------------------------------------------------------------------------------------------- snapshots
-
-
-def test_snapshot_files() -> None:
-    disk = CrashDisk()
-    assert read_snapshot(disk, 1) is None
-    data = bytes(range(256)) * 10_000
-    disk.execute(snapshot_ops(1, 10, b"m10", data))
-    disk.execute(snapshot_ops(2, 99, b"other group", b""))
-    found = read_snapshot(disk, 1)
-    assert found is not None
-    assert (found.index, found.meta, found.data) == (10, b"m10", data)
-    disk.execute(snapshot_ops(1, 20, b"m20", b"d", replaces=[10, 20, 30]))
-    assert snapshot_name(1, 10) not in disk.names()
-    disk.execute(snapshot_ops(1, 15, b"late", b"", replaces=[20]))
-    found = read_snapshot(disk, 1)
-    assert found is not None
-    assert found.index == 20
-    disk.execute([Create(snapshot_name(1, 30) + ".tmp")])
-    disk.execute(cleanup_ops(disk))
-    assert disk.names() == [snapshot_name(1, 20), snapshot_name(2, 99)]
-
-
-def test_a_snapshot_is_whole_or_absent_after_any_crash() -> None:
-    disk = CrashDisk()
-    disk.execute(snapshot_ops(1, 10, b"old", b"old data"))
-    for op in snapshot_ops(1, 20, b"new", b"new data" * 10, replaces=[10]):
-        disk.step(op)
-        for after in disk.crashes():
-            found = read_snapshot(after, 1)
-            assert found is not None
-            assert (found.meta, found.data) in [(b"old", b"old data"), (b"new", b"new data" * 10)]
-    found = read_snapshot(disk.crashed([False] * disk.choices()), 1)
-    assert found is not None
-    assert found.meta == b"new"
-
-
-def test_cleaning_up_after_a_crash_never_loses_the_only_durable_snapshot() -> None:
-    """After a mere process crash the newest name may live in memory alone: it must be durable before the older goes."""
-    disk = CrashDisk()
-    disk.execute(snapshot_ops(1, 10, b"old", b"old data"))
-    checked = 0
-    for op in snapshot_ops(1, 20, b"new", b"new data", replaces=[10]):
-        disk.step(op)
-        again = disk.killed()
-        for step in cleanup_ops(again):
-            again.step(step)
-            for after in again.crashes():
-                found = read_snapshot(after, 1)
-                assert found is not None
-                assert found.meta in (b"old", b"new")
-                checked += 1
-    assert checked > 10
-
-
-def test_a_damaged_snapshot_stops_the_node() -> None:
-    disk = CrashDisk()
-    disk.execute(snapshot_ops(1, 10, b"old", b"old data"))
-    disk.execute(snapshot_ops(1, 20, b"meta", b"data"))
-    name = snapshot_name(1, 20)
-    for offset in range(disk.size(name)):
-        damaged = disk.killed()
-        damaged.folder[name].data[offset] ^= 0x10
-        with pytest.raises(LogCorruptError) as caught:
-            read_snapshot(damaged, 1)
-        assert caught.value.file == name

@@ -1,0 +1,155 @@
+"""From the pieces of a snapshot back to a state, one piece at a time and never the whole in memory twice.
+
+See `store.snapshot` for the layout. `Restorer` checks every piece before it believes it; what is wrong is said by
+`ValueError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ringleader.store.auth import Auth
+from ringleader.store.commands import KeyValue
+from ringleader.store.lease import Lease, Leases
+from ringleader.store.limits import Limits
+from ringleader.store.mvcc import Mvcc
+from ringleader.store.session import Session, Sessions
+from ringleader.store.snapshot import (
+    AUTH,
+    BASE,
+    CHANGES,
+    END,
+    FORMAT_VERSION,
+    HEAD,
+    KINDS,
+    LEASES,
+    MAGIC,
+    SESSIONS,
+    Head,
+    LeaseRow,
+    SessionRow,
+    State,
+    checksum,
+)
+
+__all__ = ["Restorer", "split"]
+
+_START = len(MAGIC) + 4
+_decode_head = msgspec.msgpack.Decoder(Head).decode
+_decode_leases = msgspec.msgpack.Decoder(list[LeaseRow]).decode
+_decode_sessions = msgspec.msgpack.Decoder(list[SessionRow]).decode
+_decode_kvs = msgspec.msgpack.Decoder(list[KeyValue]).decode
+
+
+class Restorer:
+    """`feed` it every piece in order, then `finish`. What it was fed is not kept."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._started = False
+        self._kind = 0
+        self._check = 0
+        self._head: Head | None = None
+        self._mvcc = Mvcc()
+        self._leases: dict[int, Lease] = {}
+        self._ended: dict[int, Lease] = {}  # leases that only past versions name
+        self._sessions: list[Session] = []
+        self._auth = Auth()
+
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Take one piece as `snapshot.pieces` gave it (or `split`). Raises `ValueError` saying what is wrong."""
+        if not self._started:
+            _check_start(piece)
+            self._started = True
+            return
+        before, kind = self._kind, piece[0] if len(piece) >= 13 else 0
+        if before == END or len(piece) != 13 + int.from_bytes(piece[1:5], "big"):
+            raise ValueError(f"the snapshot has a piece of {len(piece)} bytes where none of that size can be")
+        body = memoryview(piece)[5:-8]
+        self._check = checksum(kind, body, self._check)
+        if self._check != int.from_bytes(piece[-8:], "big"):
+            raise ValueError("the snapshot is damaged: wrong checksum")
+        if kind not in KINDS or kind < before:
+            raise ValueError(f"the snapshot has a chunk of kind {kind} after one of kind {before}")
+        if (kind == HEAD) != (not before):
+            raise ValueError(f"the snapshot has {KINDS[kind]} where the head belongs, or a second head")
+        self._kind = kind
+        try:
+            self._take(kind, body)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"the snapshot's {KINDS[kind]} cannot be read: {error}") from error
+
+    def _take(self, kind: int, body: memoryview) -> None:
+        if kind == HEAD:
+            self._head = _decode_head(body)
+            self._mvcc = Mvcc.empty(self._head.compact_revision)
+        elif kind == LEASES:
+            for row in _decode_leases(body):
+                self._leases[row.id] = Lease(row.id, row.ttl_ms, row.deadline_ms, set())
+        elif kind == SESSIONS:
+            self._sessions += map(_session, _decode_sessions(body))
+        elif kind == AUTH:
+            self._auth = Auth.from_image(body)
+        elif kind == BASE:
+            kvs = _decode_kvs(body)
+            self._mvcc.load_base(kvs)
+            for kv in kvs:
+                if kv.lease:
+                    self._lease(kv.lease).keys.add(kv.key)
+        elif kind == CHANGES:
+            for kv in _decode_kvs(body):
+                prev = self._mvcc.load_change(kv)
+                if prev is not None and prev.lease and prev.lease != kv.lease:
+                    self._lease(prev.lease).keys.discard(kv.key)
+                if kv.lease:
+                    self._lease(kv.lease).keys.add(kv.key)
+
+    def _lease(self, id: int) -> Lease:
+        """The lease of a version, which may have ended since."""
+        return self._leases.get(id) or self._ended.setdefault(id, Lease(id, 0, 0, set()))
+
+    def finish(self) -> State:
+        """The state. Raises `ValueError` when something is missing."""
+        head = self._head
+        if self._kind != END or head is None:
+            raise ValueError("the snapshot is cut off")
+        self._mvcc.loaded(head.revision)
+        for lease in self._ended.values():
+            if lease.keys:
+                raise ValueError(f"the snapshot has a key of lease {lease.id}, but not the lease")
+        leases = Leases(self._leases.values(), head.next_lease)
+        sessions = Sessions(self._limits, self._sessions, head.next_session)
+        return State(self._mvcc, leases, sessions, self._auth, head.applied, head.time_ms, head.settings, head.full)
+
+
+def _session(row: SessionRow) -> Session:
+    session = Session(row.id, row.seen_ms, row.owner)
+    session.floor = row.floor
+    session.results = dict(row.results)
+    return session
+
+
+def _check_start(piece: bytes | memoryview) -> None:
+    if piece[: len(MAGIC)] != MAGIC:
+        raise ValueError("this is not a snapshot of a store")
+    version = int.from_bytes(piece[len(MAGIC) : _START], "big")
+    if len(piece) != _START or not 1 <= version <= FORMAT_VERSION:
+        raise ValueError(f"the snapshot has format version {version}; this release knows up to {FORMAT_VERSION}")
+
+
+def split(data: bytes) -> Iterator[memoryview]:
+    """The pieces of a whole snapshot. Raises `ValueError` when they do not add up to it."""
+    view = memoryview(data)
+    yield view[:_START]
+    at, kind = _START, 0
+    while kind != END:
+        end = at + 13 + int.from_bytes(view[at + 1 : at + 5], "big")
+        if len(data) < end:
+            raise ValueError(f"the snapshot is cut off at byte {len(data)}")
+        kind = data[at]
+        yield view[at:end]
+        at = end
+    if at != len(data):
+        raise ValueError(f"the snapshot ends at byte {at}, but {len(data) - at} bytes follow")
