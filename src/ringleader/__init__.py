@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ringleader._embedded import embedded
     from ringleader.client import (
         KV,
+        Auth,
         Barrier,
         Cache,
         Client,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KV",
+    "Auth",
     "Barrier",
     "Cache",
     "Client",

@@ -3,9 +3,11 @@
 _client     `connect`, `embedded`, `Client`        _store      keys and values, watches, leases
 _recipes    locks, semaphores, barriers, elections   _shards     a worker of a group, with a thread for each shard
 _data       queues, counters, cached prefixes
+_auth       users, roles and tokens
 _mirror     what all of them are made of           _runner     the background thread
 """
 
+from ringleader.sync._auth import Auth
 from ringleader.sync._client import Client, connect, embedded
 from ringleader.sync._data import Cache, Consumer, Counter, Message, Queue
 from ringleader.sync._mirror import Lost
@@ -25,6 +27,7 @@ from ringleader.sync._store import KV, Lease, Leases, WatchStream
 
 __all__ = [
     "KV",
+    "Auth",
     "Barrier",
     "Cache",
     "Client",
