@@ -6,6 +6,7 @@ the order of persist, send and apply; a world only carries out lists in their or
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +16,9 @@ from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.member import Member
 from ringleader.group.options import HostConfig
+from ringleader.group.roster import Peer, Roster, read_roster, roster_ops
 from ringleader.group.service import Service
+from ringleader.group.standing import MembersHere
 from ringleader.log import (
     Identity,
     LogCorruptError,
@@ -32,15 +35,19 @@ from ringleader.log import (
     snapshot_ops,
 )
 from ringleader.ports import Disk, DiskOp, Entropy
+from ringleader.store.commands import Command
+from ringleader.store.members import founders
 from ringleader.store.restoring import Restorer, split
 from ringleader.store.store import Store
-from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame, StatusReply
+from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, Results, ServerFrame, StatusReply, Submit
 from ringleader.wire.relay import RelayMessage
 
 __all__ = ["GROUP", "DiskWork", "Host", "HostOutput"]
 
 GROUP = 0
 """The group of the strong store; frames, records and file names have room for more."""
+OWN = -1
+"""The connection number of what a node asks of itself."""
 IDLE_MARK = 1.0
 """Seconds after the last batch at which an empty one is written."""
 
@@ -58,13 +65,16 @@ class DiskWork(msgspec.Struct):
 class HostOutput(msgspec.Struct):
     """`disk`: at most one piece of work at a time. `peers`: (node, group, message). `clients`: (connection, frame).
 
-    `close`: connections to close once their frames are written.
+    `close`: connections to close once their frames are written. `links`: when it has changed, to whom links are to be kept.
+    `expelled`: why this node is no member any more, and has to stop.
     """
 
     disk: DiskWork | None = None
     peers: list[tuple[int, int, Any]] = []
     clients: list[tuple[int, ServerFrame]] = []
     close: list[int] = []
+    links: list[Peer] | None = None
+    expelled: RingleaderError | None = None
 
 
 class Covered(msgspec.Struct):
@@ -87,6 +97,7 @@ class Host:
         entropy: Entropy,
         now: float,
         report: str,
+        roster: Roster | None = None,
     ) -> None:
         self.config = config
         self.core = core
@@ -97,7 +108,9 @@ class Host:
         self.started = now
         self.now = now
         node = next((info for info in config.nodes if info.id == config.node), NodeInfo(config.node, config.name, ""))
-        self.member = Member(config.node, core, store, entropy, config.group, self._answer, self._relay)
+        self.member = Member(
+            config.node, core, store, entropy, config.group, self._answer, self._relay, config.raft.election
+        )
         self.service = Service(
             config.cluster,
             node,
@@ -109,6 +122,9 @@ class Host:
             self._close,
             self.status,
         )
+        self.members = MembersHere(config, node, core, store, roster)
+        self.asked: dict[int, Callable[[Results | Refused], None]] = {}  # by this node itself, by frame number
+        self.ask_number = 0
         self.held: list[Send] = []  # messages that wait for the disk
         self.records = 0  # of the core, handed to the log so far
         self.durable = 0  # of them, known on disk
@@ -126,7 +142,9 @@ class Host:
         `OSError` when the disk itself fails.
         """
         identity = Identity(config.cluster, config.node, config.incarnation)
-        store = Store(config.limits)
+        names = {info.id: info.name for info in config.nodes if info.id in config.voters}
+        store = Store(config.limits, founders(names))
+        roster = read_roster(disk)
         meta = _restore(disk, newest_snapshot(disk, GROUP), store)
         disk.execute(cleanup_ops(disk))
         records: list[LogRecord] = []
@@ -146,7 +164,7 @@ class Host:
                 reason=Reason.DATA_CORRUPT,
                 hint="Remove this node from the cluster and add it again with an empty data folder",
             ) from error
-        host = cls(config, core, store, writer, entropy, now, report)
+        host = cls(config, core, store, writer, entropy, now, report, roster)
         if meta is not None:
             host.member.snapshot_index = meta.index
             host.member.applied_term = meta.term
@@ -159,6 +177,9 @@ class Host:
         """Time has come to `now` (monotonic seconds); at least every tenth of a heartbeat."""
         self.now = now
         self.member.tick(now)
+        report = self.members.report_due(now)
+        if report is not None:
+            self.ask([report], self.members.reported)
         if self.writer.wants_mark and now >= self.appended + IDLE_MARK:
             self.writer.append([])  # says on disk that the batch before it is durable, so that its loss is noticed
 
@@ -195,6 +216,15 @@ class Host:
         """Another node has said, in the handshake of its link, where clients reach it; our clients are told."""
         self.service.learn_node(info)
 
+    def ask(
+        self, commands: Sequence[Command], on_done: Callable[[Results | Refused], None], timeout_ms: int = 5000
+    ) -> None:
+        """Submit commands on behalf of this node itself, outside of any session; `on_done` gets the one answer."""
+        self.ask_number += 1
+        self.asked[self.ask_number] = on_done
+        raw = msgspec.Raw(_encode([(0, command) for command in commands]))
+        self.member.submit(OWN, Submit(self.ask_number, timeout_ms, 0, 0, raw))
+
     def disk_done(self, number: int) -> None:
         """The work handed out under `number` is carried out and durable."""
         done = self.working
@@ -222,6 +252,8 @@ class Host:
         out = self.member.end_turn()
         if out.install is not None:
             self._save_snapshot(*out.install)
+        if self.members.changed():
+            self._members_changed()
         self.service.end_turn()
         for wanting in out.wants_snapshot:
             self.core.offer_snapshot(wanting, *self.member.take_snapshot())
@@ -264,10 +296,21 @@ class Host:
         self.pending_ops, self.pending_snapshot = [], 0
         self.out.disk = DiskWork(self.work_number, ops)
 
+    def _members_changed(self) -> None:
+        """Who belongs to the cluster has changed: remember it, tell the clients and the world."""
+        roster = self.members.to_save()
+        if roster is not None:
+            self.pending_ops += roster_ops(roster)
+        self.service.set_nodes(self.members.nodes())
+        self.out.links = self.members.links()
+        self.out.expelled = self.members.expelled()
+
     # ----------------------------------------------------------------------------------------------------- plumbing
 
     def _answer(self, conn: int, frame: ServerFrame) -> None:
-        if conn in self.service.connections:
+        if conn == OWN and isinstance(frame, Results | Refused):
+            self.asked.pop(frame.frame)(frame)
+        elif conn in self.service.connections:
             self.out.clients.append((conn, frame))
 
     def _relay(self, node: int, message: RelayMessage) -> None:

@@ -39,7 +39,8 @@ class GroupOptions(msgspec.Struct, frozen=True):
 class HostConfig(msgspec.Struct, frozen=True):
     """`cluster`: the cluster's id. `node`: this node's id (> 0), `incarnation`: of its data folder.
 
-    `nodes`: everyone the cluster starts with, as clients know them; `voters`: their ids.
+    `voters`: the ids of the members that the cluster started with. `nodes`: those, and this node if it joined later, as
+    clients know them. `peer`: the address of this node's peer port, as the others are told ("": it has none).
     """
 
     cluster: str
@@ -48,6 +49,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     nodes: tuple[NodeInfo, ...]
     voters: tuple[int, ...]
     incarnation: str = ""
+    peer: str = ""
     raft: RaftOptions = RaftOptions()
     log: LogOptions = LogOptions()
     limits: Limits = Limits()

@@ -54,7 +54,7 @@ class World:
         ids = list(range(1, options.nodes + 1))
         self.oracle = Oracle(ids, self.timeline, self.trace, self.probes)
         self.limits = Limits(session_ttl_ms=int(options.session_ttl * 1000))
-        self.truth = Truth(self.limits, self.probes, self.timeline, options.fastest)
+        self.truth = Truth(self.limits, self.probes, {id: f"n{id}" for id in ids}, self.timeline, options.fastest)
         self._wanted = None if options.calls is None else frozenset(options.calls)
         self.oracle.on_commit.append(self.truth.committed)
         self.log = CallLog(self.timeline)
