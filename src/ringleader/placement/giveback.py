@@ -1,10 +1,10 @@
 """Gives back moves that need not have been made: puts a copy where it was before, and settles the counts at no cost.
 
-The planner aims at one exact count for each node, while any count within one of its share will do; and its exchange paths
-are found one by one. So there can be a copy that travelled in vain. To put it back changes two counts by one. That is
-allowed at once if both stay in their bounds; otherwise a chain of exchanges that cost nothing (a copy that travels
-anyway goes to another node, or another of a row's former owners stays) carries the difference to where it is welcome.
-These are the negative cycles of the minimum-cost flow behind the table that use no copy that is at rest (Klein, 1967).
+The planner aims at one exact count for each node, while its share rounded down will do as well as rounded up; and its
+exchange paths are found one by one. So there can be a copy that travelled in vain. To put it back changes two counts by
+one. That is allowed at once if both stay in their bounds; otherwise a chain of exchanges that cost nothing (a copy that
+travels anyway goes to another node, or another of a row's former owners stays) carries the difference to where it is
+welcome. These are the negative cycles of the minimum-cost flow behind the table that use no copy at rest (Klein, 1967).
 """
 
 from __future__ import annotations

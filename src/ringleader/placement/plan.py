@@ -46,7 +46,7 @@ class Violation:
 class Plan:
     """`table`: the next one. `moves`: the copies that travel. `promotions`: partitions with a new primary but no move.
 
-    `lower_bound`: the moves that the counts alone (each within one of its share) ask for; zones and distinct owners can
+    `lower_bound`: the moves that the counts alone (each share rounded down or up) ask for; zones and distinct owners can
     ask for more.
     `violations`: empty when all is as it should be.
     """

@@ -23,7 +23,7 @@ class Targets:
     """`copies` per partition that are possible; `zone_of` node; `zone_limit`: copies of one partition in a zone.
 
     `ideal`: each node's share by weight, at most one copy a partition. `share`: the same within the zones' limits.
-    `counts`: the share rounded, summing to partitions * copies. `low`, `high`: the counts within one of the share.
+    `counts`: the share rounded, summing to partitions * copies. `low`, `high`: the share rounded down and up.
     """
 
     copies: int
@@ -36,13 +36,13 @@ class Targets:
 
     @property
     def low(self) -> list[int]:
-        """The fewest copies of each node that are within one of its share."""
-        return [max(0, ceil(s - 1 - _EPSILON)) for s in self.share]
+        """The fewest copies of each node that are less than one below its share."""
+        return [floor(s + _EPSILON) for s in self.share]
 
     @property
     def high(self) -> list[int]:
-        """The most copies of each node that are within one of its share."""
-        return [floor(s + 1 + _EPSILON) for s in self.share]
+        """The most copies of each node that are less than one above its share."""
+        return [ceil(s - _EPSILON) for s in self.share]
 
 
 def targets(nodes: Sequence[Node], partitions: int, copies: int, held: Sequence[int]) -> Targets:
@@ -81,8 +81,9 @@ def targets(nodes: Sequence[Node], partitions: int, copies: int, held: Sequence[
         rest = total - fsum(caps[z] for z in fixed)
         for i, x in zip(free, _fill([weights[i] for i in free], [float(partitions)] * len(free), rest), strict=True):
             share[i] = x
-    if sum(held) == total and all(abs(h - s) <= 1 + _EPSILON for h, s in zip(held, share, strict=True)):
-        # Nothing is off by more than one: what is there stays there.
+    if sum(held) == total and all(
+        floor(s + _EPSILON) <= h <= ceil(s - _EPSILON) for h, s in zip(held, share, strict=True)
+    ):  # nothing is off by a whole one: what is there stays there
         return Targets(copies, zone_of, limit, zones, tuple(ideal), tuple(share), tuple(held))
     zone_share = [fsum(share[i] for i in members[z]) for z in range(zones)]
     zone_held = [sum(held[i] for i in members[z]) for z in range(zones)]

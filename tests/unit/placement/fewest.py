@@ -1,7 +1,7 @@
 """The exact fewest moves between two partition tables, by minimum-cost flow: what the planner is measured against.
 
 The flow starts from the old table, which costs nothing, and is pushed until every row is full, no zone is crowded and
-every node is within one of its share. A unit goes through a row, a zone of that row, and a node; a copy that was not
+every node has its share rounded down or up. A unit goes through a row, a zone of that row, and a node; a copy that was not
 there before costs one. What must be put right is worth more than any number of copies, so it is done first.
 """
 
@@ -122,7 +122,7 @@ def fewest_moves(old: PartitionTable, new: PartitionTable, goal: Targets) -> int
             cell = cell0 + p * zones + goal.zone_of[i]
             flow.arc(cell, node0 + i, int(i not in kept), int(i not in kept), int(i in kept))
     for i in range(n):
-        least, most = ceil(goal.share[i] - 1 - 1e-6), floor(goal.share[i] + 1 + 1e-6)
+        least, most = floor(goal.share[i] + 1e-6), ceil(goal.share[i] - 1e-6)
         for size, price, out in (
             (held[i] - most, -MUST, True),
             (min(held[i], most) - least, 0, True),
@@ -132,4 +132,6 @@ def fewest_moves(old: PartitionTable, new: PartitionTable, goal: Targets) -> int
             if size > 0:
                 must += size if price else 0
                 flow.arc(source if out else node0 + i, node0 + i if out else sink, size, price)
-    return flow.cheapest(source, sink) + MUST * must
+    moves = flow.cheapest(source, sink) + MUST * must
+    assert moves < MUST, "no table is as even as that"
+    return moves
