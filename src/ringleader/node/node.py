@@ -47,6 +47,7 @@ from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.disk import DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.store.auth import NODE
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
 from ringleader.wire.peer import PeerHello, PeerJoined, PeerRefused
 
@@ -574,7 +575,7 @@ class Node:
             return self.stats.failure
         local.number = self._door.new_number()
         self._locals[local.number] = local
-        self._host.client_opened(local.number)
+        self._host.client_opened(local.number, NODE.principal)  # who runs the process needs no login
         return ""
 
     def close_local(self, local: LocalLink) -> None:
