@@ -6,6 +6,8 @@ forgotten what it promised.
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from ringleader.errors import Reason, UsageError
@@ -38,6 +40,8 @@ class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
     `members`: the names of those that the cluster started with; their ids are 1, 2 ... in this order. `joined`: it came
     later. `removed`: the cluster has removed it, so that it must not start again.
+    `origin`: the back-up that the cluster was made from, "" for none; two clusters of one back-up with the same members and
+    secret are one and the same, all others differ in their ids.
     """
 
     version: int = 1
@@ -47,6 +51,7 @@ class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
     members: list[str]
     started: bool = False
+    origin: str = ""
     joined: bool = False
     removed: bool = False
 
@@ -56,7 +61,15 @@ class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
         return dict(enumerate(self.members, start=1))
 
 
-def claim_folder(disk: Disk, config: NodeConfig, incarnation: str) -> FolderIdentity:
+def cluster_of(config: NodeConfig, origin: str) -> str:
+    """The id of the cluster that `config` describes, made from the back-up `origin` ("": made anew)."""
+    if not origin:
+        return config.cluster_id
+    text = msgspec.msgpack.encode(("ringleader restored cluster 1", config.cluster_id, origin))
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def claim_folder(disk: Disk, config: NodeConfig, incarnation: str, *, origin: str = "") -> FolderIdentity:
     """The identity in the folder, or, in an empty one, a new one made from `config` and the fresh `incarnation`.
 
     Raises `UsageError` (`WRONG_CLUSTER`, `WRONG_NODE`, `VERSION`) when the folder is someone else's, `LogCorruptError`
@@ -66,11 +79,12 @@ def claim_folder(disk: Disk, config: NodeConfig, incarnation: str) -> FolderIden
         if exists(disk):
             raise LogCorruptError("there is a log but no identity file", file=IDENTITY_FILE, offset=0)
         identity = FolderIdentity(
-            cluster=config.cluster_id,
+            cluster=cluster_of(config, origin),
             node=config.node_id,
             name=config.name,
             incarnation=incarnation,
             members=sorted(config.members),
+            origin=origin,
         )
         _write_identity(disk, identity)
         return identity
@@ -149,10 +163,11 @@ def _check(identity: FolderIdentity, config: NodeConfig) -> None:
             node=identity.name,
             hint="Start with an empty data folder and --join to make it a new member",
         )
-    if identity.cluster != config.cluster_id and not identity.joined:
+    described = cluster_of(config, identity.origin)
+    if identity.cluster != described and not identity.joined:
         raise UsageError(
             f"data_dir {config.data_dir} belongs to cluster {identity.cluster} of {', '.join(identity.members)}; "
-            f"this configuration describes cluster {config.cluster_id} of {', '.join(sorted(config.members))}",
+            f"this configuration describes cluster {described} of {', '.join(sorted(config.members))}",
             reason=Reason.WRONG_CLUSTER,
             hint="Restore peers and cluster_token as they were, or give the node another data_dir",
         )
