@@ -414,8 +414,8 @@ class Node:
             return
         self._tick = max(self.config.heartbeat_ms / 10_000, 0.001) if peers else ALONE
         for peer in peers:
-            text = peer.address or self.config.peers.get(peer.name, "")
-            address = parse_address(text) if text else None
+            address = parse_address(peer.address) if peer.address else None
+            first = self.config.peers.get(peer.name, "")  # in the table there may be a place where it was before
             link = self._links.get(peer.id)
             if link is None:
                 options = self._peer_door.options
@@ -424,10 +424,12 @@ class Node:
                 )
                 self._links[peer.id] = link
                 link.start()
-            elif peer.address and address is not None and address != self._told.get(peer.id):
+            elif address is not None and address != self._told.get(peer.id):
                 link.move(address)
-            if peer.address and address is not None:
+            if address is not None:
                 self._told[peer.id] = address
+            if first:
+                link.try_also(parse_address(first))
         for number in self._links.keys() - {peer.id for peer in peers}:
             text = f"node {number} was removed from this cluster"
             self._peer_door.expel(number, PeerRefused(Reason.MEMBER_REMOVED, text))

@@ -74,6 +74,10 @@ class PeerOptions:
     max_strangers: int = 64
 
 
+PLACES = 4
+"""Most addresses of one peer that are tried in turn."""
+
+
 class PeerHandler(Protocol):
     """What the node is told."""
 
@@ -251,17 +255,18 @@ class PeerLink:
     ) -> None:
         self.me = me
         self.peer = peer
-        self.host, self.port = address or ("", 0)
+        self.places = [address] if address is not None else []
         self.entropy = entropy
         self.options = options
         self.on_change = on_change
         self.on_expelled = on_expelled
+        self.host, self.port = "", 0  # where it was dialled last
         self.dropped = 0
         self.connects = 0
         self._protocol: _Outgoing | None = None
         self._queue: list[tuple[int, Any]] = []
         self._stuck_since = 0.0
-        self._last_trouble = ""
+        self._said: set[str] = set()  # what has been logged since the last connection
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -275,10 +280,18 @@ class PeerLink:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"ringleader-peer-{self.peer}")
 
     def move(self, address: tuple[str, int]) -> None:
-        """The peer is reached there from now on; a connection that lives is kept."""
-        if address != (self.host, self.port):
-            self.host, self.port = address
+        """The peer is reached there from now on; a connection that lives is kept. Where it was is tried too, last."""
+        if self.places[:1] != [address]:
+            self.places = [address, *(place for place in self.places if place != address)][:PLACES]
             self.wake()
+
+    def try_also(self, address: tuple[str, int]) -> None:
+        """It may be reached there too."""
+        if address not in self.places:
+            self.places.append(address)
+
+    def _next_place(self) -> None:
+        self.places = [*self.places[1:], *self.places[:1]]
 
     def wake(self) -> None:
         """The peer is known to be up: dial now if we are waiting to."""
@@ -334,9 +347,10 @@ class PeerLink:
     async def _run(self) -> None:
         pause = self.options.pause_min
         while True:
-            if not self.host:  # nobody has said yet where it is
+            if not self.places:  # nobody has said yet where it is
                 await self._wait(self.options.pause_max)
                 continue
+            self.host, self.port = self.places[0]
             protocol: _Outgoing | None = None
             try:
                 async with asyncio.timeout(self.options.connect):
@@ -346,20 +360,23 @@ class PeerLink:
                     await protocol.greeted
                 pause = self.options.pause_min
                 self.connects += 1
-                self._last_trouble = ""
+                self._said.clear()
                 logger.info("connected to node %d at %s:%d", self.peer, self.host, self.port)
                 self.on_change()
                 await protocol.lost
                 self._trouble("the connection was lost")
             except TimeoutError:
                 self._trouble("no answer in time")
+                self._next_place()
             except _RefusedError as error:
                 pause = self.options.pause_max
                 if error.proven is not None:
                     self.on_expelled(error.proven)
                 self._trouble(f"it refuses us: {error}", logging.ERROR)
+                self._next_place()
             except (OSError, UnicodeError) as error:  # a name that cannot even be asked for is a UnicodeError
                 self._trouble(str(error))
+                self._next_place()
             finally:
                 if protocol is not None:
                     protocol.abort()
@@ -378,9 +395,9 @@ class PeerLink:
         return _Outgoing(self)
 
     def _trouble(self, text: str, level: int = logging.WARNING) -> None:
-        """Log what keeps us from the peer, once until it changes."""
-        if text != self._last_trouble:
-            self._last_trouble = text
+        """Log what keeps us from the peer, each thing once until the link is up again."""
+        if text not in self._said and len(self._said) < 16:
+            self._said.add(text)
             host = self.host.encode("utf-8", "backslashreplace").decode()  # a log must be writable, whatever the name
             logger.log(level, "no link to node %d at %s:%d: %s", self.peer, host, self.port, text)
 
