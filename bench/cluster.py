@@ -155,7 +155,7 @@ class RingleaderCluster(ProcessCluster):
 class EtcdCluster(ProcessCluster):
     """etcd, in default configuration. `leader`: the leader's client address, found by `wait_ready`."""
 
-    def __init__(self, size: int = 3) -> None:
+    def __init__(self, size: int = 3, binary: str = "etcd") -> None:
         super().__init__()
         ports = free_ports(2 * size)
         self.clients = [f"{HOST}:{port}" for port in ports[:size]]
@@ -163,7 +163,7 @@ class EtcdCluster(ProcessCluster):
         cluster = ",".join(f"e{place}={peer}" for place, peer in enumerate(peers))
         for place in range(size):
             client = f"http://{self.clients[place]}"
-            command = ["etcd", "--name", f"e{place}", "--data-dir", str(self.folder / f"e{place}")]
+            command = [binary, "--name", f"e{place}", "--data-dir", str(self.folder / f"e{place}")]
             command += ["--listen-client-urls", client, "--advertise-client-urls", client]
             command += ["--listen-peer-urls", peers[place], "--initial-advertise-peer-urls", peers[place]]
             command += ["--initial-cluster", cluster, "--initial-cluster-state", "new"]

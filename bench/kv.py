@@ -16,12 +16,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench import pysyncobj
 from bench.cluster import EtcdCluster, RingleaderCluster, cpu_seconds
 
 __all__ = ["main"]
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+OURS = "ringleader"
 Row = dict[str, float]
 
 # name, processes, connections in each, callers on each connection
@@ -83,6 +85,16 @@ def _build_load(folder: Path) -> Path | None:
     return target if built.returncode == 0 else None
 
 
+def etcds() -> dict[str, str]:
+    """The etcd servers that are there: the one on the PATH and those that ETCD_BINARIES names, by "etcd 3.5"."""
+    found: dict[str, str] = {}
+    for binary in filter(None, [shutil.which("etcd"), *os.environ.get("ETCD_BINARIES", "").split(",")]):
+        told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+        version = told.partition("etcd Version: ")[2].split()[0]
+        found[f"etcd {version.rpartition('.')[0]}"] = binary
+    return found
+
+
 def main() -> None:
     """Measure and print; figures go to .bench/kv.json."""
     results: dict[str, dict[str, Row]] = {}
@@ -90,21 +102,26 @@ def main() -> None:
         load = _build_load(Path(folder))
         if load is None:
             print("etcd or Go's gRPC is missing (apt install etcd-server golang-go golang-google-grpc-dev): ours alone")
+        peers = etcds() if load is not None else {}
         for read in (False, True):
             for name, processes, connections, callers in SHAPES:
-                mine: list[Row] = []
-                peer: list[Row] = []
+                rows: dict[str, list[Row]] = {OURS: [], **{who: [] for who in peers}}
                 for _ in range(ROUNDS):
                     with RingleaderCluster() as cluster:
                         cluster.wait_ready()
-                        mine.append(ours(cluster, processes, connections, callers, read))
-                    if load is not None:
-                        with EtcdCluster() as etcd:
+                        rows[OURS].append(ours(cluster, processes, connections, callers, read))
+                    for who, binary in peers.items():
+                        assert load is not None
+                        with EtcdCluster(binary=binary) as etcd:
                             etcd.wait_ready()
-                            peer.append(theirs(etcd, load, processes, connections, callers, read))
+                            rows[who].append(theirs(etcd, load, processes, connections, callers, read))
                 title = f"{'linearizable get' if read else 'put'}, {name}"
-                results[title] = {"ringleader": _median(mine)} | ({"etcd": _median(peer)} if peer else {})
+                results[title] = {who: _median(measured) for who, measured in rows.items()}
                 _print(title, results[title])
+    results |= pysyncobj.measure(SECONDS)
+    for title in pysyncobj.TITLES:
+        if title in results:
+            _print(title, results[title])
     Path(".bench").mkdir(exist_ok=True)
     Path(".bench/kv.json").write_text(json.dumps(results, indent=1))
 
@@ -112,13 +129,13 @@ def main() -> None:
 def _print(title: str, row: dict[str, Row]) -> None:
     print(title)
     for who, figures in row.items():
+        ratio = "" if who in (OURS, "pysyncobj") else f"  ours {row[OURS]['rps'] / figures['rps']:.2f}x"
         print(
             f"  {who:10} {figures['rps']:9,.0f}/s  p50 {figures['p50']:7.2f} ms  p99 {figures['p99']:7.2f} ms"
             f"  server {figures['server_us']:6.1f} us/op  client {figures['client_us']:6.1f} us/op"
-            f"  errors {figures['err']:.0f}"
+            f"  errors {figures['err']:.0f}{ratio}",
+            flush=True,
         )
-    if "etcd" in row:
-        print(f"  ratio      {row['ringleader']['rps'] / row['etcd']['rps']:9.2f}x", flush=True)
 
 
 if __name__ == "__main__":

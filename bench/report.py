@@ -31,7 +31,10 @@ def main() -> None:
     ]
     for load, rows in results.items():
         for who, row in rows.items():
-            ratio = f" (**{row['rps'] / rows['etcd']['rps']:.1f}x**)" if who == "ringleader" and "etcd" in rows else ""
+            theirs = [each["rps"] for peer, each in rows.items() if peer.startswith("etcd")]
+            ratio = ""
+            if who == "ringleader" and theirs:
+                ratio = " (**" + ", ".join(f"{row['rps'] / each:.1f}x" for each in theirs) + "**)"
             client = f"{row['client_us']:.0f}" if row["client_us"] else "-"
             lines.append(
                 f"| {load} | {who} | {row['rps']:,.0f}{ratio} | {row['p50']:.2f} | {row['p99']:.1f} "

@@ -13,9 +13,9 @@ from ringleader.cli.sim import app
 from ringleader.sim.check import check_history
 from ringleader.sim.disk import DiskHabits
 from ringleader.sim.options import FAULTS, DiskOptions, LoadOptions, NetOptions, Options, draw
-from ringleader.sim.oracle import Violation
 from ringleader.sim.record import Outcome
 from ringleader.sim.run import Summary, replay, run_seed, self_check
+from ringleader.sim.violation import Violation
 from ringleader.sim.world import World
 from ringleader.store.commands import KeyValue, PutResult, Range, RangeResult
 from ringleader.store.store import Store
@@ -50,9 +50,9 @@ def wild(seed: int) -> Options:
         keep_entries=5,
         recode=True,
         session_ttl=2.0,
-        net=NetOptions(stream=False, loss=0.01, duplicate=0.02, reorder=0.1),
+        net=NetOptions(stream=False, loss=0.01, duplicate=0.02, reorder=0.1, again=0.02),
         disk=DiskOptions(habits=DiskHabits(0.2, 0.6, 0.5, 0.2, 0.5), sync=0.003, segment_bytes=8192),
-        load=LoadOptions(padding=500, watches=1.0, compactions=0.03),
+        load=LoadOptions(padding=500, watches=1.0, compactions=0.03, leases=2, lease_beat=0.3),
         faults={kind: 5.0 * shortest for kind, (shortest, _) in FAULTS.items()},
     )
 

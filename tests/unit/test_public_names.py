@@ -14,8 +14,8 @@ import ringleader
 
 NAMES = {
     "ringleader": """
-        KV Client ClientOptions CompactedError Condition DeadlineError DeleteResult Election Event Key KeyValue Leader
-        Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
+        KV Client ClientOptions ClusterSettings CompactedError Condition DeadlineError DeleteResult Election Event Key KeyValue
+        Leader Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
         RangeResult Reason RingleaderError Shard ShardChange ShardGroup ShardWorker Shards Status TxnResult
         UnknownDeadlineError UsageError WatchStream changes connect embedded key op replica
     """,

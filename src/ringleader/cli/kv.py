@@ -368,3 +368,21 @@ def _result(result: PutResult | DeleteResult | RangeResult | TxnResult) -> dict[
     if isinstance(result, DeleteResult):
         return {"deleted": result.deleted}
     return {"revision": result.revision}
+
+
+@app.command()
+def compact(
+    revision: Annotated[int, typer.Argument(min=0, help="Forget history below it; 0: below the present one.")] = 0,
+    endpoints: Endpoints = None,
+    timeout: Timeout = 5.0,
+    json_: Json = False,
+) -> None:
+    """Forget history now, which gives its memory back; it also goes by itself (see ringleader settings)."""
+
+    async def act(client: Client) -> int:
+        target = revision or (await client.status()).revision
+        await client.kv.compact(target)
+        return target
+
+    done = run(endpoints, json_, timeout, act)
+    as_json({"compacted": done}) if json_ else say(f"compacted at revision {done}")

@@ -24,6 +24,7 @@ GROUPS = {
     "kv": ("ringleader.cli.kv", "Keys and values: put, get, delete, range, watch, txn."),
     "lease": ("ringleader.cli.lease", "Leases: keys that go away when nobody keeps them alive."),
     "ring": ("ringleader.cli.ring", "Consistent hashing: look at, plan, compare and draw rings."),
+    "settings": ("ringleader.cli.settings", "Settings of the whole cluster: quota, history."),
     "sim": ("ringleader.cli.sim", "The simulator: run seeds, replay one, draw it."),
 }
 

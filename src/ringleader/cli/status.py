@@ -48,16 +48,25 @@ def _ask(node: NodeStatus, timeout: float) -> dict[str, Any]:
         return row | {"error": f"cannot be reached: {reason}"}
 
 
+def _used(row: dict[str, Any]) -> str:
+    from ringleader.cli.settings import show_size
+
+    if row.get("full"):
+        return "[red]FULL[/]"
+    quota = row.get("quota_bytes", 0)
+    return show_size(row.get("used_bytes", 0)) + (f" of {show_size(quota)}" if quota else "")
+
+
 def _print(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("node", "client", "role", "term", "commit", "applied", "revision", "up")
+    table = Table("node", "client", "role", "term", "commit", "applied", "revision", "used", "up")
     for row in rows:
         if "error" in row:
             table.add_row(row["name"], row["client"], f"[red]{escape(row['error'])}[/]")
         else:
             numbers = (str(row[field]) for field in ("term", "commit", "applied", "revision"))
-            table.add_row(row["name"], row["client"], row["role"], *numbers, f"{row['uptime']:.0f} s")
+            table.add_row(row["name"], row["client"], row["role"], *numbers, _used(row), f"{row['uptime']:.0f} s")
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -19,6 +19,7 @@ from ringleader.client.leases import Lease, Leases
 from ringleader.client.ops import Condition, Key, Operation, key
 from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import Election, Leader, Leadership, Lock
+from ringleader.client.settings import ClusterSettings
 from ringleader.client.shard import Shard, ShardChange
 from ringleader.client.shardplan import ShardGroup, ShardWorker
 from ringleader.client.shards import Shards
@@ -39,6 +40,7 @@ __all__ = [
     "KV",
     "Client",
     "ClientOptions",
+    "ClusterSettings",
     "CompactedError",
     "Condition",
     "Consistency",

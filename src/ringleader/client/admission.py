@@ -22,6 +22,8 @@ from ringleader.wire.frames import MAX_FRAME
 __all__ = ["Admission", "closed_error", "deadline_error"]
 
 _FOREVER = float("inf")
+LONGEST = 1e9
+"""The longest time that a call may take, seconds."""
 _GRAIN = 0.01  # deadlines are looked at this often at most, seconds
 
 
@@ -47,8 +49,8 @@ class Admission:
         if len(items) > self._options.window:
             message = f"{describe(list(items))}: a call has at most {self._options.window} operations"
             raise UsageError(message, reason=Reason.TOO_MANY_OPERATIONS)
-        if not 0 < timeout < _FOREVER:
-            message = f"a timeout is a positive number of seconds, not {timeout!r}"
+        if not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST:
+            message = f"a timeout is a positive number of seconds up to {LONGEST:,.0f}, not {timeout!r}"
             raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
         if len(self.calls) >= self._options.max_pending:
             what = describe(list(items)) if items else "status"

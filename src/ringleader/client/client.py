@@ -13,6 +13,7 @@ from ringleader.client.kv import KV
 from ringleader.client.leases import Lease, Leases
 from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import Election, Lock
+from ringleader.client.settings import ClusterSettings, change, fetch
 from ringleader.client.shards import Shards
 from ringleader.client.transport import TcpDialer
 from ringleader.client.types import NodeStatus, Status, to_bytes
@@ -93,8 +94,25 @@ class Client:
         return Status(
             reply.name, reply.node, engine.cluster, reply.release, reply.role, reply.term, reply.leader, reply.commit,
             reply.applied, reply.last_index, reply.revision, reply.compact_revision, list(reply.voters),
-            list(reply.learners), reply.uptime, nodes,
+            list(reply.learners), reply.uptime, nodes, reply.used_bytes, reply.quota_bytes, reply.full,
         )  # fmt: skip
+
+    async def settings(self, *, timeout: float | None = None) -> ClusterSettings:
+        """What the whole cluster has agreed on, and how much of its quota is used."""
+        return await fetch(self._engine, self._timeout if timeout is None else timeout)
+
+    async def configure(
+        self,
+        *,
+        quota_bytes: int | None = None,
+        compaction: str | None = None,
+        retention: float | None = None,
+        retention_revisions: int | None = None,
+        timeout: float | None = None,
+    ) -> ClusterSettings:
+        """Change the cluster's settings, for all nodes at once; what is `None` stays. See `ClusterSettings`."""
+        seconds = self._timeout if timeout is None else timeout
+        return await change(self._engine, seconds, quota_bytes, compaction, retention, retention_revisions)
 
     @property
     def node(self) -> str:

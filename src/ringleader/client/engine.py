@@ -43,6 +43,7 @@ class Engine:
         self._dialer = dialer
         self._options = options
         self._closed = False
+        self._generation = 0
         self._pid = 0
         self._core: ClientCore | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -130,6 +131,15 @@ class Engine:
         await asyncio.sleep(0)  # lets the transports see their closing
 
     @property
+    def generation(self) -> int:
+        """The number of the core that calls reach from this process and loop, 0 if it is still to be made.
+
+        Numbers of calls and watches belong to one core: in another process or loop they mean nothing.
+        """
+        here = self._pid == os.getpid() and self._loop is asyncio.get_running_loop()
+        return self._generation if here else 0
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
@@ -173,6 +183,7 @@ class Engine:
             self._check()
         if self._core is not None:
             _ABANDONED.append((self._core, self._transports, self._futures, self._sinks, self._loop))
+        self._generation += 1
         self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()
         self._transports: dict[int, Transport] = {}

@@ -12,6 +12,7 @@ from ringleader.errors import (
 from ringleader.store.commands import (
     Command,
     Compact,
+    Configure,
     Delete,
     Failure,
     HashKv,
@@ -23,6 +24,7 @@ from ringleader.store.commands import (
     Put,
     Range,
     Read,
+    SettingsQuery,
     Txn,
 )
 
@@ -50,7 +52,7 @@ _HINTS: dict[Reason, str] = {
     Reason.NOT_LEADER: "The cluster is electing a leader: try again in a moment.",
     Reason.UNREACHABLE: "Check that the nodes run and that the endpoints are right.",
     Reason.OVERLOADED: "Have fewer calls under way at once, or wait and try again.",
-    Reason.NO_SPACE: "Compact history or delete keys, then try again.",
+    Reason.NO_SPACE: "Delete keys, then `ringleader kv compact` (or wait); or raise it: `ringleader settings set --quota`.",
     Reason.CLOSED: "Open a new client with connect().",
     Reason.SESSION_EXPIRED: "Read the keys before you repeat the write.",
     Reason.CONNECTION_LOST: "Read the keys before you repeat the write.",
@@ -144,6 +146,8 @@ def _describe_one(item: Command | Read) -> str:
         LeaseList: "list of leases",
         HashKv: "hash of the store",
         Compact: "compaction",
+        Configure: "change of settings",
+        SettingsQuery: "settings",
     }
     return names.get(type(item), type(item).__name__)
 

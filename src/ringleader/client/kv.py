@@ -8,7 +8,7 @@ from typing import Literal
 from ringleader.client import types
 from ringleader.client.engine import Engine
 from ringleader.client.ops import Condition, Operation, check, span
-from ringleader.client.types import DeleteResult, KeyValue, PutResult, RangeResult, TxnResult, to_bytes
+from ringleader.client.types import DeleteResult, KeyValue, PutResult, RangeResult, TxnResult, to_bytes, whole
 from ringleader.client.watching import WatchStream
 from ringleader.store import commands as wire
 
@@ -41,7 +41,7 @@ class KV:
         """Set `key` to `value`, attached to a lease by its id if given. `prev_kv`: tell what was there before."""
         if not key:
             span(key, None, False)
-        command = wire.Put(to_bytes(key, "key"), to_bytes(value, "value"), lease, prev_kv)
+        command = wire.Put(to_bytes(key, "key"), to_bytes(value, "value"), whole(lease, "lease"), prev_kv)
         call = self._engine.submit((command,), self._timeout if timeout is None else timeout)
         (result,) = await self._engine.wait(*call)
         assert isinstance(result, wire.PutResult)
@@ -62,7 +62,7 @@ class KV:
         leader's clock; "stale" may answer from the past, by at most `max_staleness` seconds (`None`: however far).
         """
         found = await self._read(
-            wire.Range(span(key, None, False)[0], b"", revision), consistency, max_staleness, timeout
+            wire.Range(span(key, None, False)[0], b"", whole(revision, "revision")), consistency, max_staleness, timeout
         )
         return types.key_value(found.kvs[0]) if found.kvs else None
 
@@ -92,6 +92,12 @@ class KV:
         """
         first, end = span(key, range_end, prefix)
         order = "descend" if descending else "ascend"
+        for what, value in (
+            ("revision", revision), ("limit", limit), ("min_mod_revision", min_mod_revision),
+            ("max_mod_revision", max_mod_revision), ("min_create_revision", min_create_revision),
+            ("max_create_revision", max_create_revision),
+        ):  # fmt: skip
+            whole(value, what)
         read = wire.Range(first, end, revision, limit, order, sort_by, keys_only, count_only,
                           min_mod_revision, max_mod_revision, min_create_revision, max_create_revision)  # fmt: skip
         return types.range_result(await self._read(read, consistency, max_staleness, timeout))
@@ -150,12 +156,22 @@ class KV:
         """
         first, end = span(key, range_end, prefix)
         return WatchStream(
-            self._engine, self._timeout, first, end, start_revision, prev_kv, not puts, not deletes, buffer
+            self._engine,
+            self._timeout,
+            first,
+            end,
+            whole(start_revision, "start_revision"),
+            prev_kv,
+            not puts,
+            not deletes,
+            whole(buffer, "buffer"),
         )
 
     async def compact(self, revision: int, *, timeout: float | None = None) -> int:
         """Forget history below `revision`; returns the store's revision."""
-        call = self._engine.submit((wire.Compact(revision),), self._timeout if timeout is None else timeout)
+        call = self._engine.submit(
+            (wire.Compact(whole(revision, "revision")),), self._timeout if timeout is None else timeout
+        )
         (result,) = await self._engine.wait(*call)
         assert isinstance(result, wire.CompactResult)
         return result.revision

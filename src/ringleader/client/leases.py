@@ -7,12 +7,13 @@ sent, until when it certainly lives: after that it is lost, even if no node coul
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Generator
 from types import TracebackType
 from typing import Self
 
 from ringleader.client.engine import Engine
-from ringleader.client.types import LeaseInfo, to_timeout_ms
+from ringleader.client.types import LeaseInfo, to_timeout_ms, whole
 from ringleader.errors import NotAppliedError, Reason, RingleaderError, UsageError
 from ringleader.store import commands as wire
 
@@ -35,15 +36,17 @@ class Leases:
 
     async def keep_alive(self, lease: int, *, timeout: float | None = None) -> LeaseInfo:
         """Start the lease's time anew. Raises `UsageError` (lease-not-found) when it has ended."""
-        return await self._write(wire.LeaseKeepAlive(lease), timeout)
+        return await self._write(wire.LeaseKeepAlive(whole(lease, "lease")), timeout)
 
     async def revoke(self, lease: int, *, timeout: float | None = None) -> None:
         """End a lease now; its keys go with it."""
-        await self._write(wire.LeaseRevoke(lease), timeout)
+        await self._write(wire.LeaseRevoke(whole(lease, "lease")), timeout)
 
     async def info(self, lease: int, *, keys: bool = False, timeout: float | None = None) -> LeaseInfo | None:
         """How long a lease has left and, if asked, which keys hang on it; `None` when there is none."""
-        call = self._engine.query((wire.LeaseInfo(lease, keys),), self._given(timeout), "linearizable", 0)
+        call = self._engine.query(
+            (wire.LeaseInfo(whole(lease, "lease"), keys),), self._given(timeout), "linearizable", 0
+        )
         (result,) = await self._engine.wait(*call)
         assert isinstance(result, wire.LeaseInfoResult)
         if result.remaining_ms < 0:
@@ -70,7 +73,8 @@ class Leases:
 class Lease:
     """A lease that keeps itself alive: `async with db.lease(10) as lease: await db.kv.put("a", "1", lease=lease.id)`.
 
-    `lost` is an `asyncio.Event`, set as soon as the lease may have ended without `revoke`; `check()` raises then.
+    `lost` is an `asyncio.Event`, set as soon as the lease may have ended without `revoke`; `check()` raises then. It
+    belongs to the process that took it: a forked one finds it gone, and leaves it alone.
     """
 
     def __init__(self, engine: Engine, ttl: float, timeout: float) -> None:
@@ -83,6 +87,7 @@ class Lease:
         self._ended = False
         self._why = ""
         self._keeper: asyncio.Task[None] | None = None
+        self._pid = os.getpid()
         self.lost = asyncio.Event()
 
     @property
@@ -99,7 +104,7 @@ class Lease:
     @property
     def remaining(self) -> float:
         """For how many seconds from now it certainly lives, by this process's clock; 0 when it may have ended."""
-        if self._id == 0 or self._ended or self.lost.is_set():
+        if self._id == 0 or self._ended or self.lost.is_set() or self._pid != os.getpid():
             return 0.0
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
@@ -118,12 +123,17 @@ class Lease:
 
     def error(self) -> RingleaderError:
         """What `check` raises once the lease is gone."""
+        if self._pid != os.getpid():
+            message = f"lease {self._id:x} belongs to the process that this one was forked from"
+            return NotAppliedError(message, reason=Reason.LEASE_LOST, hint="Take one of its own in this process.")
         why = self._why or ("it was revoked" if self._ended else "its time ran out before it could be kept alive")
         hint = "Stop what depended on it, and take a new one."
         return NotAppliedError(f"lease {self._id:x} is gone: {why}", reason=Reason.LEASE_LOST, hint=hint)
 
     async def grant(self) -> Self:
         """Take the lease and begin to keep it alive. Done by `async with` and `await`."""
+        if not self._id:
+            self._pid = os.getpid()
         if self._id or self._ended:
             raise UsageError("a lease is granted once", reason=Reason.INVALID_ARGUMENT, hint="Make a new one.")
         sent_at = asyncio.get_running_loop().time()
@@ -141,8 +151,11 @@ class Lease:
         return self
 
     async def revoke(self) -> None:
-        """End the lease and delete its keys. When no node can be reached it ends by itself after its time: no error."""
-        if self._ended:
+        """End the lease and delete its keys. When no node can be reached it ends by itself after its time: no error.
+
+        In a process forked from the one that took it nothing happens: it is not that one's to end.
+        """
+        if self._ended or self._pid != os.getpid():
             return
         self._ended = True
         await self._stop_keeper()
@@ -190,6 +203,8 @@ class Lease:
             await asyncio.sleep(min(pause, max(0.0, self._until - loop.time())))
             sent_at = loop.time()
             left = self._until - sent_at
+            if self._pid != os.getpid():
+                return  # a copy of the task in a forked process: only the one that took the lease keeps it
             if left <= 0:
                 self._lose("its time ran out before it could be kept alive")
                 return

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ringleader.client.types import to_bytes
+from ringleader.client.types import to_bytes, whole
 from ringleader.errors import Reason, UsageError
 from ringleader.store import commands as wire
 
@@ -57,7 +57,7 @@ class Subject:
     """One property of a key: compare it with `==`, `!=`, `<` or `>` to get a condition."""
 
     __slots__ = ("_end", "_key", "_target")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # what compares to a condition has no place in a set or dict
 
     def __init__(self, key: bytes, range_end: bytes, target: str) -> None:
         self._key = key
@@ -68,15 +68,17 @@ class Subject:
         if self._target == "value" and isinstance(value, str | bytes):
             return wire.Compare(self._key, "value", op, to_bytes(value, "value"), self._end)
         if self._target != "value" and isinstance(value, int):
-            return wire.Compare(self._key, self._target, op, int(value), self._end)
+            return wire.Compare(
+                self._key, self._target, op, int(whole(value, f"the {self._target} of a key", -(1 << 63))), self._end
+            )
         wanted = "str or bytes" if self._target == "value" else "an int"
         message = f"the {self._target} of a key is compared with {wanted}, not {type(value).__name__}"
         raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
 
-    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
+    def __eq__(self, other: object) -> Condition:  # type: ignore[override]  # a condition, not a bool: see the class
         return self._compare("=", other)
 
-    def __ne__(self, other: object) -> Condition:  # type: ignore[override]
+    def __ne__(self, other: object) -> Condition:  # type: ignore[override]  # a condition, not a bool: see the class
         return self._compare("!=", other)
 
     def __lt__(self, other: int | str | bytes) -> Condition:
@@ -137,7 +139,7 @@ def key(name: str | bytes, *, range_end: str | bytes | None = None, prefix: bool
 
 def put(key: str | bytes, value: str | bytes, *, lease: int = 0, prev_kv: bool = False) -> Operation:
     """Set a key."""
-    return wire.Put(span(key, None, False)[0], to_bytes(value, "value"), lease, prev_kv)
+    return wire.Put(span(key, None, False)[0], to_bytes(value, "value"), whole(lease, "lease"), prev_kv)
 
 
 def delete(
@@ -156,7 +158,7 @@ def get(key: str | bytes) -> Operation:
 def range(key: str | bytes, *, range_end: str | bytes | None = None, prefix: bool = False, limit: int = 0) -> Operation:
     """Read a range of keys."""
     first, end = span(key, range_end, prefix)
-    return wire.Range(first, end, limit=limit)
+    return wire.Range(first, end, limit=whole(limit, "limit"))
 
 
 def txn(

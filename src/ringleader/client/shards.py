@@ -12,6 +12,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Generator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
@@ -168,7 +169,7 @@ class Shards:
                 if change.kind == "start":
                     task = asyncio.get_running_loop().create_task(self._work(handler, shard), name=repr(shard))
                     tasks[shard] = task
-                    task.add_done_callback(lambda _, shard=shard: tasks.pop(shard))  # type: ignore[misc]
+                    task.add_done_callback(partial(_forget, tasks, shard))
                 elif shard in tasks:
                     tasks[shard].cancel()
         finally:
@@ -473,3 +474,8 @@ class Shards:
         self._lease.check()
         timeout = max(0.001, min(self._timeout, self._lease.remaining))
         return await self._kv.txn(compare=compare, success=success, timeout=timeout)
+
+
+def _forget(tasks: dict[Shard, asyncio.Task[None]], shard: Shard, task: asyncio.Task[None]) -> None:
+    """The work on a shard has ended."""
+    del tasks[shard]

@@ -21,7 +21,10 @@ __all__ = [
     "TxnResult",
     "to_bytes",
     "to_timeout_ms",
+    "whole",
 ]
+
+_MOST = (1 << 63) - 1
 
 
 def to_bytes(value: object, what: str) -> bytes:
@@ -38,9 +41,18 @@ def to_bytes(value: object, what: str) -> bytes:
 
 def to_timeout_ms(seconds: float, what: str) -> int:
     """A period in seconds as whole milliseconds. Raises `UsageError` when it is not a positive number."""
-    if not 0 < seconds < 1e12:
+    if not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
         raise UsageError(f"{what} is a positive number of seconds, not {seconds!r}", reason=Reason.INVALID_ARGUMENT)
     return max(1, round(seconds * 1000))
+
+
+def whole(value: int, what: str, least: int = 0) -> int:
+    """`value` if it is an int from `least` to 2**63 - 1, as the store keeps them. Raises `UsageError` naming `what`."""
+    if isinstance(value, int) and least <= value <= _MOST:
+        return value
+    shown = repr(value) if not isinstance(value, int) else f"{value:,}" if abs(value) < 1 << 80 else "a larger one"
+    bounds = "an int from 0 to 2**63 - 1" if least == 0 else "an int of 64 bits"
+    raise UsageError(f"{what} is {bounds}, not {shown}", reason=Reason.INVALID_ARGUMENT)
 
 
 class KeyValue(msgspec.Struct, frozen=True, gc=False):
@@ -159,7 +171,10 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How the node that answered stands, and who else there is. `uptime` in seconds."""
+    """How the node that answered stands, and who else there is. `uptime` in seconds.
+
+    `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
+    """
 
     node: str
     node_id: int
@@ -177,6 +192,9 @@ class Status(msgspec.Struct, frozen=True):
     learners: list[int]
     uptime: float
     nodes: list[NodeStatus]
+    used_bytes: int = 0
+    quota_bytes: int = 0
+    full: bool = False
 
 
 def key_value(kv: wire.KeyValue) -> KeyValue:

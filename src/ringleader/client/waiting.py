@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import cast
 
 import msgspec
 
@@ -88,7 +89,7 @@ class Waiting:
         timeout = max(1, int((max([call.deadline for call in calls]) - now) * 1000))
         if kind is Kind.READ:
             consistency, staleness = calls[0].group
-            reads: list[Read] = [read for call in calls for read in call.commands]  # type: ignore[misc]
+            reads = [cast(Read, read) for call in calls for read in call.commands]  # of a `READ` they are all reads
             return Query(number, timeout, consistency, reads, staleness)
         session = self.session
         if kind is Kind.ONCE and session is not None:

@@ -29,6 +29,7 @@ class _Buffer:
         self.engine = engine
         self.limit = limit
         self.number = 0  # of the watch at the core, 0 while it is not set up
+        self.generation = 0  # of that core
         self.events: deque[wire.Event] = deque()
         self.error: RingleaderError | None = None
         self.seen = -1  # everything up to this revision has come, -1: not set up yet
@@ -133,10 +134,11 @@ class WatchStream:
     async def _wait(self) -> None:
         """Wait for news; set the watch up first if it is not."""
         buffer = self._buffer
-        if not buffer.number:
+        if not buffer.number or buffer.generation != self._engine.generation:
             key, range_end, prev_kv, no_put, no_delete = self._what
             start = buffer.seen + 1 if buffer.seen >= 0 else self._start
             buffer.number = self._engine.watch(buffer, key, range_end, start, prev_kv, no_put, no_delete)
+            buffer.generation = self._engine.generation
         buffer.waiter = asyncio.get_running_loop().create_future()
         try:
             await buffer.waiter

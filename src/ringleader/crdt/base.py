@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from ringleader.clock.dots import Dot
 from ringleader.clock.version import VersionVector, short
 from ringleader.crdt.delta import Delta, Incoming, Outgoing
-from ringleader.crdt.document import Document
+from ringleader.crdt.document import Document, Inverse
 from ringleader.crdt.entries import Entries
 from ringleader.crdt.identity import DuplicateIdentityError, ReplicaContext
 from ringleader.crdt.values import thaw
@@ -197,6 +197,12 @@ class Crdt:
         (A type whose removals must be events of their own may mint more.)
         """
         raise NotImplementedError
+
+    def _remember(self) -> Inverse | None:
+        """What puts back, by new events, the content that a `_clear` now would remove (None: nothing, or `_clear` tells
+        the document itself). Places that others have written to since stay as they are.
+        """
+        return None
 
     def _check_clear(self) -> None:
         """Raise `UsageError` when this type cannot be cleared. Called before anything is changed."""

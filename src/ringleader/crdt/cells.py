@@ -12,6 +12,7 @@ from ringleader.clock.dots import Dot
 from ringleader.clock.version import VersionVector, short
 from ringleader.crdt.base import Crdt
 from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.document import Inverse
 from ringleader.crdt.entries import EMPTY, Entries, Entry, join_entries, pack_entries, parse_entries
 from ringleader.crdt.identity import read_only
 from ringleader.crdt.values import freeze, sort_keys, thaw
@@ -50,12 +51,18 @@ class Cell(Crdt):
         return lambda: self._restore(n, before)
 
     def _restore(self, n: int, before: Entries) -> None:
-        if len(self._cell) != 1 or self._cell[0][:2] != (self._doc.me, n):
+        if len(self._cell) != 1 or not self._doc.same(self._cell[0][:2], (self._doc.me, n)):
             return  # somebody has written since: undoing would take that back
         if before:
-            self._rewrite(before)
+            self._put_back(before)
         else:
             self._erase()
+
+    def _put_back(self, before: Entries) -> None:
+        """Undo: write again what `before` showed, in its name."""
+        self._rewrite(before)
+        if len(before) == 1:
+            self._doc.put_back(self._cell[0][:2], before[0][:2])
 
     def _rewrite(self, before: Entries) -> None:
         """Write again what `before` showed."""
@@ -71,7 +78,7 @@ class Cell(Crdt):
         self._cell = EMPTY
         self._faded()
         if doc.eager:
-            doc.settle(lambda: None if self._cell else self._rewrite(before))
+            doc.settle(lambda: None if self._cell else self._put_back(before))
 
     def clear(self) -> None:
         """Back to the initial value for everything seen here; concurrent writes survive."""
@@ -81,6 +88,10 @@ class Cell(Crdt):
 
     def _clear(self, dot: Dot) -> None:
         self._cell = EMPTY
+
+    def _remember(self) -> Inverse | None:
+        before = self._cell
+        return (lambda: None if self._cell else self._put_back(before)) if before else None
 
     def _alive(self) -> bool:
         return bool(self._cell)
@@ -157,17 +168,23 @@ class Cells(Crdt):
         before = self._cells.pop(key)
         self._faded()
         if doc.eager:
-            doc.settle(lambda: None if key in self._cells else self._rewrite(key, before))
+            doc.settle(lambda: None if key in self._cells else self._put_back(key, before))
 
     def _restore(self, key: Any, n: int, before: Entries) -> None:
         """Take our write `n` back, if it still stands."""
         cell = self._cells.get(key, EMPTY)
-        if len(cell) != 1 or cell[0][:2] != (self._doc.me, n):
+        if len(cell) != 1 or not self._doc.same(cell[0][:2], (self._doc.me, n)):
             return
         if before:
-            self._rewrite(key, before)
+            self._put_back(key, before)
         else:
             self._erase(key)
+
+    def _put_back(self, key: Any, before: Entries) -> None:
+        """Undo: write again what `before` showed, in its name."""
+        self._rewrite(key, before)
+        if len(before) == 1:
+            self._doc.put_back(self._cells[key][0][:2], before[0][:2])
 
     def _rewrite(self, key: Any, before: Entries) -> None:
         """Write again what `before` showed."""
@@ -191,10 +208,14 @@ class Cells(Crdt):
     def _refill(self, before: dict[Any, Entries]) -> None:
         for key, cell in before.items():
             if key not in self._cells:
-                self._rewrite(key, cell)
+                self._put_back(key, cell)
 
     def _clear(self, dot: Dot) -> None:
         self._cells = {}
+
+    def _remember(self) -> Inverse | None:
+        before = self._cells.copy()
+        return (lambda: self._refill(before)) if before else None
 
     def _alive(self) -> bool:
         return any(map(self._shows, self._cells.values()))

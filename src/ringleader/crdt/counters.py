@@ -8,6 +8,7 @@ from ringleader.clock.dots import Dot
 from ringleader.clock.version import VersionVector
 from ringleader.crdt.base import Crdt, register
 from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.document import Inverse
 from ringleader.crdt.identity import read_only
 from ringleader.crdt.tally import LIMIT, Tally, check_amount, pack_tally, parse_tally
 from ringleader.crdt.wire import Decoder, Encoder
@@ -89,6 +90,10 @@ class _Counter(Crdt):
 
     def _clear(self, dot: Dot) -> None:
         self._tally.reset(dot)
+
+    def _remember(self) -> Inverse | None:
+        before = self._tally.value()
+        return (lambda: self._take_back(-before)) if self._tally.alive() else None
 
     def _alive(self) -> bool:
         return self._tally.alive()

@@ -29,7 +29,10 @@ __all__ = ["Document", "Inverse"]
 # Takes one change back: a closure over a node, run as new events.
 Inverse = Callable[[], None]
 
+Name = tuple[Any, int]  # of an event: (replica, n)
+
 OUTBOX = 100_000
+NAMES = 100_000
 
 
 class Document:
@@ -40,6 +43,7 @@ class Document:
         "_depth",
         "_inverses",
         "_stamp",
+        "_stands_for",
         "clock",
         "duplicates",
         "eager",
@@ -69,6 +73,7 @@ class Document:
         self._before = self.version.copy()  # at the last commit; only kept while eager
         self._depth = 0
         self._inverses: list[Inverse] = []
+        self._stands_for: dict[Name, Name] = {}  # a write by an undo -> the write whose content it puts back
         if replica is not None:
             self.adopt(replica)
 
@@ -130,6 +135,20 @@ class Document:
         if self.eager:
             self._inverses.append(inverse)
 
+    # An undo puts old content back under a new name. To the steps below it on the stack, which ask whether *their* write
+    # still stands, that is the same content.
+
+    def put_back(self, written: Name, again: Name) -> None:
+        """The write `written` puts back what `again` had written."""
+        if len(self._stands_for) >= NAMES:  # far more than an undo stack holds
+            del self._stands_for[next(iter(self._stands_for))]
+        self._stands_for[written] = self._stands_for.get(again, again)
+
+    def same(self, standing: Name, written: Name) -> bool:
+        """Whether what stands is what was written, perhaps put back meanwhile by an undo."""
+        get = self._stands_for.get
+        return standing == written or get(standing, standing) == get(written, written)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Changes inside become one delta, one notification and one step to undo; an exception takes them back.
@@ -184,6 +203,8 @@ class Document:
         )
         if self.eager and not was:
             self._before = self.version.copy()
+        if not self.eager:
+            self._stands_for.clear()
 
     def listen(
         self, *, outbox: deque[Delta] | None = None, undo: UndoStack | None = None, watchers: Watchers | None = None

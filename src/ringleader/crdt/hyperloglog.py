@@ -17,6 +17,7 @@ import xxhash
 from ringleader.clock.dots import Dot
 from ringleader.crdt.base import Crdt, register
 from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.document import Inverse
 from ringleader.crdt.identity import read_only
 from ringleader.crdt.values import check_value
 from ringleader.crdt.wire import Decoder, Encoder, bad
@@ -64,11 +65,29 @@ class HyperLogLog(Crdt):
             raise read_only()
         if not self._registers:
             return
+        again = self._remember()
         doc.mint(self, -1)
         self._clear(doc.dot())
         self._faded()
         if doc.eager:
-            doc.settle()
+            doc.settle(again)
+
+    def _remember(self) -> Inverse | None:
+        before = self._registers
+        return (lambda: self._refill(before)) if before else None
+
+    def _refill(self, before: dict[int, int]) -> None:
+        """Count again, in the epoch that stands now, what a clearing forgot."""
+        doc, own = self._doc, self._registers
+        news = {index: rank for index, rank in before.items() if rank > own.get(index, 0)}
+        if news:
+            indexes = list(news)
+            doc.mint(self, indexes[0])
+            doc.touch(self, indexes[1:])
+            own.update(news)
+            after = own.copy()
+            if doc.eager:
+                doc.settle(lambda: self.clear() if self._registers == after else None)
 
     def _value(self) -> int:
         return round(self.estimate())

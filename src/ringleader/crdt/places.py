@@ -15,6 +15,7 @@ from ringleader.clock.dots import Dot
 from ringleader.clock.version import VersionVector, short
 from ringleader.crdt.base import Crdt, Shape, shape_of, type_of
 from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.document import Inverse
 from ringleader.crdt.entries import EMPTY, Entries, join_entries, pack_entries, parse_entries
 from ringleader.crdt.registers import LWWRegister
 from ringleader.crdt.values import freeze, sort_keys, thaw
@@ -87,14 +88,17 @@ class Places(Crdt):
         doc = self._doc
         n = doc.mint(self, node._slot())
         assert doc.me is not None
+        shown = self._shown(node._key) if doc.eager else None
         node._presence = ((doc.me, n, doc.stamp()),)
         self._hang(node)
-        doc.also(lambda: self._uncreate(node))
+        doc.also(lambda: self._uncreate(node, shown))
 
-    def _uncreate(self, node: Crdt) -> None:
-        """Undo a creation, if nothing is left in it."""
+    def _uncreate(self, node: Crdt, shown: Crdt | None) -> None:
+        """Undo a creation, if nothing is left in it; what was shown before is shown again."""
         if node._attached and node._blank():
             self._remove_nodes([node])
+            if shown is not None and shown._presence and self._shown(node._key) is not shown:
+                self._show_in_its_name(shown)
 
     def _child_faded(self, child: Crdt) -> None:
         self._doc.touch(self, (child._slot(),))
@@ -134,9 +138,7 @@ class Places(Crdt):
             if not node._attached:
                 self._attach_child(node)
             elif self._shown(node._key) is not node or not node._presence:
-                n = doc.mint(self, node._slot())
-                assert doc.me is not None
-                node._presence = ((doc.me, n, doc.stamp()),)
+                self._show(node)
         return node
 
     def _put(self, key: Any, value: Any) -> None:
@@ -162,13 +164,78 @@ class Places(Crdt):
         if not nodes:
             return
         doc = self._doc
+        if not doc.eager:
+            self._remove_now(nodes)
+            return
+        with doc.transaction():
+            again = self._putting_back(nodes)
+            self._remove_now(nodes)
+            doc.also(again)  # after what the content has told by itself: so it is undone first
+
+    def _remove_now(self, nodes: list[Crdt]) -> None:
+        doc = self._doc
         doc.mint(self, nodes[0]._slot())
         doc.touch(self, [node._slot() for node in nodes[1:]])
+        dot = doc.dot()
         for node in nodes:
-            self._clear_node(node, doc.dot())
+            self._clear_node(node, dot)
         self._faded()
-        if doc.eager:
-            doc.settle()
+
+    def _putting_back(self, nodes: list[Crdt]) -> Inverse:
+        """What undoes a removal: the places are created again, and what was in them is written again."""
+        # What shows is what was created last, so it is created again last.
+        kept = [(node, node._presence, node._remember()) for node in sorted(nodes, key=_created)]
+
+        def put_back() -> None:
+            for node, presence, content in kept:
+                if presence:
+                    self._revive(node, presence)
+                if content is not None:
+                    content()
+
+        return put_back
+
+    def _revive(self, node: Crdt, before: Entries) -> None:
+        """Create a place again that was removed, the very node; also where somebody's update has kept it alive."""
+        if not node._attached:
+            self._attach_child(node)
+        elif not node._presence:
+            self._show(node)
+        else:
+            return
+        if len(before) == 1:
+            self._doc.put_back(node._presence[0][:2], before[0][:2])
+
+    def _show(self, node: Crdt) -> None:
+        """Write the creation of an attached place anew: the latest creation is what shows."""
+        doc = self._doc
+        shown, before = self._shown(node._key), node._presence
+        n = doc.mint(self, node._slot())
+        assert doc.me is not None
+        node._presence = ((doc.me, n, doc.stamp()),)
+        doc.also(lambda: self._hide(node, n, shown, before))
+
+    def _show_in_its_name(self, node: Crdt) -> None:
+        before = node._presence
+        self._show(node)
+        if len(before) == 1:
+            self._doc.put_back(node._presence[0][:2], before[0][:2])
+
+    def _hide(self, node: Crdt, n: int, shown: Crdt | None, created: Entries) -> None:
+        """Undo of showing `node`, if that still stands: what was shown before is shown again."""
+        doc = self._doc
+        if len(node._presence) != 1 or not doc.same(node._presence[0][:2], (doc.me, n)):
+            return
+        if not created and node._blank():
+            self._remove_nodes([node])
+        elif shown is not None and shown is not node and shown._presence:
+            self._show_in_its_name(shown)
+            if len(created) == 1:
+                doc.put_back(node._presence[0][:2], created[0][:2])
+
+    def _remember(self) -> Inverse | None:
+        nodes = [node for node in self._nodes() if self._seen(node)]
+        return self._putting_back(nodes) if nodes else None
 
     def _clear_node(self, node: Crdt, dot: Dot) -> None:
         node._presence = EMPTY

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ringleader.clock.dots import Dot
 from ringleader.clock.hlc import format_stamp
 from ringleader.clock.version import VersionVector, short
 from ringleader.crdt.base import Crdt, register
 from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.document import Inverse
 from ringleader.crdt.entries import EMPTY, Entries, join_entries, pack_entries, parse_entries
 from ringleader.crdt.identity import read_only
 from ringleader.crdt.registers import latest
@@ -28,6 +29,13 @@ __all__ = ["SortedSet"]
 
 V = TypeVar("V")
 NO_ROWS: tuple[bool, dict[Any, Any]] = (True, {})
+
+
+class _Standing(NamedTuple):
+    """A member's score, and the entries that had set it."""
+
+    score: int | float
+    cell: Entries
 
 
 class _Member:
@@ -45,6 +53,9 @@ class _Member:
     def score(self) -> int | float:
         base: int | float = latest(self.cell)[3] if self.cell else 0
         return base + self.tally.value() if self.tally.rows else base
+
+    def standing(self) -> _Standing:
+        return _Standing(self.score(), self.cell)
 
 
 @register
@@ -69,7 +80,7 @@ class SortedSet(Crdt, Generic[V]):
         doc = self._doc
         n = doc.mint(self, key)
         found = self._members.get(key)
-        before = found.score() if found is not None and found.seen() else None
+        before = found.standing() if found is not None and found.seen() else None
         if found is None:
             found = self._members[key] = _Member()
         found.cell = ((doc.me, n, doc.stamp(), score),)
@@ -97,7 +108,7 @@ class SortedSet(Crdt, Generic[V]):
         found.tally.add(doc.me, n, by)
         self._sorted = None
         if doc.eager:
-            doc.settle(lambda: self.increment(member, -by) if existed else self.discard(member))
+            doc.settle(lambda: self._take_back(member, by, existed))
 
     def discard(self, member: V) -> None:
         """Remove a member if it is there."""
@@ -108,12 +119,12 @@ class SortedSet(Crdt, Generic[V]):
         found = self._members.get(key)
         if found is None or not found.seen():
             return
-        before = found.score()
+        before = found.standing()
         doc.mint(self, key)
         self._remove(key, found, doc.dot())
         self._faded()
         if doc.eager:
-            doc.settle(lambda: None if member in self else self.add(member, before))
+            doc.settle(lambda: None if member in self else self._put_back(member, before))
 
     def remove(self, member: V) -> None:
         """Remove a member. Raises `KeyError` when it is not there."""
@@ -126,10 +137,10 @@ class SortedSet(Crdt, Generic[V]):
         doc = self._doc
         if doc.me is None:
             raise read_only()
-        before = self._value()
-        if not before:
+        keys = [item[2] for item in self._order()]
+        if not keys:
             return
-        keys = [freeze(member) for member, _ in before]
+        before = self._standing()
         doc.mint(self, keys[0])
         doc.touch(self, keys[1:])
         self._clear(doc.dot())
@@ -137,10 +148,33 @@ class SortedSet(Crdt, Generic[V]):
         if doc.eager:
             doc.settle(lambda: self._refill(before))
 
-    def _refill(self, before: list[tuple[V, int | float]]) -> None:
-        for member, score in before:
+    def _standing(self) -> list[tuple[V, _Standing]]:
+        return [(thaw(item[2]), self._members[item[2]].standing()) for item in self._order()]
+
+    def _refill(self, before: list[tuple[V, _Standing]]) -> None:
+        for member, standing in before:
             if member not in self:
-                self.add(member, score)
+                self._put_back(member, standing)
+
+    def _put_back(self, member: V, before: _Standing) -> None:
+        """Undo: give the score there was, in the name of who had set it (or by counting, if it was only counted)."""
+        if not before.cell:
+            self.discard(member)
+            self.increment(member, before.score)
+            return
+        self.add(member, before.score)
+        if len(before.cell) == 1:
+            self._doc.put_back(self._members[freeze(member)].cell[0][:2], before.cell[0][:2])
+
+    def _take_back(self, member: V, by: int | float, existed: bool) -> None:
+        """Undo an increment: the opposite one; or if it made the member and nobody else did anything, the removal."""
+        found = self._members.get(freeze(member))
+        if found is None or not found.seen():
+            return
+        if existed or found.cell or found.tally.rows.keys() != {self._doc.me} or found.score() != by:
+            self.increment(member, -by)
+        else:
+            self.discard(member)
 
     def _assign(self, value: Any) -> None:
         with self.transaction():
@@ -150,15 +184,15 @@ class SortedSet(Crdt, Generic[V]):
             for member, score in value.items():
                 self.add(member, score)
 
-    def _restore(self, member: V, n: int, before: int | float | None) -> None:
+    def _restore(self, member: V, n: int, before: _Standing | None) -> None:
         """Take the score we set as event `n` back, if it still stands."""
         found = self._members.get(freeze(member))
-        if found is None or len(found.cell) != 1 or found.cell[0][:2] != (self._doc.me, n):
+        if found is None or len(found.cell) != 1 or not self._doc.same(found.cell[0][:2], (self._doc.me, n)):
             return
         if before is None:
             self.discard(member)
-        else:
-            self.add(member, before)
+        else:  # what we counted since has been undone before; what others counted stays
+            self._put_back(member, before._replace(score=before.score + found.tally.without(self._doc.me)))
 
     def _remove(self, key: Any, found: _Member, dot: Dot) -> None:
         found.cell = EMPTY
@@ -233,6 +267,10 @@ class SortedSet(Crdt, Generic[V]):
     def _clear(self, dot: Dot) -> None:
         for key, found in list(self._members.items()):
             self._remove(key, found, dot)
+
+    def _remember(self) -> Inverse | None:
+        before = self._standing()
+        return (lambda: self._refill(before)) if before else None
 
     def _alive(self) -> bool:
         return any(found.seen() for found in self._members.values())

@@ -82,6 +82,12 @@ class Tally:
         except OverflowError:  # only bytes from a stranger get here: our own bounds are far below
             return math.inf
 
+    def without(self, replica: ReplicaId | None) -> int | float:
+        """The value without what `replica` has counted."""
+        others = Tally()
+        others.rows = {other: row for other, row in self.rows.items() if other != replica}
+        return others.value()
+
     def alive(self) -> bool:
         """Whether anything was counted since the last reset."""
         return any(len(row) == BARE or row[0] > row[3] for row in self.rows.values())

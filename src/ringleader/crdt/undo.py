@@ -2,7 +2,9 @@
 
 A counter's increment is undone by the opposite one, an addition to a set by removing that element, a register's write
 by writing back what it replaced; but only while our own write still stands: if somebody has overwritten it since,
-undoing would take *their* change back, so that step does nothing. Removing a whole nested container is not undone.
+undoing would take *their* change back, so that step does nothing. What was removed is created again, the very same
+places, with what was in it. Three things stay as they are: an addition to a HyperLogLog, a transfer of rights, and a
+removal from a two-phase set.
 """
 
 from __future__ import annotations

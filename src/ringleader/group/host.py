@@ -297,6 +297,9 @@ class Host:
             voters=list(status.config.voters),
             learners=list(status.config.learners),
             uptime=self.now - self.started,
+            used_bytes=self.store.used_bytes,
+            quota_bytes=self.store.settings.quota_bytes,
+            full=self.store.quota.full,
         )
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from ringleader.consensus.shape import Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
+from ringleader.group.compaction import Compactor
 from ringleader.group.logtime import LogTime
 from ringleader.group.options import GroupOptions
 from ringleader.group.pending import PendingWrite, PendingWrites
@@ -26,6 +27,7 @@ from ringleader.store.codec import BATCH_VERSION, decode_batch, decode_commands
 from ringleader.store.commands import (
     Batch,
     Command,
+    Compact,
     Envelope,
     ExpireLeases,
     LeaseInfoResult,
@@ -96,6 +98,7 @@ class Member:
         self.clock = LogTime()
         self.clock_runs = False
         self.expiry_due = 0.0
+        self.compactor = Compactor()
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
         self.barrier_token = 0
@@ -273,13 +276,22 @@ class Member:
             self._refuse_readers(self.readers.failed(token), "no answer of the leader")
         self._refuse_readers(self.readers.overdue(now), "this node lags behind the cluster", Reason.DEADLINE)
         if self.core.leads and self.clock_runs:
-            log_now = self.clock.read(now)
-            due = self.store.due_leases(log_now)
-            if due:
-                self._say(ExpireLeases(due))
-            tokens = self.store.auth.due_tokens(log_now)
-            if tokens:
-                self._say(ExpireTokens(tokens))
+            self._tend(self.clock.read(now))
+
+    def _tend(self, time_ms: int) -> None:
+        """What the leader proposes of its own accord at log time `time_ms`."""
+        store = self.store
+        due = store.due_leases(time_ms)
+        if due:
+            self._say(ExpireLeases(due))
+        tokens = store.auth.due_tokens(time_ms)
+        if tokens:
+            self._say(ExpireTokens(tokens))
+        target = self.compactor.target(
+            time_ms, store.revision, store.compact_revision, store.settings, store.quota.pressed
+        )
+        if target:
+            self._say(Compact(target))
 
     def _say(self, command: Command) -> None:
         """Put a command of the leader's own into the log."""
@@ -303,6 +315,9 @@ class Member:
             self._barrier_done(token, index)
         for index, entry in out.committed:
             self._apply(index, entry)
+        if out.committed:
+            self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
+        self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
         return out
@@ -409,6 +424,7 @@ class Member:
     def _install(self, meta: SnapshotMeta, data: bytes) -> None:
         """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
         self.store.restore(data)
+        self.compactor.forget()
         self.applied_term = meta.term
         self.decoded.clear()
         self.counts["snapshots_installed"] += 1

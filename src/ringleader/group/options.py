@@ -20,6 +20,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     the log has grown by either. `keep_entries`: kept in memory behind a snapshot for members that lag a little.
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
+    `progress_period`: at most so often an idle watch is told how far it has come.
     """
 
     entry_bytes: int = 1 << 20
@@ -32,6 +33,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     watch_frames_per_turn: int = 8
     watches_per_connection: int = 10_000
     read_patience: float = 2.0
+    progress_period: float = 10.0
 
 
 class HostConfig(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from ringleader.errors import Reason
 from ringleader.group.logins import Login
 from ringleader.group.member import Member
 from ringleader.group.options import GroupOptions
+from ringleader.group.progress import Progress
 from ringleader.ports import Entropy
 from ringleader.store.auth import ANYONE, Caller
 from ringleader.store.commands import Failure
@@ -88,6 +89,7 @@ class Service:
         self.status = status
         self.connections: dict[int, Connection] = {}
         self.owners: dict[Watcher, tuple[int, int]] = {}  # watcher -> (connection, watch number)
+        self.progress = Progress(options.progress_period)
         self.leader = 0
         self.nodes_changed = False
 
@@ -236,6 +238,7 @@ class Service:
             return
         connection.watches[frame.watch] = made
         self.owners[made] = (conn, frame.watch)
+        self.progress.add(made, self.member.now)
         before = frame.start_revision - 1 if frame.start_revision > 0 else self.member.store.revision
         self.send(conn, WatchEvents(frame.watch, before, []))
 
@@ -249,6 +252,10 @@ class Service:
         behind = list(self.member.store.watches.ready())
         while behind:
             behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
+        for watcher, revision in self.progress.due(self.member.store.watches, self.member.now):
+            conn, watch = self.owners[watcher]
+            if self.connections[conn].writable:
+                self.send(conn, WatchEvents(watch, revision, []))
 
     def _deliver_frame(self, watcher: Watcher, sent: Counter[int]) -> bool:
         """Send one frame of a watch, if there is one and it can be taken; whether another may follow in this turn."""

@@ -95,6 +95,9 @@ class NodeCollector(Collector):
             ("last_index", "Highest index in the log here", status.last_index),
             ("revision", "Revision of the store here", status.revision),
             ("compact_revision", "History below this revision is gone", status.compact_revision),
+            ("used_bytes", "Bytes of keys, values and history, as the quota counts them", status.used_bytes),
+            ("quota_bytes", "Most of them that are allowed, 0 for no limit", status.quota_bytes),
+            ("full", "Whether puts are refused for lack of room", status.full),
             ("voters", "Voting members", len(status.voters)),
         ]
         for name, text, value in values:

@@ -26,6 +26,11 @@ class SimClock:
         self._rebase(now)
         self.rate = rate
 
+    def jump(self, now: float, seconds: float) -> None:
+        """Go ahead by `seconds` (at least 0) at once."""
+        self._rebase(now)
+        self._local += seconds
+
     def freeze(self, now: float) -> None:
         """Stand still, as the clock of a suspended virtual machine does."""
         self._rebase(now)

@@ -197,6 +197,12 @@ class SimDisk:
         self._changes.clear()
         return report
 
+    def overwrite(self, name: str, offset: int, data: bytes) -> None:
+        """Change bytes where they lie, in the page cache and on the disk: nobody asked for it."""
+        file = self._file(name)
+        file.data[offset : offset + len(data)] = data
+        file.durable[offset : offset + len(data)] = data
+
     def durable_copy(self, choice: Choice) -> SimDisk:
         """What a reader would find after a power cut that spares nothing unsynced; this disk is left as it is."""
         copy = SimDisk(choice, capacity=1 << 40)

@@ -1,8 +1,12 @@
 """The nemesis: faults begin at random moments, last for a random while, and end; each seed has its own selection.
 
 The budget: whatever happens here, a correct cluster must lose nothing. Disks lose or garble only what was not synced; nodes
-that stop (power, full disk, failed sync) start again on the same disk; clocks may drift since nothing that is checked relies on
-their rate. So every violation is a bug. Progress is asked for only after `heal`.
+that stop (power, full disk, failed sync) start again on the same disk; damaged durable bytes are such as a node must notice,
+and are put back once it has refused to start; what relies on the rate of clocks is checked only where they keep it. So every
+violation is a bug. Progress is asked for only after `heal`.
+
+The whole schedule is drawn at the start, and every strike draws from a stream of its own: leaving some out (as a shrinker
+does) changes none of the others.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from typing import TYPE_CHECKING
 from ringleader.consensus.shape import Role
 from ringleader.sim.choice import stream
 from ringleader.sim.network import Pair, bridge, halves, ring
+from ringleader.sim.options import FASTEST
+from ringleader.sim.rot import damage
 from ringleader.sim.trace import Kind
 
 if TYPE_CHECKING:
@@ -22,6 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["Nemesis"]
 
 CRASH_POINTS = ("disk", "disk", "rename", "rename", "done", "send", "recovery")
+
+LONGEST_ABSENCE = 10.0
+"""Seconds after which a node that is away returns in any case."""
+
+LAST_STRIKE = 60.0
+"""Strikes are drawn up to this time, whenever faults are to end, so that a shorter run has the same ones."""
 
 PATIENCE = 100
 """How many milliseconds a power cut waits for a disk to be at work, which is when it can do most harm."""
@@ -35,6 +47,7 @@ class Nemesis:
         self.timeline = world.timeline
         self.choice = stream(world.options.seed, "faults")
         self.healed = False
+        self.struck: list[int] = []  # the numbers of the strikes so far
         self._kinds: dict[str, Callable[[], None]] = {
             "partition": self._partition,
             "one-way": self._one_way,
@@ -52,14 +65,27 @@ class Nemesis:
             "disk-full": self._disk_full,
             "sync-error": self._sync_error,
             "clock-rate": self._clock_rate,
+            "clock-jump": self._clock_jump,
+            "absence": self._absence,
+            "disk-rot": self._disk_rot,
             "client-crash": self._client_crash,
             "client-disconnect": self._client_disconnect,
+            "client-pause": self._client_pause,
         }
 
     def start(self) -> None:
-        """Schedule the first fault of each kind."""
-        for kind in sorted(self.world.options.faults):
-            self._again(kind, self.world.options.faults_from)
+        """Schedule all strikes, in the order of time and numbered so."""
+        options, draw = self.world.options, self.choice
+        moments: list[tuple[float, str]] = []
+        for kind in sorted(options.faults):
+            moment = options.faults_from + draw.expovariate(1.0 / options.faults[kind])
+            while moment < LAST_STRIKE:
+                moments.append((moment, kind))
+                moment += draw.expovariate(1.0 / options.faults[kind])
+        for number, (moment, kind) in enumerate(sorted(moments)):
+            wanted = options.strikes is None or number in options.strikes
+            if wanted and moment < options.faults_until:
+                self.timeline.at(moment, self._strike, number, kind)
 
     def heal(self) -> None:
         """End all faults, for good: links work, disks too, every node runs."""
@@ -70,21 +96,17 @@ class Nemesis:
         for machine in world.machines.values():
             machine.crash_point = ""
             machine.disk_slow = 1.0
-            machine.disk.full = machine.disk.fail_sync = False
+            machine.disk.full = machine.disk.fail_sync = machine.absent = False
             machine.clock.set_rate(self.timeline.now, 1.0)
             if machine.host is None:
                 machine.start()
 
     # ---------------------------------------------------------------------------------------------------- plumbing
 
-    def _again(self, kind: str, since: float) -> None:
-        moment = since + self.choice.expovariate(1.0 / self.world.options.faults[kind])
-        if moment < self.world.options.faults_until:
-            self.timeline.at(moment, self._strike, kind)
-
-    def _strike(self, kind: str) -> None:
+    def _strike(self, number: int, kind: str) -> None:
+        self.struck.append(number)
+        self.choice = stream(self.world.options.seed, f"fault {number}")
         self._kinds[kind]()
-        self._again(kind, self.timeline.now)
 
     def _note(self, text: str) -> None:
         self.world.trace.add((self.timeline.now, Kind.NOTE, 0, 0, text, 0.0))
@@ -243,10 +265,44 @@ class Nemesis:
 
     def _clock_rate(self) -> None:
         machine = self._machine()
-        rate = self.choice.log_uniform(0.5, 2.0)
+        rate = self.choice.log_uniform(0.5, FASTEST)
         self._note(f"the clock of n{machine.id} runs at {rate:.2f}")
         machine.clock.set_rate(self.timeline.now, rate)
         self._later(self._while(), lambda: machine.clock.set_rate(self.timeline.now, 1.0))
+
+    def _clock_jump(self) -> None:
+        machine, seconds = self._machine(), self.choice.log_uniform(0.05, 10.0)
+        self._note(f"the clock of n{machine.id} jumps ahead by {seconds:.2f} s")
+        machine.clock.jump(self.timeline.now, seconds)
+        self.world.truth.chronicle.jumps.append((self.timeline.now, seconds))
+
+    def _absence(self) -> None:
+        """A node is gone until the others have thrown away the log that it would need."""
+        machine, options = self._machine(), self.world.options
+        if machine.host is None or machine.absent:
+            return
+        machine.absent = True
+        machine.crash("away for long", power=self.choice.chance(0.5))
+        needed = self.world.oracle.ledger.last + options.snapshot_every + options.keep_entries + 20
+        self._return(machine, needed, self.timeline.now + LONGEST_ABSENCE)
+
+    def _return(self, machine: Machine, needed: int, latest: float) -> None:
+        if self.healed:
+            return
+        if self.world.oracle.ledger.last < needed and self.timeline.now < latest:
+            self.timeline.after(0.25, self._return, machine, needed, latest)
+            return
+        machine.absent = False
+        self.world.restart_later(machine)
+
+    def _disk_rot(self) -> None:
+        machine = self._machine()
+        if machine.host is None or machine.damage is not None:
+            return
+        machine.crash("no power", power=True)
+        machine.damage = damage(machine.disk, self.choice)
+        self._note(f"on the disk of n{machine.id}: {machine.damage or 'no damage'}")
+        self.world.restart_later(machine)
 
     # ----------------------------------------------------------------------------------------------------- clients
 
@@ -255,3 +311,9 @@ class Nemesis:
 
     def _client_disconnect(self) -> None:
         self.world.disconnect_client(self.choice.choice(self.world.client_places()))
+
+    def _client_pause(self) -> None:
+        place, seconds = self.choice.choice(self.world.client_places()), self._while()
+        self._note(f"client {place + 1} stands still for {seconds:.2f} s")
+        self.world.probes.hit("client paused")
+        self.world.callers[place].pause(seconds)

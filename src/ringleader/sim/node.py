@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ringleader.errors import RingleaderError
+from ringleader.errors import Reason, RingleaderError
 from ringleader.group.host import Host
 from ringleader.ports import DiskOp, Rename, Sync, SyncFolder
 from ringleader.sim.choice import stream
 from ringleader.sim.clock import SimClock
 from ringleader.sim.disk import CrashPoint, SimDisk
-from ringleader.sim.oracle import Violation
+from ringleader.sim.rot import Damage
 from ringleader.sim.trace import Kind
+from ringleader.sim.violation import Violation
 
 if TYPE_CHECKING:
     from ringleader.sim.world import World
@@ -57,6 +58,8 @@ class Machine:
         self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.crash_point = ""  # "disk", "rename", "done", "send" or "recovery": the next such moment is to be a crash
         self.connections: set[int] = set()
+        self.absent = False  # it is not to be started
+        self.damage: Damage | None = None
         self.compared = 0  # the applied index at which the state was last compared
         self._work: _Work | None = None
 
@@ -69,7 +72,7 @@ class Machine:
 
     def start(self) -> None:
         """Open the host on what the disk holds."""
-        if self.host is not None:
+        if self.host is not None or self.absent:
             return
         world = self.world
         self.life += 1
@@ -87,9 +90,11 @@ class Machine:
             world.disk_failed(self, error)
             return
         except RingleaderError as error:
-            raise Violation("recovery", f"node {self.id} refuses to start: {error}") from error
+            self._refused(error)
+            return
         finally:
             self.disk.on_change = None
+        self.damage = None  # whatever it was, the oracle will see whether it did harm
         self.host = host
         world.trace.add((self.timeline.now, Kind.START, self.id, 0, f"life {self.life}", 0.0))
         core = world.core_of(host)
@@ -97,6 +102,20 @@ class Machine:
         world.observe(self, core)
         self.timeline.after(self.choice.uniform(0.0, world.options.tick), self._tick, self.life)
         self._drain()
+
+    def _refused(self, error: RingleaderError) -> None:
+        """The node does not start, which is right if its disk is damaged; then the bytes are put back."""
+        harm, world = self.damage, self.world
+        if harm is None or error.reason is not Reason.DATA_CORRUPT:
+            raise Violation("recovery", f"node {self.id} refuses to start: {error}") from error
+        if harm.name not in error.message:
+            text = f"node {self.id} has {harm}, and refuses to start without naming that file: {error}"
+            raise Violation("recovery", text) from error
+        world.probes.hit("damage noticed")
+        world.trace.add((self.timeline.now, Kind.NOTE, self.id, 0, f"n{self.id} refuses to start: {error}", 0.0))
+        self.disk.overwrite(harm.name, harm.offset, harm.before)
+        self.damage = None
+        world.restart_later(self)
 
     def _arm_recovery(self) -> None:
         self.crash_point = ""

@@ -30,10 +30,20 @@ FAULTS: dict[str, tuple[float, float]] = {
     "disk-full": (6.0, 20.0),
     "sync-error": (6.0, 20.0),
     "clock-rate": (3.0, 15.0),
+    "clock-jump": (4.0, 20.0),
+    "absence": (6.0, 20.0),
+    "disk-rot": (5.0, 20.0),
     "client-crash": (3.0, 15.0),
     "client-disconnect": (1.0, 8.0),
+    "client-pause": (2.0, 12.0),
 }
 """Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
+
+CLOCK_FAULTS = frozenset({"freeze", "clock-rate", "clock-jump"})
+"""Those under which clocks do not keep what leases count on."""
+
+FASTEST = 2.0
+"""The highest rate of a clock under the fault "clock-rate"."""
 
 SLOW = 0.004
 """A disk that syncs slower than this (seconds) gets no tiny windows and segments too: the load would not be met at all."""
@@ -42,7 +52,8 @@ SLOW = 0.004
 class NetOptions(msgspec.Struct, frozen=True):
     """Delays in seconds (`delay` always, plus an exponential `jitter` by its mean), the rest probabilities.
 
-    `stream`: links are in order and lose only when cut (then the probabilities mean nothing).
+    `stream`: links are in order and lose only when cut (then the next three mean nothing). `again`: that a client's frame
+    reaches its node twice.
     """
 
     stream: bool = True
@@ -51,6 +62,7 @@ class NetOptions(msgspec.Struct, frozen=True):
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
+    again: float = 0.0
 
 
 class DiskOptions(msgspec.Struct, frozen=True):
@@ -74,7 +86,8 @@ class LoadOptions(msgspec.Struct, frozen=True):
     that a client has under way. `reads`: the share of reads. `timeout`: of a call, seconds, give or take half.
     `lease_reads`: the share of reads that trust the leader's lease; `compactions`: that of writes which compact instead.
     `watches`: the share of clients that also watch all keys or one.
-    `padding`: up to so many bytes are added to a value."""
+    `padding`: up to so many bytes are added to a value. `leases`: how many each client has at a time; every `lease_beat`
+    seconds on average it does something with them."""
 
     clients: int = 4
     rate: float = 60.0
@@ -86,6 +99,8 @@ class LoadOptions(msgspec.Struct, frozen=True):
     compactions: float = 0.0
     watches: float = 0.5
     padding: int = 0
+    leases: int = 0
+    lease_beat: float = 0.4
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -93,9 +108,9 @@ class Options(msgspec.Struct, frozen=True):
 
     `faults`: kind to mean seconds between two. They happen in [`faults_from`, `faults_until`); the load goes on to
     `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
-    encoded and decoded instead of passed as objects. `keep_entries`: what nodes keep in
-    memory behind a snapshot. `tick`: seconds between two ticks of a node. `image_checks`: how
-    often a running node's durable image is recovered and checked.
+    encoded and decoded instead of passed as objects. `keep_entries`: what nodes keep in memory behind a snapshot. `tick`:
+    seconds between two ticks of a node. `image_checks`: how often a running node's durable image is recovered and checked.
+    `strikes`, `calls`: only these faults and calls happen, by number (None: all).
     """
 
     seed: int
@@ -121,6 +136,18 @@ class Options(msgspec.Struct, frozen=True):
     clock: ClockOptions = ClockOptions()
     load: LoadOptions = LoadOptions()
     faults: dict[str, float] = {}
+    strikes: tuple[int, ...] | None = None
+    calls: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def true_clocks(self) -> bool:
+        """Whether all clocks keep within the bound that leases and leader leases count on."""
+        return self.clock.drift < 0.01 and not self.faults.keys() & CLOCK_FAULTS
+
+    @property
+    def fastest(self) -> float:
+        """The highest rate at which any node's clock may run."""
+        return max(1.0 + self.clock.drift, FASTEST if "clock-rate" in self.faults else 1.0)
 
     def lines(self) -> list[str]:
         """All of it, one setting a line, for the head of a trace."""
@@ -141,6 +168,7 @@ def draw(seed: int, nodes: int = 0) -> Options:
         for kind, (low, high) in FAULTS.items()
         if choice.random() < 0.45 and not strength
     }
+    true = drift < 0.01 and not faults.keys() & CLOCK_FAULTS
     return Options(
         seed=seed,
         nodes=nodes or drawn_nodes,
@@ -154,9 +182,7 @@ def draw(seed: int, nodes: int = 0) -> Options:
         net=_draw_net(choice),
         disk=disk,
         clock=ClockOptions(drift),
-        load=_draw_load(
-            choice, lease_reads=0.3 if drift < 0.01 and not faults.keys() & {"freeze", "clock-rate"} else 0.0
-        ),
+        load=_draw_load(choice, lease_reads=0.3 if true else 0.0),
         faults=faults,
     )
 
@@ -170,6 +196,7 @@ def _draw_net(choice: Choice) -> NetOptions:
         loss=choice.log_uniform(0.001, 0.1) if bad and choice.random() < 0.7 else 0.0,
         duplicate=choice.log_uniform(0.001, 0.1) if bad and choice.random() < 0.7 else 0.0,
         reorder=choice.log_uniform(0.001, 0.3) if bad and choice.random() < 0.7 else 0.0,
+        again=choice.choice((0.0, 0.0, 0.03)),
     )
 
 
@@ -203,4 +230,6 @@ def _draw_load(choice: Choice, lease_reads: float) -> LoadOptions:
         compactions=choice.choice((0.0, 0.0, 0.02)),
         watches=choice.choice((0.0, 0.5, 1.0)),
         padding=choice.choice((0, 0, 300, 3000)),
+        leases=choice.choice((0, 1, 2, 3)),
+        lease_beat=choice.choice((0.2, 0.4, 0.8)),
     )

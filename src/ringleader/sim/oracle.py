@@ -27,20 +27,12 @@ from ringleader.consensus.shape import Entry, Output, Record, Role
 from ringleader.sim.probes import Probes
 from ringleader.sim.timeline import Timeline
 from ringleader.sim.trace import Kind, Trace
+from ringleader.sim.violation import Violation
 
-__all__ = ["Ledger", "Oracle", "Violation"]
+__all__ = ["Ledger", "Oracle"]
 
 _decode_entries = msgspec.msgpack.Decoder(tuple[int, list[Entry]]).decode
 _decode_reset = msgspec.msgpack.Decoder(tuple[int, int]).decode
-
-
-class Violation(Exception):
-    """An invariant broke. `invariant`: its name; the text says what happened."""
-
-    def __init__(self, invariant: str, text: str) -> None:
-        super().__init__(f"{invariant}: {text}")
-        self.invariant = invariant
-        self.text = text
 
 
 class Ledger:
@@ -91,11 +83,14 @@ class Oracle:
         self.ledger = Ledger()
         self.leaders: dict[int, int] = {}
         self.seen = {node: _Seen() for node in nodes}
-        self.on_commit: list[Any] = []  # called with (index, entry) when an entry is first known to be committed
+        self.on_commit: list[
+            Any
+        ] = []  # called with (index, entry, time at which some node first wrote it) at its commit
         self._timeline = timeline
         self._trace = trace
         self._probes = probes
-        self._entries: dict[tuple[int, int], tuple[int, bytes]] = {}  # (index, term) -> (term before, data)
+        # (index, term) -> (term before, data, when a node first wrote it)
+        self._entries: dict[tuple[int, int], tuple[int, bytes, float]] = {}
 
     # ----------------------------------------------------------------------------------------------- core output
 
@@ -136,9 +131,9 @@ class Oracle:
                 if log[index - 1] == ledger.term(index) and not kept:
                     raise Violation("committed never lost", f"node {node} overwrote committed entry {index}")
             del log[first - 1 :]
-        before = log[-1] if log else 0
+        before, now = log[-1] if log else 0, self._timeline.now
         for index, entry in enumerate(entries, first):
-            known = self._entries.setdefault((index, entry.term), (before, entry.data))
+            known = self._entries.setdefault((index, entry.term), (before, entry.data, now))
             if known[0] != before or known[1] != entry.data:
                 raise Violation(
                     "log matching", f"two entries {index} of term {entry.term} differ; one is of node {node}"
@@ -212,7 +207,7 @@ class Oracle:
             if entry.term < core.term:
                 self._probes.hit("old-term entry committed")
             for call in self.on_commit:
-                call(index, entry)
+                call(index, entry, self._entries[index, entry.term][2])
         if core.role is Role.LEADER and ledger.last == seen.handed and committed[-1][1].term != core.term:
             raise Violation(
                 "own term commits", f"node {node} of term {core.term} committed up to {seen.handed}, all of older terms"

@@ -20,13 +20,17 @@ class Outcome(IntEnum):
 
 
 class Record:
-    """One call: `client` asked `op` at `call`; `end` and `output` once it has ended (simulated seconds)."""
+    """One call: `client` asked `op` at `call`; `end` and `output` once it has ended (simulated seconds).
 
-    __slots__ = ("call", "client", "end", "op", "outcome", "output")
+    `own`: one of the load's own, on a single key, which the checkers of `sim.history` judge too.
+    """
 
-    def __init__(self, client: int, op: Any, call: float) -> None:
+    __slots__ = ("call", "client", "end", "op", "outcome", "output", "own")
+
+    def __init__(self, client: int, op: Any, call: float, own: bool) -> None:
         self.client = client
         self.op = op
+        self.own = own
         self.call = call
         self.end = float("inf")
         self.output: Any = None
@@ -40,9 +44,9 @@ class CallLog:
         self.records: list[Record] = []
         self._timeline = timeline
 
-    def call(self, client: int, op: Any) -> Record:
+    def call(self, client: int, op: Any, *, own: bool = True) -> Record:
         """A call is made."""
-        record = Record(client, op, self._timeline.now)
+        record = Record(client, op, self._timeline.now, own)
         self.records.append(record)
         return record
 

@@ -13,10 +13,10 @@ import msgspec
 
 from ringleader.sim.check import check_history
 from ringleader.sim.options import Options, draw
-from ringleader.sim.oracle import Violation
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import Outcome
 from ringleader.sim.trace import Kind, Trace
+from ringleader.sim.violation import Violation
 from ringleader.sim.world import World
 
 __all__ = ["Failure", "Report", "Summary", "replay", "run_seed", "run_seeds", "self_check"]

@@ -16,18 +16,20 @@ from ringleader.consensus.shape import Output, Role
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.log import LogOptions
-from ringleader.sim.caller import Caller, Wire
+from ringleader.sim.cables import Wire
+from ringleader.sim.caller import Caller
 from ringleader.sim.choice import stream
 from ringleader.sim.faults import Nemesis
 from ringleader.sim.network import SimNetwork
 from ringleader.sim.node import Machine
 from ringleader.sim.options import Options
-from ringleader.sim.oracle import Oracle, Violation
+from ringleader.sim.oracle import Oracle
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import CallLog
 from ringleader.sim.timeline import Timeline
-from ringleader.sim.trace import Trace
+from ringleader.sim.trace import Trace, name_of
 from ringleader.sim.truth import Truth
+from ringleader.sim.violation import Violation
 from ringleader.store.limits import Limits
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame
 from ringleader.wire.relay import Forward, RelayMessage
@@ -52,7 +54,8 @@ class World:
         ids = list(range(1, options.nodes + 1))
         self.oracle = Oracle(ids, self.timeline, self.trace, self.probes)
         self.limits = Limits(session_ttl_ms=int(options.session_ttl * 1000))
-        self.truth = Truth(self.limits, self.probes)
+        self.truth = Truth(self.limits, self.probes, self.timeline, options.fastest)
+        self._wanted = None if options.calls is None else frozenset(options.calls)
         self.oracle.on_commit.append(self.truth.committed)
         self.log = CallLog(self.timeline)
         self.network = SimNetwork(
@@ -70,6 +73,7 @@ class World:
         self.wires: dict[int, tuple[Caller, Wire]] = {}
         self._last_wire = 0
         self.callers: list[Caller] = []
+        self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)
 
     # --------------------------------------------------------------------------------------------------- the course
@@ -94,6 +98,8 @@ class World:
     def settled(self) -> bool:
         """One leader, no call outstanding, and all nodes have applied the whole log."""
         newest = self.truth.store.revision
+        if self.truth.chronicle.leases:
+            return False  # nobody keeps them alive any more
         if not all(caller.finished(newest) for caller in self.callers):
             return False
         hosts = [machine.host for machine in self.machines.values()]
@@ -121,6 +127,7 @@ class World:
             for id, machine in self.machines.items()
         ]
         parts += [caller.standing() for caller in self.callers]
+        parts += [f"lease {id} lives" for id in self.truth.chronicle.leases]
         text = f"{self.options.grace} s after the last call was made it is not quiet: {'; '.join(parts)}"
         raise Violation("liveness", text)
 
@@ -194,7 +201,7 @@ class World:
     def node_is_gone(self, machine: Machine) -> None:
         """A machine crashed."""
         for caller in self.callers:
-            caller.node_gone(machine)
+            caller.cables.node_gone(machine)
 
     def disk_failed(self, machine: Machine, error: OSError) -> None:
         """A machine stopped because its disk failed; it comes back once the disk is well."""
@@ -227,12 +234,12 @@ class World:
     def to_client(self, machine: Machine, conn: int, frame: Any) -> None:
         """A node sends a frame to a client."""
         caller, wire = self.wires[conn]
-        caller.from_node(wire, frame)
+        caller.cables.from_node(wire, frame)
 
     def close_client(self, machine: Machine, conn: int) -> None:
         """A node closes a connection."""
         caller, wire = self.wires[conn]
-        caller.node_closed(wire)
+        caller.cables.node_closed(wire)
 
     def crash_client(self, place: int) -> None:
         """Client `place` loses its memory and starts anew."""
@@ -240,7 +247,21 @@ class World:
 
     def disconnect_client(self, place: int) -> None:
         """The connections of client `place` break."""
-        self.callers[place].disconnect(silent=self.choice.random() < 0.5)
+        self.callers[place].cables.disconnect(silent=self.choice.random() < 0.5)
+
+    def wanted(self, number: tuple[int, int]) -> bool:
+        """Whether this call is made: (client, number), or with a negative number a step of its leases."""
+        if self._wanted is not None and number not in self._wanted:
+            return False
+        self.made.append(number)
+        return True
+
+    def one_holder(self) -> None:
+        """Somebody has taken the lock: nobody else may believe in holding it, where clocks keep within their bound."""
+        holders = [caller for caller in self.callers if caller.leasing.believes()]
+        if len(holders) > 1 and self.options.true_clocks:
+            names = [f"{name_of(caller.id)} (token {caller.leasing.token})" for caller in holders]
+            self.violated("one holder", f"{' and '.join(names)} both hold the lock")
 
     def client_places(self) -> list[int]:
         """All clients, by place."""

@@ -25,6 +25,7 @@ __all__ = [
     "Compact",
     "CompactResult",
     "Compare",
+    "Configure",
     "Delete",
     "DeleteResult",
     "Envelope",
@@ -49,6 +50,8 @@ __all__ = [
     "RangeResult",
     "Read",
     "Result",
+    "SettingsQuery",
+    "SettingsResult",
     "SessionClose",
     "SessionOpen",
     "SessionResult",
@@ -171,6 +174,15 @@ class LeaseKeepAlive(msgspec.Struct, array_like=True, gc=False, tag=8):
     id: int
 
 
+class Configure(msgspec.Struct, array_like=True, gc=False, tag=30):
+    """Change the cluster's settings (see `store.settings.Settings`); `None` leaves one as it is."""
+
+    quota_bytes: int | None = None
+    compaction: str | None = None
+    retention_ms: int | None = None
+    retention_revisions: int | None = None
+
+
 class ExpireLeases(msgspec.Struct, array_like=True, gc=False, tag=9):
     """The leader's own command: end those of `ids` whose time is over by this batch's log time; others are left alone.
 
@@ -205,6 +217,10 @@ class LeaseList(msgspec.Struct, array_like=True, gc=False, tag=14):
     """All lease ids."""
 
 
+class SettingsQuery(msgspec.Struct, array_like=True, gc=False, tag=31):
+    """The cluster's settings, and how much of the quota is used."""
+
+
 Command = (
     Put
     | Delete
@@ -216,14 +232,15 @@ Command = (
     | ExpireLeases
     | SessionOpen
     | SessionClose
+    | Configure
     | AuthCommand
 )
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
-Read = Range | Txn | HashKv | LeaseInfo | LeaseList | AuthRead
+Read = Range | Txn | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead
 """What is answered from the state without going through the log."""
 
-Op = Command | Range | HashKv | LeaseInfo | LeaseList | AuthRead
+Op = Command | Range | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead
 
 # ------------------------------------------------------------------------------------------------------- results
 
@@ -307,6 +324,22 @@ class LeaseListResult(msgspec.Struct, array_like=True, gc=False, tag=14):
     ids: list[int]
 
 
+class SettingsResult(msgspec.Struct, array_like=True, gc=False, tag=30):
+    """The settings in force; `used_bytes` of the quota, `history_bytes` of them in past versions.
+
+    `full`: puts are refused for lack of room.
+    """
+
+    revision: int
+    quota_bytes: int
+    compaction: str
+    retention_ms: int
+    retention_revisions: int
+    used_bytes: int
+    history_bytes: int
+    full: bool
+
+
 class Failure(msgspec.Struct, array_like=True, gc=False, tag=100):
     """The command was refused, by the same rule on every member, and changed nothing.
 
@@ -331,6 +364,7 @@ Result = (
     | HashKvResult
     | LeaseInfoResult
     | LeaseListResult
+    | SettingsResult
     | AuthResult
     | AuthStatusResult
     | UserListResult

@@ -11,10 +11,14 @@ are kept in `dead`. A key changes at most once per revision (transactions see to
 Compaction has two halves. `compact` decides what can be read from now on; that is part of the state. `trim` then frees
 what nobody can read any more, some at a time, since freeing a million versions at once would hold up everything else;
 when it does so shows in no answer. While a snapshot is being made of the past (`hold`), nothing is freed.
+
+`used_bytes` is what all versions that can still be read (live, past, tombstones) take: key, value and `VERSION_BYTES`
+each. It is exact and the same on every member, whatever each has trimmed, because the quota is decided by it.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import islice
@@ -24,10 +28,12 @@ import msgspec
 from ringleader.store.commands import KeyValue
 from ringleader.store.index import KeyIndex
 
-__all__ = ["FIRST_REVISION", "Change", "Entry", "Mvcc", "changes_of"]
+__all__ = ["FIRST_REVISION", "VERSION_BYTES", "Change", "Entry", "Mvcc", "changes_of"]
 
 FIRST_REVISION = 2
 """The revision of the first write; the empty store is at 1, as in etcd."""
+VERSION_BYTES = 256
+"""What a version counts besides its key and value: about what CPython spends on it."""
 
 
 class Change(msgspec.Struct, gc=False):
@@ -43,10 +49,18 @@ BATCH = 256
 Entry = Change | dict[bytes, Change]
 """What one revision changed: one key, or several in the order in which they changed."""
 
+_TRIMMED: Entry = {}
+"""Stands in the change log for an entry that has been freed already."""
+
 
 def changes_of(entry: Entry) -> Iterator[Change]:
     """The changes of a revision, in order."""
     return iter((entry,)) if type(entry) is Change else iter(entry.values())  # type: ignore[union-attr]
+
+
+def version_bytes(kv: KeyValue) -> int:
+    """What a version counts."""
+    return VERSION_BYTES + len(kv.key) + len(kv.value)
 
 
 class Mvcc:
@@ -61,15 +75,25 @@ class Mvcc:
         "dead_index",
         "first",
         "index",
+        "live_bytes",
         "log",
+        "passed_bytes",
+        "past_bytes",
+        "replaced",
         "revision",
+        "trimmed",
     )
 
     def __init__(self) -> None:
         self.revision = FIRST_REVISION - 1
         self.compact_revision = 0
         self.first = FIRST_REVISION  # the revision that log[0] stands for; at most `readable`
+        self.trimmed = FIRST_REVISION  # entries below it have been freed
         self.log: list[Entry] = []
+        self.live_bytes = 0  # of all versions in `current`
+        self.past_bytes = 0  # of all versions ever replaced and all tombstones ever made
+        self.replaced = array("Q")  # by position in `log`: past_bytes before that revision
+        self.passed_bytes = 0  # past_bytes before `readable`: compacted away
         self.current: dict[bytes, KeyValue] = {}
         self.index = KeyIndex()
         self.dead: dict[bytes, KeyValue] = {}
@@ -82,21 +106,36 @@ class Mvcc:
         """The first revision whose changes belong to the state; older ones may linger until they are trimmed."""
         return max(self.compact_revision, FIRST_REVISION)
 
+    @property
+    def used_bytes(self) -> int:
+        """What everything that can be read takes."""
+        return self.live_bytes + self.past_bytes - self.passed_bytes
+
+    @property
+    def history_bytes(self) -> int:
+        """The part of `used_bytes` that a compaction up to now would give back (but for the last revision's)."""
+        return self.past_bytes - self.passed_bytes
+
     # -------------------------------------------------------------------------------------------------- writing
 
     def put(self, key: bytes, value: bytes, lease: int, old: KeyValue | None) -> int:
         """Set `key`, now at `old`, at a revision of its own; returns that revision."""
         revision = self.revision + 1
+        self.replaced.append(self.past_bytes)
         if old is None:
             kv = KeyValue(key, value, revision, revision, 1, lease)
             self.index.add(key)
             self.log.append(Change(kv, self._revive(key) if self.dead else None))
             self.current[key] = kv
+            self.live_bytes += VERSION_BYTES + len(key) + len(value)
         else:
             key = old.key  # one key object for all its versions
             kv = KeyValue(key, value, old.create_revision, revision, old.version + 1, lease)
             self.log.append(Change(kv, old))
             self.current[key] = kv
+            before = len(old.value)
+            self.live_bytes += len(value) - before
+            self.past_bytes += VERSION_BYTES + len(key) + before
         self.revision = revision
         return revision
 
@@ -138,8 +177,23 @@ class Mvcc:
         self._open = None
         if changes:
             self.revision += 1
+            self.replaced.append(self.past_bytes)
+            for change in changes.values():
+                self._count(change)
             if len(changes) == 1:
                 self.log[-1] = next(iter(changes.values()))
+
+    def _count(self, change: Change) -> None:
+        """Add to `live_bytes` what was written, and to `past_bytes` what was replaced, or the tombstone."""
+        kv, prev = change.kv, change.prev
+        if prev is not None and prev.version:
+            size = version_bytes(prev)
+            self.live_bytes -= size
+            self.past_bytes += size
+        if kv.version:
+            self.live_bytes += version_bytes(kv)
+        else:
+            self.past_bytes += version_bytes(kv)
 
     def rollback(self) -> list[Change]:
         """Undo the open revision; returns what was undone, last change first."""
@@ -206,23 +260,32 @@ class Mvcc:
         The changes *at* `revision` stay: a watch may start there and must see its deletes.
         """
         assert self.compact_revision < revision <= self.revision
+        if revision >= FIRST_REVISION:
+            self.passed_bytes = self.replaced[revision - self.first]
         self.compact_revision = revision
 
     def trim(self, limit: int) -> bool:
         """Free up to `limit` revisions that can no longer be read; returns whether there are more to free now."""
-        gone = min(self.readable - self.first, limit)
-        if self._held or gone <= 0:
+        count = min(self.readable - self.trimmed, limit)
+        if self._held or count <= 0:
             return False
-        if self.dead:
-            for entry in self.log[:gone]:
+        log, dead = self.log, self.dead
+        place = self.trimmed - self.first
+        if dead:
+            for entry in log[place : place + count]:
                 for change in changes_of(entry):
                     kv = change.kv
-                    if not kv.version and self.dead.get(kv.key) is kv:
-                        del self.dead[kv.key]
+                    if not kv.version and dead.get(kv.key) is kv:
+                        del dead[kv.key]
                         self.dead_index.remove(kv.key)
-        del self.log[:gone]
-        self.first += gone
-        return self.first < self.readable
+        log[place : place + count] = [_TRIMMED] * count
+        self.trimmed += count
+        gone = self.trimmed - self.first
+        if gone * 2 >= len(log):  # to move the rest to the front at every trim would cost more than trimming itself
+            del log[:gone]
+            del self.replaced[:gone]
+            self.first = self.trimmed
+        return self.trimmed < self.readable
 
     def hold(self) -> None:
         """Keep all that can be read now, whatever is compacted, until as many `release` as `hold`."""
@@ -270,7 +333,7 @@ class Mvcc:
         """A keyspace to be loaded: first with `load_base`, then with `load_change`, then `loaded`."""
         self = cls()
         self.compact_revision = compact_revision
-        self.first = self.readable
+        self.first = self.trimmed = self.readable
         self.revision = self.first - 1
         return self
 
@@ -282,6 +345,7 @@ class Mvcc:
                 kv.create_revision = kv.mod_revision  # one object for both: a million keys make it worth while
             current[kv.key] = kv
             add(kv.key)
+            self.live_bytes += version_bytes(kv)
 
     def load_change(self, kv: KeyValue) -> KeyValue | None:
         """Add the next change; returns the version that it replaces. Raises `ValueError` when it does not fit."""
@@ -307,6 +371,7 @@ class Mvcc:
         change = Change(kv, prev)
         if kv.mod_revision == self.revision + 1:
             self.log.append(change)
+            self.replaced.append(self.past_bytes)
             self.revision += 1
         elif kv.mod_revision == self.revision and self.log:
             entry = self.log[-1]
@@ -315,6 +380,7 @@ class Mvcc:
             entry[key] = change  # type: ignore[index]
         else:
             raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
+        self._count(change)
         return prev
 
     def loaded(self, revision: int) -> None:

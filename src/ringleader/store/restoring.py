@@ -121,7 +121,7 @@ class Restorer:
                 raise ValueError(f"the snapshot has a key of lease {lease.id}, but not the lease")
         leases = Leases(self._leases.values(), head.next_lease)
         sessions = Sessions(self._limits, self._sessions, head.next_session)
-        return State(self._mvcc, leases, sessions, self._auth, head.applied, head.time_ms)
+        return State(self._mvcc, leases, sessions, self._auth, head.applied, head.time_ms, head.settings, head.full)
 
 
 def _session(row: SessionRow) -> Session:

@@ -24,6 +24,7 @@ from ringleader.store.commands import KeyValue, Result
 from ringleader.store.lease import Leases
 from ringleader.store.mvcc import Mvcc, changes_of
 from ringleader.store.session import Sessions
+from ringleader.store.settings import Settings
 
 __all__ = [
     "AUTH",
@@ -72,6 +73,8 @@ class Head(msgspec.Struct, array_like=True):
     time_ms: int
     next_lease: int
     next_session: int
+    settings: Settings
+    full: bool
 
 
 class LeaseRow(msgspec.Struct, array_like=True, gc=False):
@@ -101,6 +104,8 @@ class State(msgspec.Struct):
     auth: Auth
     applied: int
     time_ms: int
+    settings: Settings
+    full: bool
 
 
 class Pin:
@@ -109,7 +114,14 @@ class Pin:
     def __init__(self, state: State) -> None:
         mvcc, leases, sessions = state.mvcc, state.leases, state.sessions
         self.head = Head(
-            mvcc.revision, mvcc.compact_revision, state.applied, state.time_ms, leases.next_id, sessions.next_id
+            mvcc.revision,
+            mvcc.compact_revision,
+            state.applied,
+            state.time_ms,
+            leases.next_id,
+            sessions.next_id,
+            state.settings,
+            state.full,
         )
         self.mvcc = mvcc
         self.first = mvcc.readable

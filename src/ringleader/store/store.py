@@ -22,6 +22,7 @@ from ringleader.store.commands import (
     Command,
     Compact,
     CompactResult,
+    Configure,
     Delete,
     Envelope,
     ExpireLeases,
@@ -45,16 +46,20 @@ from ringleader.store.commands import (
     SessionClose,
     SessionOpen,
     SessionResult,
+    SettingsQuery,
+    SettingsResult,
     Txn,
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.permit import Permit
+from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
 from ringleader.store.restoring import Restorer, split
 from ringleader.store.session import Sessions
+from ringleader.store.settings import Settings, changed
 from ringleader.store.snapshot import Pin, State, pieces
 from ringleader.store.watch import WatchHub
 from ringleader.store.writes import Writer
@@ -81,7 +86,9 @@ class Store:
         self._mvcc = Mvcc()
         self._leases = Leases()
         self._sessions = Sessions(limits)
-        self._writer = Writer(limits, self._mvcc, self._leases)
+        self.settings = Settings()
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes)
+        self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
         self._wire_auth(Auth())
         self._caller = NODE  # on whose behalf the command at hand is carried out
@@ -94,6 +101,7 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
+            Configure: self._configure,
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
             Range: lambda op: self._writer.read_range(op),
@@ -101,6 +109,7 @@ class Store:
             HashKv: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+            SettingsQuery: lambda _: self._settings(),
         }
 
     def _wire_auth(self, auth: Auth) -> None:
@@ -115,6 +124,11 @@ class Store:
     @property
     def compact_revision(self) -> int:
         return self._mvcc.compact_revision
+
+    @property
+    def used_bytes(self) -> int:
+        """What counts towards the quota: all versions that can still be read."""
+        return self._mvcc.used_bytes
 
     # ------------------------------------------------------------------------------------------------ the log
 
@@ -204,8 +218,28 @@ class Store:
             return compacted(op.revision, mvcc.compact_revision)
         self.watches.before_compaction()
         mvcc.compact(op.revision)
+        self.quota.settle()
         mvcc.trim(TRIM)
         return CompactResult(mvcc.revision)
+
+    def _configure(self, op: Configure) -> Result:
+        self.settings = changed(self.settings, op)
+        self.quota.limit = self.settings.quota_bytes
+        self.quota.settle()
+        return self._settings()
+
+    def _settings(self) -> SettingsResult:
+        mine = self.settings
+        return SettingsResult(
+            self.revision,
+            mine.quota_bytes,
+            mine.compaction,
+            mine.retention_ms,
+            mine.retention_revisions,
+            self.used_bytes,
+            self._mvcc.history_bytes,
+            self.quota.full,
+        )
 
     def _lease_grant(self, op: LeaseGrant) -> Result:
         limits = self.limits
@@ -307,7 +341,18 @@ class Store:
 
     def pin(self) -> Pin:
         """Fix the state as it is now, to be written down by `snapshot.pieces` while it goes on; `release` it then."""
-        return Pin(State(self._mvcc, self._leases, self._sessions, self.auth, self.applied, self.time_ms))
+        return Pin(
+            State(
+                self._mvcc,
+                self._leases,
+                self._sessions,
+                self.auth,
+                self.applied,
+                self.time_ms,
+                self.settings,
+                self.quota.full,
+            )
+        )
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes on every member that applied the same entries."""
@@ -342,14 +387,16 @@ class Store:
             self.watches.before_compaction()
             self.unloaded = True
             self._leases, self._sessions = Leases(), Sessions(self.limits)
-            self._writer = Writer(self.limits, self._mvcc, self._leases)
+            self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         return self._mvcc.unload(limit)
 
     def adopt(self, state: State) -> None:
         """Become `state`, which a `Restorer` made."""
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
-        self._writer = Writer(self.limits, self._mvcc, self._leases)
+        self.settings = state.settings
+        self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
+        self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self._wire_auth(state.auth)
         self.watches.restored(self._mvcc)
         self.unloaded = False

@@ -112,7 +112,7 @@ class WatchHub:
         if start_revision <= 0:
             self._rest(watcher)
         else:
-            watcher.next = max(start_revision, mvcc.first)
+            watcher.next = max(start_revision, mvcc.readable)
             (self._ready if watcher.next <= mvcc.revision else self._future)[watcher.number] = watcher
         return watcher
 
@@ -151,7 +151,7 @@ class WatchHub:
         if watcher.next < mvcc.compact_revision:
             self.cancel(watcher)
             return compacted(watcher.next, mvcc.compact_revision)
-        revision = max(watcher.next, mvcc.first)
+        revision = max(watcher.next, mvcc.readable)
         end = min(mvcc.revision + 1, revision + _MAX_SCAN)
         events: list[Event] = []
         size = 0
@@ -170,6 +170,14 @@ class WatchHub:
         else:
             self._ready[number] = watcher  # behind the others that wait
         return revision - 1, events
+
+    def caught_up(self, watcher: Watcher) -> int:
+        """Up to which revision a watcher that has nothing to be polled missed nothing; -1 when it may have something."""
+        self._look()
+        number = watcher.number
+        if watcher.closed or number in self._ready or number in self._future:
+            return -1
+        return max(watcher.next - 1, self._seen)
 
     # ------------------------------------------------------------------------------------- what the store calls
 

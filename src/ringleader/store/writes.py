@@ -23,7 +23,8 @@ from ringleader.store.commands import (
 from ringleader.store.index import interval
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
-from ringleader.store.mvcc import Mvcc
+from ringleader.store.mvcc import VERSION_BYTES, Mvcc
+from ringleader.store.quota import Quota
 from ringleader.store.ranges import Budget, check_range, check_revision, evaluate
 from ringleader.store.refusal import Refusal, invalid, show
 from ringleader.store.txn import check_delete, check_put, check_txn, execute, is_read_only, plan
@@ -37,14 +38,16 @@ _R = TypeVar("_R")
 class Writer:
     """The keyspace, the leases, and the rules by which commands change them together."""
 
-    __slots__ = ("_key_bytes", "_limits", "_value_bytes", "budget", "leases", "mvcc")
+    __slots__ = ("_asked", "_key_bytes", "_limits", "_value_bytes", "budget", "leases", "mvcc", "quota")
 
-    def __init__(self, limits: Limits, mvcc: Mvcc, leases: Leases) -> None:
+    def __init__(self, limits: Limits, mvcc: Mvcc, leases: Leases, quota: Quota) -> None:
         self._limits = limits
         self._key_bytes = limits.key_bytes
         self._value_bytes = limits.value_bytes
         self.mvcc = mvcc
         self.leases = leases
+        self.quota = quota
+        self._asked = 0  # bytes of new versions that the command being checked would write
         self.budget = Budget(limits.result_bytes)
 
     # ---------------------------------------------------------------------------------- commands of their own
@@ -59,9 +62,9 @@ class Writer:
             or lease
             or op.ignore_value
             or op.ignore_lease
+            or (mvcc := self.mvcc).live_bytes + mvcc.past_bytes + len(key) + len(value) > self.quota.ceiling
         ):
             return self._careful_put(op)
-        mvcc = self.mvcc
         old = mvcc.current.get(key)
         if old is not None and old.lease:
             self.leases.move(key, old.lease, 0)
@@ -69,6 +72,7 @@ class Writer:
 
     def _careful_put(self, op: Put) -> Result:
         check_put(op, self._limits)
+        self._asked = 0
         self.check_state(op)
         mvcc = self.mvcc
         old = mvcc.current.get(op.key)
@@ -83,6 +87,7 @@ class Writer:
     def txn(self, op: Txn) -> TxnResult:
         """A transaction. Raises `Refusal`, and then has changed nothing."""
         check_txn(op, self._limits)
+        self._asked = 0
         way = plan(self, op)
         return self._atomic(partial(execute, self, op), way)
 
@@ -128,12 +133,15 @@ class Writer:
     # ------------------------------------------------------------------------------- parts of an open revision
 
     def check_state(self, op: Put) -> None:
-        """Refuse a put whose lease or key, where it needs one, is not there."""
+        """Refuse a put whose lease or key, where it needs one, is not there, or for which there is no room."""
         if op.lease and op.lease not in self.leases.by_id:
             raise Refusal(Failure(Reason.LEASE_NOT_FOUND, f"there is no lease {op.lease}"))
         if (op.ignore_value or op.ignore_lease) and op.key not in self.mvcc.current:
             message = f"there is no key {show(op.key)} whose value or lease could be kept"
             raise Refusal(Failure(Reason.KEY_NOT_FOUND, message))
+        value = self.mvcc.current[op.key].value if op.ignore_value else op.value
+        self._asked += VERSION_BYTES + len(op.key) + len(value)
+        self.quota.demand(self._asked)
 
     def _resolve(self, op: Put, old: KeyValue | None) -> tuple[bytes, int]:
         """The value and lease that a checked put gives its key; attaches the lease."""

@@ -11,7 +11,7 @@ from typing import Self
 
 import ringleader
 from ringleader.client import Client as AsyncClient
-from ringleader.client import ClientOptions, Status
+from ringleader.client import ClientOptions, ClusterSettings, Status
 from ringleader.sync._mirror import Mirror, call
 from ringleader.sync._recipes import Election, Lock
 from ringleader.sync._runner import run
@@ -63,6 +63,30 @@ class Client(Mirror[AsyncClient]):
     def status(self, *, timeout: float | None = None) -> Status:
         """How the node at the other end stands, and who else there is."""
         return run(self._inner.status(timeout=timeout))
+
+    def settings(self, *, timeout: float | None = None) -> ClusterSettings:
+        """What the whole cluster has agreed on, and how much of its quota is used."""
+        return run(self._inner.settings(timeout=timeout))
+
+    def configure(
+        self,
+        *,
+        quota_bytes: int | None = None,
+        compaction: str | None = None,
+        retention: float | None = None,
+        retention_revisions: int | None = None,
+        timeout: float | None = None,
+    ) -> ClusterSettings:
+        """Change the cluster's settings, for all nodes at once; what is `None` stays. See `ClusterSettings`."""
+        return run(
+            self._inner.configure(
+                quota_bytes=quota_bytes,
+                compaction=compaction,
+                retention=retention,
+                retention_revisions=retention_revisions,
+                timeout=timeout,
+            )
+        )
 
     @property
     def node(self) -> str:

@@ -196,7 +196,10 @@ class Pong(msgspec.Struct, array_like=True, gc=False, tag=7):
 
 
 class StatusReply(msgspec.Struct, array_like=True, tag=8):
-    """One node's own view. `role`: "leader" | "follower" | "candidate" | "learner". `uptime`: seconds."""
+    """One node's own view. `role`: "leader" | "follower" | "candidate" | "learner". `uptime`: seconds.
+
+    `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
+    """
 
     frame: int
     node: int
@@ -213,6 +216,9 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
     voters: list[int]
     learners: list[int]
     uptime: float
+    used_bytes: int = 0
+    quota_bytes: int = 0
+    full: bool = False
 
 
 ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong | StatusReply | Challenge

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import pickle
 import struct
 import traceback
+from typing import Any
 
 import pytest
 
@@ -375,3 +377,43 @@ async def test_no_task_per_call() -> None:
 
 def test_commands_are_what_they_say() -> None:
     assert op.put("a", "b", lease=3) == Put(b"a", b"b", 3)
+
+
+async def called(method: Any, given: dict[str, Any]) -> None:
+    result = method(**given)
+    if inspect.isawaitable(result):
+        await result
+
+
+@pytest.mark.parametrize("wrong", [1 << 70, -(1 << 70), 1 << 63, -1, "1"])
+async def test_numbers_that_the_store_cannot_hold_are_refused_by_name(wrong: Any) -> None:
+    """They hung, or raised OverflowError, when the frame was encoded."""
+    async with ringleader.embedded() as db:
+        asked = 0
+        for made in (db.kv, db.leases):
+            for name, method in inspect.getmembers(made, inspect.ismethod):
+                for parameter in inspect.signature(method).parameters.values():
+                    if name.startswith("_") or parameter.annotation != "int":
+                        continue
+                    given: dict[str, Any] = {"key": "k", "value": "v"} | {parameter.name: wrong}
+                    known = inspect.signature(method).parameters
+                    with pytest.raises(UsageError, match=parameter.name):
+                        await called(method, {each: given[each] for each in given if each in known})
+                    asked += 1
+        assert asked == 14
+        with pytest.raises(UsageError, match="lease"):
+            ringleader.op.put("a", "1", lease=wrong)
+        with pytest.raises(UsageError, match="limit"):
+            ringleader.op.range("a", limit=wrong)
+        if wrong != -1:
+            with pytest.raises(UsageError, match="version"):
+                ringleader.key("a").version == wrong  # noqa: B015  # the comparison is what raises
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), 1e300, 10**400, "1"])
+async def test_times_that_make_no_sense_are_refused(wrong: Any) -> None:
+    async with ringleader.embedded() as db:
+        for call in (db.kv.put("a", "1", timeout=wrong), db.kv.get("a", timeout=wrong), db.leases.grant(wrong)):
+            with pytest.raises(UsageError, match="seconds"):
+                await call
+        assert (await db.kv.put("a", "1", timeout=1e9)).revision == 2

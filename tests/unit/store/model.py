@@ -88,6 +88,15 @@ class Model:
     def revision(self) -> int:
         return len(self.states) - 1
 
+    def used_bytes(self, version_bytes: int) -> int:
+        """All versions that are still needed, by looking at every state: the naive sum."""
+        start = max(self.compact_revision, 2)
+        kept = {(key, kv.mod_revision): kv for state in self.states[start - 1 :] for key, kv in state.items()}
+        used = sum(version_bytes + len(kv.key) + len(kv.value) for kv in kept.values())
+        for before, after in itertools.pairwise(self.states[start - 1 :]):
+            used += sum(version_bytes + len(key) for key in before if key not in after)
+        return used
+
     def run(self, command: Command | Op) -> Result:
         try:
             return self._run(command)

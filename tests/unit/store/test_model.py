@@ -35,6 +35,7 @@ from ringleader.store.commands import (
     Txn,
 )
 from ringleader.store.limits import Limits
+from ringleader.store.mvcc import VERSION_BYTES
 from ringleader.store.store import Store
 from ringleader.store.watch import Watcher
 from unit.store.model import Model
@@ -177,6 +178,12 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(revision=REVISIONS)
     def compact(self, revision: int) -> None:
         self.command(Compact(revision))
+
+    @rule(revisions=st.sampled_from([1, 2, 100]))
+    def trim(self, revisions: int) -> None:
+        before = self.store.snapshot()
+        self.store.trim(revisions)
+        assert self.store.snapshot() == before
 
     @rule()
     def skip(self) -> None:
@@ -329,6 +336,7 @@ class StoreMachine(RuleBasedStateMachine):
         store, model = self.store, self.model
         assert store.revision == model.revision
         assert store.compact_revision == model.compact_revision
+        assert store.used_bytes == model.used_bytes(VERSION_BYTES)
         whole = Range(b"\0", b"\0")
         same(store.read(whole), model.run(whole))
         past = Range(b"\0", b"\0", max(model.compact_revision, 1))
@@ -382,6 +390,8 @@ def step(machine: StoreMachine, make: Maker, random: Random) -> None:
         machine.expire(random.choice([0, 1000, 2500]))
     elif kind < 0.95:
         machine.compact(random.randint(max(0, machine.model.revision - 9), machine.model.revision + 1))
+    elif kind < 0.96:
+        machine.trim(random.choice([1, 2, 5]))
     elif kind < 0.97:
         machine.restore(make.chance(0.6))
     elif kind < 0.98 and machine.watches:

@@ -39,6 +39,7 @@ from ringleader.store.commands import (
     Command,
     Compact,
     Compare,
+    Configure,
     Delete,
     Envelope,
     ExpireLeases,
@@ -55,6 +56,7 @@ from ringleader.store.commands import (
     Result,
     SessionClose,
     SessionOpen,
+    SettingsQuery,
     Txn,
 )
 from ringleader.store.store import Store
@@ -148,6 +150,8 @@ ROWS: dict[type, list[Row]] = {
         (Txn([], [Range(b"a/1")], [Delete(b"b/1")]), {"root"}),
     ],
     Compact: [(Compact(2), CLUSTER)],
+    Configure: [(Configure(0), CLUSTER)],
+    SettingsQuery: [(SettingsQuery(), CLUSTER)],
     HashKv: [(HashKv(), CLUSTER)],
     LeaseGrant: [(LeaseGrant(5000), LEASING)],
     LeaseRevoke: [(LeaseRevoke(FREE), LEASING), (LeaseRevoke(HELD), WRITE), (LeaseRevoke(99), LEASING)],

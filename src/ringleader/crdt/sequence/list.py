@@ -17,7 +17,9 @@ from typing import Any
 
 from ringleader.crdt.base import Crdt, register
 from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.document import Inverse
 from ringleader.crdt.entries import EMPTY, Entries, join_entries, pack_entries, parse_entries
+from ringleader.crdt.identity import read_only
 from ringleader.crdt.ormap import ORMap
 from ringleader.crdt.registers import LWWRegister
 from ringleader.crdt.sequence.order import ROOT, Order, dot_of, id_of
@@ -25,6 +27,11 @@ from ringleader.crdt.wire import Decoder, Encoder, bad
 from ringleader.errors import Reason, UsageError
 
 __all__ = ["List"]
+
+REMEMBERED = 100  # neighbours, by which an undone move finds its way back
+
+Around = tuple[list[bytes], list[bytes]]
+"""The elements that stand before one, the nearest first, and those that stand after it."""
 
 Row = tuple[dict[bytes, tuple[bytes, int]], Entries]
 """Of one element: all its places with parent and side, and the moves that stand, `(replica, n, stamp)`."""
@@ -163,9 +170,12 @@ class List(ORMap[bytes, Crdt]):
             elements = self._visible()[index]
         else:
             elements = [self._visible()[self._index(index)]]
-        with self._doc.transaction():
-            for element in elements:
-                self.discard(element)
+        if self._doc.me is None:
+            raise read_only()
+        nodes = [node for element in elements for node in self._slots[element].values() if self._seen(node)]
+        for node in nodes:
+            node._check_clear()
+        self._remove_nodes(nodes)
 
     def pop(self, index: int = -1) -> Any:
         """Remove an element and return its plain value. Two replicas that pop at once may both get it."""
@@ -189,23 +199,49 @@ class List(ORMap[bytes, Crdt]):
         element = self._visible()[at]
         doc = self._doc
         with doc.transaction():
-            before = self._place_of(element)
+            before, around = self._place_of(element), self._around(at)
             place = self._new_place(to + (to > at), self._shown(element))
             self._owners[place] = element
             self._places[element].append(place)
             replica, n = dot_of(place)
             self._moves[element] = ((replica, n, doc.stamp()),)
             self._cache = None
-            doc.also(lambda: self._move_back(element, place, before))
+            doc.also(lambda: self._move_back(element, place, before, around))
 
-    def _move_back(self, element: bytes, place: bytes, before: bytes) -> None:
-        """Undo of a move, if it still stands: the element moves to where it was before."""
-        if self._shown(element) is None or self._place_of(element) != place:
-            return
-        at = self._visible().index(element)
-        old = self._order.index(before)
-        ahead = sum(self._order.index(self._place_of(other)) < old for other in self._visible() if other != element)
-        self.move(at, ahead)
+    def _move_back(self, element: bytes, place: bytes, before: bytes, around: Around) -> None:
+        """Undo of a move, if it still stands."""
+        doc = self._doc
+        if self._shown(element) is not None and doc.same(dot_of(self._place_of(element)), dot_of(place)):
+            self._stand_between(element, around)
+            doc.put_back(dot_of(self._place_of(element)), dot_of(before))
+
+    def _around(self, at: int) -> Around:
+        visible = self._visible()
+        return visible[max(at - REMEMBERED, 0) : at][::-1], visible[at + 1 : at + 1 + REMEMBERED]
+
+    def _stand_between(self, element: bytes, around: Around) -> None:
+        """Undo: move an element that does not stand between the nearest of its old neighbours."""
+        visible = self._visible()
+        at = visible.index(element)
+        ranks = {other: rank for rank, other in enumerate(visible)}
+        left = next((ranks[other] for other in around[0] if other in ranks), -1)
+        right = next((ranks[other] for other in around[1] if other in ranks), len(visible))
+        if not left < at < right:
+            self.move(at, left + (left < at) if left >= 0 else 0)
+
+    def _putting_back(self, nodes: list[Crdt]) -> Inverse:
+        visible = self._visible()
+        places = {element: at for at, element in enumerate(visible)}
+        around = {node._key: self._around(places[node._key]) for node in nodes if node._key in places}
+        put_back = super()._putting_back(nodes)
+
+        def between() -> None:
+            put_back()
+            for element, neighbours in around.items():
+                if self._shown(element) is not None:
+                    self._stand_between(element, neighbours)
+
+        return between
 
     def _new_place(self, at: int, node: Crdt | None = None) -> bytes:
         """Name the next event and make its place before the visible element `at`; `node`: which element it is for."""

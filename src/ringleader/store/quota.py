@@ -1,0 +1,72 @@
+"""The byte quota: a put that does not fit is refused, and from then on every put, until there is room again.
+
+What is used is counted by `Mvcc.used_bytes`, the limit stands in the replicated settings, and whether the store is
+`full` is part of its state: so every member refuses the very same puts. A full store still answers reads and takes
+deletes, compactions, lease calls and settings. It takes puts again once at most 95 % of the quota is used, so that it
+does not waver at the edge; only a compaction (after deletes, mostly) or a larger quota brings it there.
+"""
+
+from __future__ import annotations
+
+from ringleader.errors import Reason
+from ringleader.store.commands import Failure
+from ringleader.store.mvcc import VERSION_BYTES, Mvcc
+from ringleader.store.refusal import Refusal
+
+__all__ = ["Quota"]
+
+_NO_LIMIT = 1 << 62
+ROOM_SHARE = 20
+"""A full store takes puts again when one part in so many of the quota is free."""
+PRESSED_SHARE = 5
+"""A store is pressed (and compacts sooner) when less than one part in so many of the quota is free."""
+
+
+class Quota:
+    """`limit` in bytes, 0 for none. `full`: whether puts are refused at the moment.
+
+    `ceiling`: a put of key and value so long that with them `live_bytes + past_bytes` is above it does not fit.
+    """
+
+    __slots__ = ("_mvcc", "ceiling", "full", "limit")
+
+    def __init__(self, mvcc: Mvcc, limit: int, full: bool = False) -> None:
+        self._mvcc = mvcc
+        self.limit = limit
+        self.full = full
+        self.ceiling = 0
+        self.settle()
+
+    def settle(self) -> None:
+        """History went, or the limit changed: there may be room again, or no more."""
+        mvcc = self._mvcc
+        if not self.limit or mvcc.used_bytes <= self.limit - self.limit // ROOM_SHARE:
+            self.full = False
+        if self.full:
+            self.ceiling = -1
+        elif not self.limit:
+            self.ceiling = _NO_LIMIT
+        else:
+            self.ceiling = self.limit + mvcc.passed_bytes - VERSION_BYTES
+
+    @property
+    def pressed(self) -> bool:
+        """Whether history should go sooner than it otherwise would."""
+        used = self._mvcc.used_bytes
+        return bool(self.limit) and (self.full or used > self.limit - self.limit // PRESSED_SHARE)
+
+    def demand(self, size: int) -> None:
+        """`size` bytes of new versions are to be written. Raises `Refusal` when they do not fit."""
+        mvcc = self._mvcc
+        if self.full or (self.limit and mvcc.used_bytes + size > self.limit):
+            self.full = True
+            self.ceiling = -1
+            raise Refusal(Failure(Reason.NO_SPACE, self._message(size)))
+
+    def _message(self, size: int) -> str:
+        mvcc = self._mvcc
+        return (
+            f"the store is full: {mvcc.used_bytes} of {self.limit} bytes are used, {mvcc.history_bytes} of them by "
+            f"history, and {size} more were asked for; it takes puts again at "
+            f"{self.limit - self.limit // ROOM_SHARE} bytes"
+        )

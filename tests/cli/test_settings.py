@@ -1,0 +1,47 @@
+"""`ringleader settings` and what a full store says, from the shell."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.harness import Shell
+from ringleader.cli.settings import parse_size, show_size
+from ringleader.errors import UsageError
+
+
+def test_show_set_fill_and_make_room(cli: Shell) -> None:
+    assert "compaction periodic" in cli.ok("settings", "show")
+    before = cli.json("settings", "show")
+    cli.ok("kv", "put", "room/a", "x" * 5000)
+    quota = cli.json("settings", "show")["used_bytes"] + 3000
+    try:
+        assert cli.json("settings", "set", "--quota", str(quota))["quota_bytes"] == quota
+        refused = cli.fails(1, "kv", "put", "room/b", "x" * 5000)
+        assert "the store is full" in refused
+        assert "ringleader settings set --quota" in refused
+        assert "FULL" in cli.ok("settings", "show")
+        assert "FULL" in cli.ok("status")
+        assert cli.ok("kv", "get", "room/a") == "x" * 5000 + "\n"
+        cli.ok("kv", "delete", "room/a")
+        cli.fails(1, "kv", "put", "room/b", "small")
+        cli.ok("kv", "delete", "room/", "--prefix")
+        cli.ok("settings", "set", "--quota", str(quota + 100_000))
+        cli.ok("kv", "put", "room/b", "small")
+        assert "compacted at" in cli.ok("kv", "compact")
+        assert cli.json("settings", "show")["used_bytes"] < quota - 3000
+    finally:
+        cli.ok("settings", "set", "--quota", str(before["quota_bytes"]))
+
+
+def test_wrong_settings_are_told(cli: Shell) -> None:
+    assert "periodic, revisions, off" in cli.fails(2, "settings", "set", "--compaction", "never")
+    assert "nothing to set" in cli.fails(2, "settings", "set")
+    assert "--quota must be a size" in cli.fails(2, "settings", "set", "--quota", "much")
+
+
+def test_sizes() -> None:
+    assert [parse_size(text, "it") for text in ("0", "4096", "4k", "2 MiB", "1G")] == [0, 4096, 4096, 2 << 20, 1 << 30]
+    assert [show_size(size) for size in (0, 1023, 1536, 2 << 30)] == ["0 B", "1023 B", "1.5 KiB", "2 GiB"]
+    for wrong in ("", "-1", "1.5G", "1T", "G"):
+        with pytest.raises(UsageError):
+            parse_size(wrong, "it")
