@@ -21,6 +21,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
     `progress_period`: at most so often an idle watch is told how far it has come.
+    `transfer_rate`: bytes per second at which snapshots are sent to other members.
     """
 
     entry_bytes: int = 1 << 20
@@ -34,6 +35,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     watches_per_connection: int = 10_000
     read_patience: float = 2.0
     progress_period: float = 10.0
+    transfer_rate: int = 64 << 20
 
 
 class HostConfig(msgspec.Struct, frozen=True):

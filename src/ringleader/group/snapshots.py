@@ -73,11 +73,14 @@ class Snapshots:
             case SnapshotGone():
                 self.receiver.gone(sender, message)
 
+    def replace_state(self, out: Output) -> None:
+        """Before anything of this turn is applied: begin with the state anew, if the core does so with the log."""
+        if out.install is not None:
+            self._replace(out.install)
+
     def turn(self, out: Output, now: float) -> None:
         """Once a turn, with what the core wants done."""
         member, core = self.member, self.member.core
-        if out.install is not None:
-            self._replace(out.install)
         for node in out.wants_snapshot:
             if self.shelf.newest is not None:
                 core.offer_snapshot(node, self.shelf.newest.meta)
@@ -95,8 +98,6 @@ class Snapshots:
             meta = core.snapshot_meta(member.store.applied)
             self.taking = Taking(self.group, meta, member.store, self.lane, self._taken)
             member.snapshot_started(meta.index)
-        if self.rebuild is None:
-            member.store.trim()
 
     # ------------------------------------------------------------------------------------------------------ results
 

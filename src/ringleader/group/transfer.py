@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -122,7 +123,7 @@ class Sender:
                 self._allowance -= message.length
                 name = snapshot_name(self._group, message.index)
                 read = Read(name, message.offset, message.length)
-                self._lane.add([], lambda data, node=node, asked=message: self._send(node, asked, data), read)
+                self._lane.add([], partial(self._send, node, message), read)
                 return
 
     def _send(self, node: int, asked: SnapshotRequest, data: bytes) -> None:
@@ -195,7 +196,7 @@ class Receiver:
             if (arrival.meta.index, arrival.meta.term) == (meta.index, meta.term):
                 arrival.source = source
                 return
-            if self._now - arrival.progress < STALLED:
+            if arrival.decoder.finished or self._now - arrival.progress < STALLED:
                 return
             self._abandon()
         self._start(source, meta)
@@ -230,6 +231,8 @@ class Receiver:
         """A piece came."""
         arrival = self._arrival
         if arrival is None or (message.index, message.term) != (arrival.meta.index, arrival.meta.term):
+            return
+        if arrival.decoder.finished:
             return
         if not arrival.size:
             arrival.size, arrival.check = message.size, message.check

@@ -33,7 +33,7 @@ from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
 from ringleader.runtime.clients import ClientDoor
 from ringleader.runtime.complaints import Complaints
-from ringleader.runtime.disk import DiskFailedError, DiskThread, FolderDisk
+from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
@@ -63,12 +63,14 @@ class Node:
         self._host: Host | None = None
         self._disk: FolderDisk | None = None
         self._disk_thread: DiskThread | None = None
+        self._bulk_thread: BulkThread | None = None
         self._disk_started = 0.0
         self._lock: FolderLock | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._servers: list[asyncio.Server] = []
         self._http: HttpServer | None = None
         self._links: dict[int, PeerLink] = {}
+        self._bulk_links: dict[int, PeerLink] = {}  # for snapshots; made when first needed
         self._peer_door: PeerDoor | None = None
         self._locals: dict[int, LocalLink] = {}
         self._planned = False
@@ -227,6 +229,7 @@ class Node:
         except OSError as error:
             raise DiskFailedError(f"cannot open the data folder {config.data_dir}: {error}") from error
         self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed)
+        self._bulk_thread = BulkThread(FolderDisk(config.data_dir), self._tell_bulk_done, self._tell_failed)
         return host
 
     def _host_config(self, identity: FolderIdentity) -> HostConfig:
@@ -276,13 +279,15 @@ class Node:
         self._stopped = True
         for server in self._servers:
             server.close()
-        await asyncio.gather(*(link.stop() for link in self._links.values()))
+        await asyncio.gather(*(link.stop() for link in [*self._links.values(), *self._bulk_links.values()]))
         self._door.abort_all()
         if self._peer_door is not None:
             self._peer_door.abort_all()
         await asyncio.sleep(0)  # transports close in the next round of the loop
         if self._disk_thread is not None:
             await self._loop.run_in_executor(None, self._disk_thread.close)
+        if self._bulk_thread is not None:
+            await self._loop.run_in_executor(None, self._bulk_thread.close)
         if self._disk is not None:
             self._disk.close()
         if self._http is not None:
@@ -328,6 +333,15 @@ class Node:
             self._disk_started = time.monotonic()
             self.stats.disk_bytes += sum(len(op.data) for op in out.disk.ops if isinstance(op, Write))
             self._disk_thread.submit(out.disk.number, out.disk.ops)
+        if out.bulk is not None:
+            assert self._bulk_thread is not None
+            self.stats.disk_bytes += sum(len(op.data) for op in out.bulk.ops if isinstance(op, Write))
+            self._bulk_thread.submit(out.bulk)
+        for node, group, message in out.bulk_peers:
+            bulk_link = self._bulk_link(node)
+            if bulk_link is not None:
+                bulk_link.send(group, message)
+                bulk_link.flush()
         if out.peers:
             for node, group, message in out.peers:
                 link = self._links.get(node)
@@ -376,7 +390,7 @@ class Node:
             self._door.sweep(loop_now)
             if self._peer_door is not None:
                 self._peer_door.sweep(loop_now)
-            for link in self._links.values():
+            for link in [*self._links.values(), *self._bulk_links.values()]:
                 link.sweep(loop_now)
 
     def _refresh_status(self) -> None:
@@ -391,6 +405,15 @@ class Node:
         stats.peer_messages_dropped = sum(link.dropped for link in self._links.values())
         if stats.status.leader:
             self._ready.set()
+
+    def _bulk_link(self, node: int) -> PeerLink | None:
+        """The connection to `node` on which snapshots travel; the first message asks for it in vain, and comes again."""
+        link = self._bulk_links.get(node)
+        control = self._links.get(node)
+        if link is None and control is not None:
+            link = self._bulk_links[node] = control.beside("bulk")
+            link.start()
+        return link
 
     def _count_links(self) -> None:
         self.stats.peers_connected = sum(link.connected for link in self._links.values())
@@ -468,6 +491,18 @@ class Node:
 
     def _tell_done(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._disk_done, number)
+
+    def _tell_bulk_done(self, number: int, data: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._bulk_done, number, data)
+
+    def _bulk_done(self, number: int, data: bytes) -> None:
+        if self._host is None or self._stopped or self.stats.failure:
+            return
+        try:
+            self._host.bulk_done(number, data)
+        except Exception as error:
+            self._fail_unexpectedly(error)
+        self._plan()
 
     def _tell_failed(self, error: Exception) -> None:
         self._loop.call_soon_threadsafe(self._disk_failed, error)

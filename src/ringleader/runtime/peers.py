@@ -92,7 +92,7 @@ class PeerDoor:
         self.entropy = entropy
         self.complaints = complaints
         self.options = options
-        self.links: dict[int, _Incoming] = {}
+        self.links: dict[tuple[int, str], _Incoming] = {}  # by node and role
         self.strangers: set[_Incoming] = set()
         self.refused = 0
 
@@ -122,6 +122,7 @@ class _Incoming(FrameProtocol):
         self.hello: PeerHello | None = None
         self.nonce = b""
         self.sender = 0
+        self.place = (0, "")
 
     def on_open(self) -> None:
         if len(self.door.strangers) >= self.door.options.max_strangers:
@@ -166,9 +167,12 @@ class _Incoming(FrameProtocol):
         self.sender = hello.from_node
         self.reader.limit = MAX_PEER_FRAME
         self.door.strangers.discard(self)
-        old, self.door.links[self.sender] = self.door.links.get(self.sender), self
+        self.place = (self.sender, hello.role)
+        old, self.door.links[self.place] = self.door.links.get(self.place), self
         if old is not None:
             old.abort()
+        if hello.role != "peer":
+            return
         logger.info("node %d (%s) is connected from %s", hello.from_node, hello.from_name, self.address)
         self.door.handler.peer_known(NodeInfo(hello.from_node, hello.from_name, hello.client, hello.http))
 
@@ -185,8 +189,8 @@ class _Incoming(FrameProtocol):
 
     def on_close(self, error: Exception | None) -> None:
         self.door.strangers.discard(self)
-        if self.sender and self.door.links.get(self.sender) is self:
-            del self.door.links[self.sender]
+        if self.sender and self.door.links.get(self.place) is self:
+            del self.door.links[self.place]
             logger.info("node %d has closed its link%s", self.sender, f": {error}" if error else "")
 
 
@@ -207,7 +211,9 @@ class PeerLink:
         entropy: Entropy,
         options: PeerOptions,
         on_change: Callable[[], object] = lambda: None,
+        role: str = "peer",
     ) -> None:
+        self.role = role
         self.me = me
         self.peer = peer
         self.host, self.port = address
@@ -227,6 +233,10 @@ class PeerLink:
     def connected(self) -> bool:
         """Whether the other end has welcomed us and the link lives."""
         return self._protocol is not None and self._protocol.welcome and not self._protocol.closing
+
+    def beside(self, role: str) -> PeerLink:
+        """Another link to the same peer, for messages of another kind; not started yet."""
+        return PeerLink(self.me, self.peer, (self.host, self.port), self.entropy, self.options, role=role)
 
     def start(self) -> None:
         """Dial, and go on dialling, until `stop`."""
@@ -352,7 +362,7 @@ class _Outgoing(FrameProtocol):
         self.hello = PeerHello(
             PEER_MAGIC,
             PEER_VERSION,
-            "peer",
+            link.role,
             me.cluster,
             me.node.id,
             me.node.name,

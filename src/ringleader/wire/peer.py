@@ -11,7 +11,7 @@ the acceptor; the answers travel on the acceptor's own link.
 
 A proof is HMAC-SHA256 under the secret over both nonces, both nodes, the cluster and the side that speaks, so that neither
 an old proof nor the other side's can be played back. Frames are length-prefixed like those of clients, but on a port of
-their own, and may be longer, because a snapshot travels in one.
+their own. A link of role "bulk" carries the content of snapshots, so that nothing else waits behind it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import msgspec
 from ringleader.consensus.raft.messages import RaftMessage
 from ringleader.errors import Reason
 from ringleader.wire.relay import RelayMessage
+from ringleader.wire.transfer import TransferMessage
 
 __all__ = [
     "MAX_HANDSHAKE_FRAME",
@@ -46,8 +47,10 @@ __all__ = [
 
 PEER_MAGIC = "ringleader-peer"
 PEER_VERSION = 1
-MAX_PEER_FRAME = 1024 * 1024 * 1024
-"""The largest frame between nodes, in bytes: a whole snapshot has to fit."""
+MAX_PEER_FRAME = 128 * 1024 * 1024
+"""The largest frame between nodes, in bytes: everything for one node that gathered in one turn."""
+ROLES = ("peer", "bulk")
+"""Kinds of links."""
 MAX_HANDSHAKE_FRAME = 4096
 """The largest frame before the other side has proved itself, in bytes."""
 NONCE_BYTES = 16
@@ -56,7 +59,7 @@ NONCE_BYTES = 16
 class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
     """The dialler's first frame: who is calling whom, and where clients and monitoring reach the caller.
 
-    `role` leaves room for links of another kind (bulk, gateways).
+    `role`: one of `ROLES`; room is left for links of other kinds.
     """
 
     magic: str
@@ -94,9 +97,10 @@ class PeerRefused(msgspec.Struct, array_like=True, frozen=True, tag=4):
 class PeerMessages(msgspec.Struct, array_like=True, tag=5):
     """Messages, oldest first, as (group, message)."""
 
-    messages: list[tuple[int, RaftMessage | RelayMessage]]
+    messages: list[tuple[int, PeerMessage]]
 
 
+PeerMessage = RaftMessage | RelayMessage | TransferMessage
 Handshake = PeerHello | PeerChallenge | PeerProof | PeerRefused
 
 _encoder = msgspec.msgpack.Encoder()
@@ -114,14 +118,14 @@ def decode_handshake(data: bytes | memoryview) -> Handshake:
     return _handshake_decoder.decode(data)
 
 
-def decode_messages(data: bytes | memoryview) -> list[tuple[int, RaftMessage | RelayMessage]]:
+def decode_messages(data: bytes | memoryview) -> list[tuple[int, PeerMessage]]:
     """The messages of a frame. Raises `msgspec.MsgspecError`."""
     return _messages_decoder.decode(data).messages
 
 
 def check_hello(hello: PeerHello, cluster: str, node: int, members: dict[int, str]) -> PeerRefused | None:
     """Why the acceptor `node` of `cluster` does not want this caller; `None` when it does. `members`: names by id."""
-    if hello.magic != PEER_MAGIC or hello.role != "peer":
+    if hello.magic != PEER_MAGIC or hello.role not in ROLES:
         return PeerRefused(Reason.PROTOCOL, f"expected a link of kind 'peer', not {hello.role[:40]!r}")
     if hello.version != PEER_VERSION:
         return PeerRefused(

@@ -215,7 +215,8 @@ def test_a_snapshot_of_what_is_already_here_only_moves_the_commit_index() -> Non
     meta = follower.snapshot_meta(0)
     follower.step(1, InstallSnapshot(1, type(meta)(2, 1, meta.config)))
     out = follower.take_output()
-    assert out.install is out.fetch is None
+    assert out.install is None
+    assert out.fetch is None
     assert [index for index, _ in out.committed] == [1, 2]
 
 
