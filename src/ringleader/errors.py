@@ -51,6 +51,12 @@ class Reason(StrEnum):
     DUPLICATE_KEY = "duplicate-key"
     UNSUPPORTED = "unsupported"
     PERMISSION_DENIED = "permission-denied"
+    MEMBER_EXISTS = "member-exists"
+    MEMBER_NOT_FOUND = "member-not-found"
+    # A change of members cannot be made now.
+    MEMBER_LAGS = "member-lags"
+    CHANGE_UNDER_WAY = "change-under-way"
+    QUORUM_LOSS = "quorum-loss"
     UNAUTHENTICATED = "unauthenticated"
     NAME_EXISTS = "name-exists"
     # The node or its peer is set up wrongly, or its disk failed.
@@ -58,6 +64,8 @@ class Reason(StrEnum):
     VERSION = "version"
     WRONG_CLUSTER = "wrong-cluster"
     WRONG_NODE = "wrong-node"
+    MEMBER_REMOVED = "member-removed"
+    DATA_REPLACED = "data-replaced"
     UNTRUSTED = "untrusted"
     DATA_IN_USE = "data-in-use"
     DATA_CORRUPT = "data-corrupt"

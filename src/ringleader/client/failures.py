@@ -27,6 +27,7 @@ from ringleader.store.commands import (
     SettingsQuery,
     Txn,
 )
+from ringleader.store.member_ops import MemberAdd, MemberList, MemberPromote, MemberRemove, MemberTransfer
 
 __all__ = ["USAGE_REASONS", "CompactedError", "describe", "failure_error", "hint_for", "refusal_error", "show_key"]
 
@@ -43,6 +44,8 @@ USAGE_REASONS = frozenset(
         Reason.DUPLICATE_KEY,
         Reason.UNSUPPORTED,
         Reason.PERMISSION_DENIED,
+        Reason.MEMBER_EXISTS,
+        Reason.MEMBER_NOT_FOUND,
     }
 )
 """Reasons that lie in the call: trying again elsewhere gives the same answer."""
@@ -61,6 +64,11 @@ _HINTS: dict[Reason, str] = {
     Reason.LEASE_NOT_FOUND: "The lease expired or was revoked: grant a new one.",
     Reason.TOO_LARGE: "Split the value or the transaction, or read with a limit.",
     Reason.WRONG_CLUSTER: "These endpoints belong to another cluster: correct them, or open a new client.",
+    Reason.MEMBER_EXISTS: "Choose another name or address, or remove that member first.",
+    Reason.MEMBER_NOT_FOUND: "See `ringleader cluster members`.",
+    Reason.MEMBER_LAGS: "See `ringleader cluster members` for how far behind it is, and try again.",
+    Reason.CHANGE_UNDER_WAY: "Try again when `ringleader cluster members` shows no change under way.",
+    Reason.QUORUM_LOSS: "Bring the other members up, or add new ones, before you remove this one.",
     Reason.VERSION: "Use the same release of the client and of the nodes.",
 }
 
@@ -141,7 +149,12 @@ def _describe_one(item: Command | Read) -> str:
     if isinstance(item, LeaseRevoke | LeaseKeepAlive | LeaseInfo):
         verb = {LeaseRevoke: "revoke", LeaseKeepAlive: "keep-alive", LeaseInfo: "info"}[type(item)]
         return f"{verb} of lease {item.id}"
+    if isinstance(item, MemberAdd | MemberPromote | MemberRemove | MemberTransfer):
+        words = {MemberAdd: "adding", MemberPromote: "promoting", MemberRemove: "removing"}
+        member = item.name if isinstance(item, MemberAdd) else item.member
+        return f"{words.get(type(item), 'handing leadership to')} member {member or '(any)'}"
     names = {
+        MemberList: "list of members",
         LeaseGrant: "grant of a lease",
         LeaseList: "list of leases",
         HashKv: "hash of the store",

@@ -123,7 +123,10 @@ class Output(msgspec.Struct):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A core as others see it. `match`: what the leader knows of each member's log (empty elsewhere)."""
+    """A core as others see it. `match`: what the leader knows of each member's log (empty elsewhere).
+
+    `heard`: at the leader, when each member that has answered in this term did so last, on the clock of `tick`.
+    """
 
     id: int
     role: Role
@@ -134,6 +137,7 @@ class Status(msgspec.Struct, frozen=True):
     first_index: int
     config: Config
     match: dict[int, int] = {}
+    heard: dict[int, float] = {}
 
 
 class ReplicatedLog(Protocol):
@@ -152,6 +156,16 @@ class ReplicatedLog(Protocol):
     @property
     def leader(self) -> int:
         """The member that leads as far as this one knows; 0: nobody known."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force: the latest in the log, committed or not."""
+        ...
+
+    @property
+    def config_settled(self) -> bool:
+        """Whether that configuration is known to be committed and no joint one."""
         ...
 
     @property

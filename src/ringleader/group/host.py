@@ -6,6 +6,7 @@ the order of persist, send and apply; a world only carries out lists in their or
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,9 +17,11 @@ from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
 from ringleader.group.member import Member
 from ringleader.group.options import HostConfig
+from ringleader.group.roster import Peer, Roster, read_roster, roster_ops
 from ringleader.group.service import Service
 from ringleader.group.shelf import Stored
 from ringleader.group.snapshots import Snapshots, recover_snapshot
+from ringleader.group.standing import MembersHere
 from ringleader.log import (
     Identity,
     LogCorruptError,
@@ -29,8 +32,10 @@ from ringleader.log import (
     recover,
 )
 from ringleader.ports import Disk, DiskOp, Entropy
+from ringleader.store.commands import Command
+from ringleader.store.members import founders
 from ringleader.store.store import Store
-from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame, StatusReply
+from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, Results, ServerFrame, StatusReply, Submit
 from ringleader.wire.relay import RelayMessage
 from ringleader.wire.transfer import TransferMessage
 
@@ -38,8 +43,12 @@ __all__ = ["GROUP", "DiskWork", "Host", "HostOutput"]
 
 GROUP = 0
 """The group of the strong store; frames, records and file names have room for more."""
+OWN = -1
+"""The connection number of what a node asks of itself."""
 IDLE_MARK = 1.0
 """Seconds after the last batch at which an empty one is written."""
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class DiskWork(msgspec.Struct):
@@ -54,7 +63,8 @@ class HostOutput(msgspec.Struct):
 
     `peers`, `bulk_peers`: (node, group, message), on connections of their own. `clients`: (connection, frame).
 
-    `close`: connections to close once their frames are written.
+    `close`: connections to close once their frames are written. `links`: when it has changed, to whom links are to be kept.
+    `expelled`: why this node is no member any more, and has to stop.
     """
 
     disk: DiskWork | None = None
@@ -63,6 +73,8 @@ class HostOutput(msgspec.Struct):
     bulk_peers: list[tuple[int, int, TransferMessage]] = []
     clients: list[tuple[int, ServerFrame]] = []
     close: list[int] = []
+    links: list[Peer] | None = None
+    expelled: RingleaderError | None = None
 
 
 class Covered(msgspec.Struct):
@@ -85,6 +97,7 @@ class Host:
         now: float,
         report: str,
         stored: Stored | None = None,
+        roster: Roster | None = None,
     ) -> None:
         self.config = config
         self.core = core
@@ -95,7 +108,9 @@ class Host:
         self.started = now
         self.now = now
         node = next((info for info in config.nodes if info.id == config.node), NodeInfo(config.node, config.name, ""))
-        self.member = Member(config.node, core, store, entropy, config.group, self._answer, self._relay)
+        self.member = Member(
+            config.node, core, store, entropy, config.group, self._answer, self._relay, config.raft.election
+        )
         self.service = Service(
             config.cluster,
             node,
@@ -108,9 +123,13 @@ class Host:
             self.status,
         )
         self.snapshots = Snapshots(GROUP, self.member, stored, self._covered, self._tell)
+        self.members = MembersHere(config, node, core, store, roster)
+        self.asked: dict[int, Callable[[Results | Refused], None]] = {}  # by this node itself, by frame number
+        self.ask_number = 0
         self.held: list[Send] = []  # messages that wait for the disk
         self.records = 0  # of the core, handed to the log so far
         self.durable = 0  # of them, known on disk
+        self.pending_ops: list[DiskOp] = []  # to go before the log's own in the next piece of work
         self.appended = now
         self.work_number = 0
         self.working: Covered | None = None
@@ -123,7 +142,9 @@ class Host:
         `OSError` when the disk itself fails.
         """
         identity = Identity(config.cluster, config.node, config.incarnation)
-        store = Store(config.limits)
+        names = {info.id: info.name for info in config.nodes if info.id in config.voters}
+        store = Store(config.limits, founders(names))
+        roster = read_roster(disk)
         stored = recover_snapshot(disk, GROUP, store)
         records: list[LogRecord] = []
         if exists(disk):
@@ -143,7 +164,7 @@ class Host:
                 reason=Reason.DATA_CORRUPT,
                 hint="Remove this node from the cluster and add it again with an empty data folder",
             ) from error
-        host = cls(config, core, store, writer, entropy, now, report, stored)
+        host = cls(config, core, store, writer, entropy, now, report, stored, roster)
         host.snapshots.receiver.recover(disk)
         host.tick(now)
         return host
@@ -154,6 +175,9 @@ class Host:
         """Time has come to `now` (monotonic seconds); at least every tenth of a heartbeat."""
         self.now = now
         self.member.tick(now)
+        report = self.members.report_due(now)
+        if report is not None:
+            self.ask([report], self.members.reported)
         if self.writer.wants_mark and now >= self.appended + IDLE_MARK:
             self.writer.append([])  # says on disk that the batch before it is durable, so that its loss is noticed
 
@@ -193,6 +217,15 @@ class Host:
         """Another node has said, in the handshake of its link, where clients reach it; our clients are told."""
         self.service.learn_node(info)
 
+    def ask(
+        self, commands: Sequence[Command], on_done: Callable[[Results | Refused], None], timeout_ms: int = 5000
+    ) -> None:
+        """Submit commands on behalf of this node itself, outside of any session; `on_done` gets the one answer."""
+        self.ask_number += 1
+        self.asked[self.ask_number] = on_done
+        raw = msgspec.Raw(_encode([(0, command) for command in commands]))
+        self.member.submit(OWN, Submit(self.ask_number, timeout_ms, 0, 0, raw))
+
     def disk_done(self, number: int) -> None:
         """The work handed out under `number` is carried out and durable."""
         done = self.working
@@ -221,6 +254,8 @@ class Host:
         out = self.member.end_turn()
         self.snapshots.replace_state(out)
         self.member.apply(out.committed)
+        if self.members.changed():
+            self._members_changed()
         self.service.end_turn()
         self.snapshots.turn(out, self.now)
         if out.records:
@@ -243,17 +278,29 @@ class Host:
         if self.writer.wants_roll:
             checkpoint = [LogRecord(GROUP, record.kind, record.payload) for record in self.core.checkpoint()]
             self.writer.roll(checkpoint)
-        ops = self.writer.take_ops()
+        ops = self.pending_ops + self.writer.take_ops()
         if not ops:
             return
+        self.pending_ops = []
         self.work_number += 1
         self.working = Covered(self.writer.position, self.records)
         self.out.disk = DiskWork(self.work_number, ops)
 
+    def _members_changed(self) -> None:
+        """Who belongs to the cluster has changed: remember it, tell the clients and the world."""
+        roster = self.members.to_save()
+        if roster is not None:
+            self.pending_ops += roster_ops(roster)
+        self.service.set_nodes(self.members.nodes())
+        self.out.links = self.members.links()
+        self.out.expelled = self.members.expelled()
+
     # ----------------------------------------------------------------------------------------------------- plumbing
 
     def _answer(self, conn: int, frame: ServerFrame) -> None:
-        if conn in self.service.connections:
+        if conn == OWN and isinstance(frame, Results | Refused):
+            self.asked.pop(frame.frame)(frame)
+        elif conn in self.service.connections:
             self.out.clients.append((conn, frame))
 
     def _relay(self, node: int, message: RelayMessage) -> None:

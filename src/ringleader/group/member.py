@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ringleader.consensus.shape import Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
+from ringleader.consensus.shape import Config, Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
 from ringleader.group.compaction import Compactor
 from ringleader.group.logtime import LogTime
+from ringleader.group.membership import Reconciler
 from ringleader.group.options import GroupOptions
 from ringleader.group.pending import PendingWrite, PendingWrites
 from ringleader.group.readers import Reader, Readers
@@ -33,9 +34,11 @@ from ringleader.store.commands import (
     LeaseInfoResult,
     LeaseListResult,
     RangeResult,
+    Read,
     Result,
     TxnResult,
 )
+from ringleader.store.member_ops import MEMBER_COMMANDS, LeaderView, MemberList, MemberListResult, MemberPromote
 from ringleader.store.store import Store
 from ringleader.wire.frames import MAX_FRAME, Query, Refused, Results, ServerFrame, Submit
 from ringleader.wire.relay import Forward, ForwardRefused, ReadIndex, ReadIndexReply, RelayMessage
@@ -81,6 +84,7 @@ class Member:
         options: GroupOptions,
         answer: Callable[[int, ServerFrame], None],
         relay: Callable[[int, RelayMessage], None],
+        election: float = 1.0,
     ) -> None:
         self.node = node
         self.core = core
@@ -105,7 +109,12 @@ class Member:
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
         self.barrier_token = 0
-        self.barriers: dict[int, tuple[int, int]] = {}  # the core's token -> (node that asked, its token)
+        self.barriers: dict[int, tuple[int, int, bool]] = {}  # the core's token -> (node, its token, with a view)
+        # Members.
+        self.reconciler = Reconciler(node, election)
+        self.view: LeaderView | None = None  # the leader's, as last told
+        self.view_wanted = False  # by a read that waits for this turn's barrier
+        self.member_commands = False  # the queue holds some, into which the leader writes its view
         # Snapshots.
         self.snapshot_index = 0
         self.bytes_since_snapshot = 0
@@ -141,7 +150,7 @@ class Member:
         envelope = Envelope(origin, request.session, request.ack, commands, caller.principal, caller.revision)
         raw = _encode((origin, request.session, request.ack, request.commands, caller.principal, caller.revision))
         if self.core.leader == self.node:
-            self.queue.append(Queued(raw, envelope, self.node))
+            self._enqueue(Queued(raw, envelope, self.node))
         else:
             self.counts["forwarded"] += 1
             self.forwards.append((origin, raw))
@@ -150,6 +159,8 @@ class Member:
         """Take in reads on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["queries"] += 1
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
+        if any(type(op) is MemberList for op in request.reads):
+            self.view_wanted = True
         reader = Reader(conn, request.frame, request.reads, deadline, caller)
         if self.installing:
             self._refuse(conn, request.frame, Reason.UNREACHABLE, CATCHING_UP)
@@ -192,7 +203,7 @@ class Member:
         results: list[Result] = []
         room = ANSWER_BYTES
         for op in reader.reads:
-            results.append(self.store.read(op, reader.caller))
+            results.append(self._read(op, reader.caller))
             if len(reader.reads) > 1:  # one alone is bounded by the store
                 room -= result_bytes(results[-1])
                 if room < 0:
@@ -212,9 +223,10 @@ class Member:
                 for write in self.writes.take_all(message.origins):
                     self._refuse(write.conn, write.frame, message.reason, message.message)
             case ReadIndex():
-                self._on_read_index(sender, message.token)
-            case ReadIndexReply(token, index):
+                self._on_read_index(sender, message.token, message.view)
+            case ReadIndexReply(token, index, view):
                 if index:
+                    self.view = view or self.view
                     self.readers.confirmed(token, index)
                 else:
                     self._refuse_readers(self.readers.failed(token), LEADER_CHANGED)
@@ -231,26 +243,26 @@ class Member:
             return
         if self.core.leads and self.core.term == message.term:
             for raw, envelope in zip(message.envelopes, envelopes, strict=True):
-                self.queue.append(Queued(bytes(raw), envelope, sender))
+                self._enqueue(Queued(bytes(raw), envelope, sender))
             return
         origins = [envelope.origin for envelope in envelopes]
         self.relay(sender, ForwardRefused(origins, Reason.NOT_LEADER, "the node asked does not lead in that term"))
 
-    def _on_read_index(self, sender: int, token: int) -> None:
+    def _on_read_index(self, sender: int, token: int, view: bool) -> None:
         self.barrier_token += 1
-        self.barriers[self.barrier_token] = (sender, token)
+        self.barriers[self.barrier_token] = (sender, token, view)
         if not self.core.read_barrier(self.barrier_token):
             self._barrier_failed(self.barrier_token)
 
     def _barrier_done(self, core_token: int, index: int) -> None:
-        node, token = self.barriers.pop(core_token)
+        node, token, view = self.barriers.pop(core_token)
         if node == self.node:
             self.readers.confirmed(token, index)
         else:
-            self.relay(node, ReadIndexReply(token, index))
+            self.relay(node, ReadIndexReply(token, index, self.leader_view() if view else None))
 
     def _barrier_failed(self, core_token: int) -> None:
-        node, token = self.barriers.pop(core_token)
+        node, token, _ = self.barriers.pop(core_token)
         if node == self.node:
             self._refuse_readers(self.readers.failed(token), LEADER_CHANGED)
         else:
@@ -274,6 +286,8 @@ class Member:
         """Time has come to `now`."""
         self.now = now
         self.core.tick(now)
+        if self.clock_runs and now >= self.reconciler.due and self.core.leads:
+            self._lead_members()
         if now < self.expiry_due:
             return
         self.expiry_due = now + EXPIRY_PERIOD
@@ -304,7 +318,52 @@ class Member:
     def _say(self, command: Command) -> None:
         """Put a command of the leader's own into the log."""
         envelope = Envelope(0, 0, 0, [(0, command)], NODE.principal)
-        self.queue.append(Queued(_encode(envelope), envelope, 0))
+        self._enqueue(Queued(_encode(envelope), envelope, 0))
+
+    # ----------------------------------------------------------------------------------------------------- members
+
+    def leader_view(self) -> LeaderView | None:
+        """How the leader sees the members: now if this member leads, else as it was last told."""
+        if self.core.leads:
+            self.view = self.reconciler.view(self.now, self.store.members, self.core.status())
+        return self.view
+
+    def _read(self, op: Read, caller: Caller) -> Result:
+        result = self.store.read(op, caller)
+        if type(result) is MemberListResult:
+            return msgspec.structs.replace(result, view=self.leader_view())
+        return result
+
+    def _lead_members(self) -> None:
+        """Take the next step from the configuration in force to the one that the table wants."""
+        status = self.core.status()
+        step = self.reconciler.next_step(self.now, self.store.members, status)
+        if isinstance(step, Config):
+            self.core.change_members(step)
+        elif step:
+            for member in step:
+                self._say(MemberPromote(member))
+
+    def _enqueue(self, item: Queued) -> None:
+        self.queue.append(item)
+        if not self.member_commands:
+            self.member_commands = any(type(command) in MEMBER_COMMANDS for _, command in item.envelope.commands)
+
+    def _write_view_into_queue(self) -> None:
+        """What the table cannot know by itself travels in the command, so that all members decide alike."""
+        self.member_commands = False
+        view = self.leader_view()
+        for place, item in enumerate(self.queue):
+            if any(type(command) in MEMBER_COMMANDS for _, command in item.envelope.commands):
+                commands = [(sequence, _with_view(command, view)) for sequence, command in item.envelope.commands]
+                envelope = msgspec.structs.replace(item.envelope, commands=commands)
+                self.queue[place] = Queued(_encode(envelope), envelope, item.source)
+
+    def _hand_over(self) -> None:
+        """The command just applied wants leadership handed on."""
+        heir, self.store.members.heir = self.store.members.heir, 0
+        if self.core.leads and heir != self.node:
+            self.core.transfer(heir)
 
     # ------------------------------------------------------------------------------------------------ end of a turn
 
@@ -353,6 +412,8 @@ class Member:
         if not self.led_term:
             self._refuse_queue()
         elif self.clock_runs:
+            if self.member_commands:
+                self._write_view_into_queue()
             queue, self.queue = self.queue, []
             time_ms = self.clock.read(self.now)
             start = size = 0
@@ -406,10 +467,11 @@ class Member:
             self._refuse_readers(readers, "the cluster has no leader at the moment", Reason.NO_LEADER)
             return
         token = self.readers.ask(self.now)
+        view, self.view_wanted = self.view_wanted, False
         if leader == self.node:
-            self._on_read_index(self.node, token)
+            self._on_read_index(self.node, token, False)
         else:
-            self.relay(leader, ReadIndex(token))
+            self.relay(leader, ReadIndex(token, view))
 
     # ------------------------------------------------------------------------------------------------------- apply
 
@@ -427,6 +489,8 @@ class Member:
             write = self.writes.take(envelope.origin)
             if write is not None:
                 self.answer(write.conn, Results(write.frame, results))
+        if self.store.members.heir:
+            self._hand_over()
 
     def _term_passed(self, term: int) -> None:
         """The first entry of a later term: whatever was proposed in an earlier one and is not applied never will be."""
@@ -472,6 +536,10 @@ class Member:
         """A snapshot of the state as of `index` is on its way to the disk."""
         self.snapshot_index = index
         self.bytes_since_snapshot = 0
+
+
+def _with_view(command: Command, view: LeaderView | None) -> Command:
+    return msgspec.structs.replace(command, view=view) if type(command) in MEMBER_COMMANDS else command
 
 
 def _decode(index: int, data: bytes) -> Batch:

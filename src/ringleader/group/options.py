@@ -21,7 +21,8 @@ class GroupOptions(msgspec.Struct, frozen=True):
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
     `progress_period`: at most so often an idle watch is told how far it has come.
-    `transfer_rate`: bytes per second at which snapshots are sent to other members.
+    Of snapshots: `slice_bytes` are made in one turn (about a millisecond of work), `chunk_bytes` sent in one message,
+    `transfer_rate` sent to other members per second.
     """
 
     entry_bytes: int = 1 << 20
@@ -35,13 +36,16 @@ class GroupOptions(msgspec.Struct, frozen=True):
     watches_per_connection: int = 10_000
     read_patience: float = 2.0
     progress_period: float = 10.0
+    slice_bytes: int = 128 << 10
+    chunk_bytes: int = 256 << 10
     transfer_rate: int = 64 << 20
 
 
 class HostConfig(msgspec.Struct, frozen=True):
     """`cluster`: the cluster's id. `node`: this node's id (> 0), `incarnation`: of its data folder.
 
-    `nodes`: everyone the cluster starts with, as clients know them; `voters`: their ids.
+    `voters`: the ids of the members that the cluster started with. `nodes`: those, and this node if it joined later, as
+    clients know them. `peer`: the address of this node's peer port, as the others are told ("": it has none).
     """
 
     cluster: str
@@ -50,6 +54,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     nodes: tuple[NodeInfo, ...]
     voters: tuple[int, ...]
     incarnation: str = ""
+    peer: str = ""
     raft: RaftOptions = RaftOptions()
     log: LogOptions = LogOptions()
     limits: Limits = Limits()

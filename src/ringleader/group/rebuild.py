@@ -26,8 +26,15 @@ class Rebuild:
     """One such replacement; `done(stored)` is called once the store has become the snapshot."""
 
     def __init__(
-        self, group: int, stored: Stored, store: Store, lane: BulkLane, done: Callable[[Stored], None]
+        self,
+        group: int,
+        stored: Stored,
+        store: Store,
+        lane: BulkLane,
+        slice_bytes: int,
+        done: Callable[[Stored], None],
     ) -> None:
+        self._slice_bytes = slice_bytes
         self._stored = stored
         self._store = store
         self._lane = lane
@@ -48,7 +55,7 @@ class Rebuild:
             self._read()
 
     def _read(self) -> None:
-        self._lane.add([], self._load, Read(self._decoder.file, self._offset, READ_BYTES))
+        self._lane.add([], self._load, Read(self._decoder.file, self._offset, self._slice_bytes))
 
     def _load(self, data: bytes) -> None:
         if self.over:

@@ -147,6 +147,13 @@ class Service:
             self.nodes = sorted([*(n for n in self.nodes if n.id != info.id), info], key=lambda n: n.id)
             self.nodes_changed = True
 
+    def set_nodes(self, nodes: Sequence[NodeInfo]) -> None:
+        """These are the nodes now; where clients reach one is kept as learnt when the new list does not say it."""
+        known = {info.id: info for info in self.nodes}
+        merged = [_merge(info, known.get(info.id)) for info in nodes]
+        if merged != self.nodes:
+            self.nodes, self.nodes_changed = merged, True
+
     # ------------------------------------------------------------------------------------------------------- hello
 
     def _greet(self, conn: int, connection: Connection, frame: ClientFrame) -> None:
@@ -317,3 +324,9 @@ class Service:
             for conn, connection in self.connections.items():
                 if connection.greeted and not connection.over:
                     self.send(conn, topology)
+
+
+def _merge(info: NodeInfo, known: NodeInfo | None) -> NodeInfo:
+    if known is None or known.name != info.name:
+        return info
+    return NodeInfo(info.id, info.name, info.client or known.client, info.http or known.http)

@@ -52,7 +52,7 @@ class Snapshots:
         self.lane = BulkLane()
         self.shelf = Shelf(group)
         self.sender = Sender(group, self.shelf, self.lane, member.options.transfer_rate, tell)
-        self.receiver = Receiver(group, self.lane, tell, self._fetched)
+        self.receiver = Receiver(group, self.lane, member.options.chunk_bytes, tell, self._fetched)
         self.taking: Taking | None = None
         self.rebuild: Rebuild | None = None
         self._covered = covered
@@ -96,7 +96,7 @@ class Snapshots:
                     self.sender.has(node, match.get(node, 0))
         if member.wants_snapshot and self.taking is None and self.rebuild is None and not self.receiver.busy:
             meta = core.snapshot_meta(member.store.applied)
-            self.taking = Taking(self.group, meta, member.store, self.lane, self._taken)
+            self.taking = Taking(self.group, meta, member.store, self.lane, member.options.slice_bytes, self._taken)
             member.snapshot_started(meta.index)
 
     # ------------------------------------------------------------------------------------------------------ results
@@ -134,7 +134,8 @@ class Snapshots:
             self.rebuild.give_up()
         self.shelf.pin(meta.index)
         self.member.begin_install(meta)
-        self.rebuild = Rebuild(self.group, stored, self.member.store, self.lane, self._replaced)
+        slice_bytes = self.member.options.slice_bytes
+        self.rebuild = Rebuild(self.group, stored, self.member.store, self.lane, slice_bytes, self._replaced)
 
     def _replaced(self, stored: Stored) -> None:
         self.rebuild = None

@@ -16,10 +16,8 @@ from ringleader.store.store import Store
 
 __all__ = ["SYNC_BYTES", "Taking"]
 
-SLICE_BYTES = 128 * 1024
-"""A slice ends once it holds this: about a millisecond of work."""
 SLICE_STEPS = 16
-"""Or after so many steps that gave nothing."""
+"""Most steps of a slice that gave nothing."""
 SYNC_BYTES = 4 * 1024 * 1024
 """So much is written between two syncs: what waits in the page cache must not hold up the syncs of the log."""
 
@@ -30,8 +28,15 @@ class Taking:
     """One snapshot on its way to the disk; `done(stored)` is called once it is durable under its name."""
 
     def __init__(
-        self, group: int, meta: SnapshotMeta, store: Store, lane: BulkLane, done: Callable[[Stored], None]
+        self,
+        group: int,
+        meta: SnapshotMeta,
+        store: Store,
+        lane: BulkLane,
+        slice_bytes: int,
+        done: Callable[[Stored], None],
     ) -> None:
+        self._slice_bytes = slice_bytes
         self.meta = meta
         self._group = group
         self._lane = lane
@@ -53,7 +58,7 @@ class Taking:
         offset = self._encoder.size
         parts: list[bytes] = []
         steps = size = 0
-        while size < SLICE_BYTES and steps < SLICE_STEPS:
+        while size < self._slice_bytes and steps < SLICE_STEPS:
             piece = next(self._pieces, None)
             if piece is None:
                 self._finish(offset, parts)

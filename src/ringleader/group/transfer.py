@@ -23,10 +23,10 @@ from ringleader.log import SnapshotDecoder, part_name, publish_ops, snapshot_nam
 from ringleader.ports import Create, Disk, DiskOp, Read, Sync, Truncate, Unlink, Write
 from ringleader.wire.transfer import SnapshotChunk, SnapshotGone, SnapshotRequest, TransferMessage
 
-__all__ = ["CHUNK_BYTES", "Receiver", "Sender"]
+__all__ = ["Receiver", "Sender"]
 
-CHUNK_BYTES = 256 * 1024
-"""Bytes of one piece."""
+MAX_CHUNK = 4 * 1024 * 1024
+"""The longest piece that a sender reads at once, in bytes."""
 WINDOW = 4
 """Pieces asked for and not yet written: bounds what waits in memory and in buffers on both sides."""
 RETRY = 1.0
@@ -73,7 +73,7 @@ class Sender:
     def request(self, node: int, message: SnapshotRequest) -> None:
         """A receiver asks for a piece."""
         stored = self._shelf.get(message.index)
-        if stored is None or stored.meta.term != message.term or not 0 < message.length <= CHUNK_BYTES:
+        if stored is None or stored.meta.term != message.term or not 0 < message.length <= MAX_CHUNK:
             self._tell(node, SnapshotGone(message.index, message.term))
             return
         reader = self._readers.get(node)
@@ -88,7 +88,7 @@ class Sender:
 
     def step(self, now: float) -> None:
         """Time has come to `now`."""
-        self._allowance = min(self._allowance + (now - self._now) * self._rate, max(self._rate * BURST, CHUNK_BYTES))
+        self._allowance = min(self._allowance + (now - self._now) * self._rate, max(self._rate * BURST, 1))
         self._now = now
         for node in [node for node, reader in self._readers.items() if now - reader.seen > LEASE]:
             self._let_go(node)
@@ -156,7 +156,8 @@ class _Arrival:
 class Receiver:
     """Brings at most one snapshot at a time; `done(stored)` is called once it is durable under its name."""
 
-    def __init__(self, group: int, lane: BulkLane, tell: Tell, done: Callable[[Stored], None]) -> None:
+    def __init__(self, group: int, lane: BulkLane, chunk: int, tell: Tell, done: Callable[[Stored], None]) -> None:
+        self._chunk = chunk
         self._group = group
         self._lane = lane
         self._tell = tell
@@ -179,7 +180,7 @@ class Receiver:
             decoder = SnapshotDecoder(part_name(self._group, index))
             offset = 0
             try:
-                while data := disk.read(decoder.file, offset, CHUNK_BYTES):
+                while data := disk.read(decoder.file, offset, MAX_CHUNK):
                     offset += len(data)
                     decoder.feed(data)
             except RingleaderError:
@@ -270,11 +271,11 @@ class Receiver:
             if offset not in arrival.asked:
                 arrival.asked.add(offset)
                 room -= 1
-                request = SnapshotRequest(arrival.meta.index, arrival.meta.term, offset, CHUNK_BYTES)
+                request = SnapshotRequest(arrival.meta.index, arrival.meta.term, offset, self._chunk)
                 self._tell(arrival.source, request)
                 if not arrival.size:
                     return
-            offset += CHUNK_BYTES
+            offset += self._chunk
 
     def _accept(self, arrival: _Arrival, data: bytes) -> bool:
         """The next bytes are here: check them, have them written."""

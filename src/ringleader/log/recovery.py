@@ -39,7 +39,7 @@ from ringleader.log.format import (
 from ringleader.log.writer import LogOptions, LogWriter, Segment, new_segment_ops
 from ringleader.ports import Disk, DiskOp, Sync, SyncFolder, Unlink, Write
 
-__all__ = ["Recovery", "create", "exists", "recover"]
+__all__ = ["Recovery", "Tail", "create", "exists", "find_tail", "recover"]
 
 _payload_decoder = msgspec.msgpack.Decoder(Payload)
 
@@ -110,7 +110,7 @@ def recover(disk: Disk, identity: Identity | None, options: LogOptions) -> Recov
     records: list[LogRecord] = []
     segments: list[Segment] = []
     position, chain, batches = headers[0].base - 1, headers[0].chain, 0
-    tail = _Tail(0, 0, 0)
+    tail = Tail(0, 0, 0)
     for place, header in enumerate(headers):
         name = segment_name(header.number)
         if (header.base, header.chain) != (position + 1, chain):
@@ -129,7 +129,7 @@ def recover(disk: Disk, identity: Identity | None, options: LogOptions) -> Recov
         if newer is not None and position + 1 != newer.base:
             raise LogCorruptError(f"batch {position + 1} was durable and cannot be read back", file=name, offset=offset)
         if newer is None:
-            tail = _find_tail(data, name, identity, header.number, offset, position + 1)
+            tail = find_tail(data, name, identity, header.number, offset, position + 1)
     name = segment_name(headers[-1].number)
     disk.execute([*_leftovers(disk), *tail.erase(name), Sync(name), SyncFolder()])
     writer = LogWriter(
@@ -232,7 +232,7 @@ def _decode_payload(batch: Batch, name: str) -> Payload:
 
 
 @dataclass
-class _Tail:
+class Tail:
     """The end of the newest segment: valid up to `offset`, then `garbage` bytes, then zeros up to `size`."""
 
     offset: int
@@ -243,11 +243,11 @@ class _Tail:
         return [Write(name, self.offset, bytes(self.garbage))] if self.garbage else []
 
 
-def _find_tail(data: bytes, name: str, identity: Identity, number: int, offset: int, position: int) -> _Tail:
+def find_tail(data: bytes, name: str, identity: Identity, number: int, offset: int, position: int) -> Tail:
     """What lies behind the last good batch. Raises when something there proves that batch `position` was durable."""
     end = len(data.rstrip(b"\0"))
     if end <= offset:
-        return _Tail(offset, 0, len(data))
+        return Tail(offset, 0, len(data))
     seed = segment_seed(identity, number)
     place = data.find(BATCH_MAGIC, offset)
     while place >= 0:
@@ -259,7 +259,7 @@ def _find_tail(data: bytes, name: str, identity: Identity, number: int, offset: 
                 offset=offset,
             )
         place = data.find(BATCH_MAGIC, place + 1)
-    return _Tail(offset, end - offset, len(data))
+    return Tail(offset, end - offset, len(data))
 
 
 def _leftovers(disk: Disk) -> list[DiskOp]:

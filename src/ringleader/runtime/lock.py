@@ -11,7 +11,7 @@ from ringleader.errors import Reason, UsageError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FolderLock"]
+__all__ = ["FolderLock", "holder_of"]
 
 
 class FolderLock:
@@ -52,3 +52,20 @@ class FolderLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def holder_of(folder: str | Path) -> str:
+    """The process that has the folder open, as text ("unknown" when it does not say); "" when none has. Changes nothing."""
+    if sys.platform == "win32":
+        return ""
+    try:
+        descriptor = os.open(Path(folder) / "LOCK", os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(descriptor)
+    return ""

@@ -37,6 +37,7 @@ from ringleader.store.commands import (
     TxnResult,
 )
 from ringleader.store.limits import Limits
+from ringleader.store.members import founders
 from ringleader.store.store import Store
 
 __all__ = ["Truth", "effects", "marks_of"]
@@ -59,8 +60,10 @@ class Truth:
     `leases[i]`: log time, and (lease, ttl, deadline) of all leases, in milliseconds.
     """
 
-    def __init__(self, limits: Limits, probes: Probes, timeline: Timeline, fastest: float = 1.0) -> None:
-        self.store = Store(limits)
+    def __init__(
+        self, limits: Limits, probes: Probes, names: dict[int, str], timeline: Timeline, fastest: float = 1.0
+    ) -> None:
+        self.store = Store(limits, founders(names))
         self.chronicle = Chronicle(fastest)
         self.hashes: list[int] = [self.store.hash_kv()]
         self.leases: list[tuple[int, tuple[tuple[int, int, int], ...]]] = [(0, ())]

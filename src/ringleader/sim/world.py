@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from ringleader.consensus.raft import Raft, RaftOptions
-from ringleader.consensus.raft.messages import RaftMessage
 from ringleader.consensus.shape import Output, Role
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
@@ -32,12 +31,13 @@ from ringleader.sim.truth import Truth
 from ringleader.sim.violation import Violation
 from ringleader.store.limits import Limits
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame
-from ringleader.wire.relay import Forward, RelayMessage
+from ringleader.wire.peer import PeerMessage
+from ringleader.wire.relay import Forward
 
 __all__ = ["World"]
 
 _encode = msgspec.msgpack.Encoder().encode
-_peer = msgspec.msgpack.Decoder(tuple[int, RaftMessage | RelayMessage]).decode
+_peer = msgspec.msgpack.Decoder(tuple[int, PeerMessage]).decode
 _client = msgspec.msgpack.Decoder(ClientFrame).decode
 _server = msgspec.msgpack.Decoder(ServerFrame).decode
 
@@ -54,7 +54,7 @@ class World:
         ids = list(range(1, options.nodes + 1))
         self.oracle = Oracle(ids, self.timeline, self.trace, self.probes)
         self.limits = Limits(session_ttl_ms=int(options.session_ttl * 1000))
-        self.truth = Truth(self.limits, self.probes, self.timeline, options.fastest)
+        self.truth = Truth(self.limits, self.probes, {id: f"n{id}" for id in ids}, self.timeline, options.fastest)
         self._wanted = None if options.calls is None else frozenset(options.calls)
         self.oracle.on_commit.append(self.truth.committed)
         self.log = CallLog(self.timeline)
@@ -156,7 +156,12 @@ class World:
             ),
             log=LogOptions(options.disk.segment_bytes, options.disk.runway_bytes),
             limits=self.limits,
-            group=GroupOptions(snapshot_entries=options.snapshot_every, keep_entries=options.keep_entries),
+            group=GroupOptions(
+                snapshot_entries=options.snapshot_every,
+                keep_entries=options.keep_entries,
+                slice_bytes=1000,  # so that taking, sending and becoming even a small snapshot takes many steps
+                chunk_bytes=1500,
+            ),
         )
         return Host.open(config, disk, entropy, now)
 

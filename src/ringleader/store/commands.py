@@ -18,6 +18,12 @@ from ringleader.store.auth_ops import (
     TokenListResult,
     UserListResult,
 )
+from ringleader.store.member_ops import (
+    MemberCommand,
+    MemberList,
+    MemberListResult,
+    MemberResult,
+)
 
 __all__ = [
     "Batch",
@@ -234,13 +240,14 @@ Command = (
     | SessionClose
     | Configure
     | AuthCommand
+    | MemberCommand
 )
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
-Read = Range | Txn | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead
+Read = Range | Txn | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead | MemberList
 """What is answered from the state without going through the log."""
 
-Op = Command | Range | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead
+Op = Command | Range | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead | MemberList
 
 # ------------------------------------------------------------------------------------------------------- results
 
@@ -370,6 +377,8 @@ Result = (
     | UserListResult
     | RoleListResult
     | TokenListResult
+    | MemberResult
+    | MemberListResult
     | Failure
 )
 

@@ -37,6 +37,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     session_bytes: int = 256 * 1024
     sessions_bytes: int = 64 * 1024 * 1024
     watches: int = 100_000
+    members: int = 64
     users: int = 10_000
     roles: int = 1_000
     tokens: int = 10_000

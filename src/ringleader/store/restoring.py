@@ -14,6 +14,7 @@ from ringleader.store.auth import Auth
 from ringleader.store.commands import KeyValue
 from ringleader.store.lease import Lease, Leases
 from ringleader.store.limits import Limits
+from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.session import Session, Sessions
 from ringleader.store.snapshot import (
@@ -26,6 +27,7 @@ from ringleader.store.snapshot import (
     KINDS,
     LEASES,
     MAGIC,
+    MEMBERS,
     SESSIONS,
     Head,
     LeaseRow,
@@ -57,6 +59,7 @@ class Restorer:
         self._ended: dict[int, Lease] = {}  # leases that only past versions name
         self._sessions: list[Session] = []
         self._auth = Auth()
+        self._members = Members(limits)
 
     def feed(self, piece: bytes | memoryview) -> None:
         """Take one piece as `snapshot.pieces` gave it (or `split`). Raises `ValueError` saying what is wrong."""
@@ -92,6 +95,8 @@ class Restorer:
             self._sessions += map(_session, _decode_sessions(body))
         elif kind == AUTH:
             self._auth = Auth.from_image(body)
+        elif kind == MEMBERS:
+            self._members = Members.from_image(self._limits, body)
         elif kind == BASE:
             kvs = _decode_kvs(body)
             self._mvcc.load_base(kvs)
@@ -121,7 +126,10 @@ class Restorer:
                 raise ValueError(f"the snapshot has a key of lease {lease.id}, but not the lease")
         leases = Leases(self._leases.values(), head.next_lease)
         sessions = Sessions(self._limits, self._sessions, head.next_session)
-        return State(self._mvcc, leases, sessions, self._auth, head.applied, head.time_ms, head.settings, head.full)
+        members = self._members
+        return State(
+            self._mvcc, leases, sessions, self._auth, members, head.applied, head.time_ms, head.settings, head.full
+        )
 
 
 def _session(row: SessionRow) -> Session:

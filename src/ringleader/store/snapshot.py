@@ -3,7 +3,7 @@
 Layout: the magic and a format version (4 bytes, big-endian), then chunks. A chunk is its kind (1 byte), the length of its
 body (4 bytes), the body (msgpack), and a checksum (8 bytes: xxh3_64 of kind and body, seeded with the checksum before),
 so that a chunk lost, repeated or out of place is found. The order of kinds is fixed: head, leases, sessions, users,
-the keys just before the kept history starts (in key order), the changes since (in order), end.
+members, the keys just before the kept history starts (in key order), the changes since (in order), end.
 
 A `Pin` fixes what is written: it copies the small tables at once and holds the history back from being trimmed, for
 the past itself does not change. So the pieces can be made one by one between writes, and where one ends depends on
@@ -22,6 +22,7 @@ from xxhash import xxh3_64_intdigest
 from ringleader.store.auth import Auth
 from ringleader.store.commands import KeyValue, Result
 from ringleader.store.lease import Leases
+from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc, changes_of
 from ringleader.store.session import Sessions
 from ringleader.store.settings import Settings
@@ -36,6 +37,7 @@ __all__ = [
     "KINDS",
     "LEASES",
     "MAGIC",
+    "MEMBERS",
     "SESSIONS",
     "Head",
     "LeaseRow",
@@ -48,12 +50,13 @@ __all__ = [
 
 MAGIC = b"RLSTORE\0"
 FORMAT_VERSION = 1
-HEAD, LEASES, SESSIONS, AUTH, BASE, CHANGES, END = range(1, 8)
+HEAD, LEASES, SESSIONS, AUTH, MEMBERS, BASE, CHANGES, END = range(1, 9)
 KINDS = {
     HEAD: "head",
     LEASES: "leases",
     SESSIONS: "sessions",
     AUTH: "users",
+    MEMBERS: "members",
     BASE: "keys",
     CHANGES: "changes",
     END: "end",
@@ -102,6 +105,7 @@ class State(msgspec.Struct):
     leases: Leases
     sessions: Sessions
     auth: Auth
+    members: Members
     applied: int
     time_ms: int
     settings: Settings
@@ -132,6 +136,7 @@ class Pin:
             (one.id, one.seen_ms, one.floor, one.results.copy(), one.owner) for one in sessions.by_id.values()
         ]
         self.auth = state.auth.image()
+        self.members = state.members.image()
         mvcc.hold()
 
     def release(self) -> None:
@@ -170,6 +175,7 @@ def _bodies(pin: Pin) -> Iterator[tuple[int, bytes | None]]:
     for id, seen_ms, floor, results, owner in pin.sessions:
         yield SESSIONS, _encode([SessionRow(id, seen_ms, floor, list(results.items()), owner)])
     yield AUTH, pin.auth
+    yield MEMBERS, pin.members
     for kvs in _parts(pin.mvcc.base(pin.first)):
         yield BASE, None if kvs is None else _encode(kvs)
     for kvs in _parts(_changes(pin)):

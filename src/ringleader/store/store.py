@@ -7,7 +7,7 @@ are never to be changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from xxhash import xxh3_64
@@ -52,6 +52,8 @@ from ringleader.store.commands import (
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
+from ringleader.store.member_ops import MemberList, MemberListResult, MemberRow
+from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.permit import Permit
 from ringleader.store.quota import Quota
@@ -78,8 +80,9 @@ class Store:
     still be read (0: all). `applied`: index of the last log entry applied. `time_ms`: log time, milliseconds.
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
+    def __init__(self, limits: Limits = Limits(), members: Iterable[MemberRow] = ()) -> None:  # noqa: B008 (immutable)
         self.limits = limits
+        self.members = Members(limits, members)
         self.applied = 0
         self.time_ms = 0
         self.unloaded = False  # the state is on its way out, see `unload`
@@ -101,6 +104,7 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
+            **self.members.handlers(lambda: self.revision),
             Configure: self._configure,
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
@@ -109,6 +113,7 @@ class Store:
             HashKv: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
+            MemberList: self._member_list,
             SettingsQuery: lambda _: self._settings(),
         }
 
@@ -300,6 +305,9 @@ class Store:
         except Refusal as refusal:
             return refusal.failure
 
+    def _member_list(self, _: MemberList) -> Result:
+        return MemberListResult(self.revision, [row for _, row in sorted(self.members.rows.items())])
+
     def due_leases(self, time_ms: int, limit: int = 1000) -> list[int]:
         """The leases that the leader may propose to expire at log time `time_ms`, the longest due first."""
         return self._leases.due(time_ms, limit)
@@ -347,6 +355,7 @@ class Store:
                 self._leases,
                 self._sessions,
                 self.auth,
+                self.members,
                 self.applied,
                 self.time_ms,
                 self.settings,
@@ -364,7 +373,7 @@ class Store:
 
     def trim(self, limit: int = TRIM) -> bool:
         """Free up to `limit` revisions that compaction has let go; whether there are more. Call it once a turn."""
-        return self._mvcc.trim(limit)
+        return not self.unloaded and self._mvcc.trim(limit)
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave; raises `ValueError` saying what is wrong, and then nothing has changed.
@@ -398,6 +407,7 @@ class Store:
         self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
         self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self._wire_auth(state.auth)
+        self.members.become(state.members)
         self.watches.restored(self._mvcc)
         self.unloaded = False
 

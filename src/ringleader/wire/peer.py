@@ -34,6 +34,7 @@ __all__ = [
     "Handshake",
     "PeerChallenge",
     "PeerHello",
+    "PeerMessage",
     "PeerMessages",
     "PeerProof",
     "PeerRefused",

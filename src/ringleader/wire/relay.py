@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.errors import Reason
+from ringleader.store.member_ops import LeaderView
 
 __all__ = ["Forward", "ForwardRefused", "ReadIndex", "ReadIndexReply", "RelayMessage"]
 
@@ -31,9 +32,10 @@ class ForwardRefused(msgspec.Struct, array_like=True, gc=False, tag=22):
 
 
 class ReadIndex(msgspec.Struct, array_like=True, gc=False, tag=23):
-    """How far must I have applied to serve a linearizable read?"""
+    """How far must I have applied to serve a linearizable read? `view`: tell me also how you see the members."""
 
     token: int
+    view: bool = False
 
 
 class ReadIndexReply(msgspec.Struct, array_like=True, gc=False, tag=24):
@@ -41,6 +43,7 @@ class ReadIndexReply(msgspec.Struct, array_like=True, gc=False, tag=24):
 
     token: int
     index: int
+    view: LeaderView | None = None
 
 
 RelayMessage = Forward | ForwardRefused | ReadIndex | ReadIndexReply

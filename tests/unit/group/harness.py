@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ringleader.errors import RingleaderError
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.group.roster import Peer
 from ringleader.log import LogOptions
 from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
 from ringleader.store.commands import Command, Read, Result, SessionOpen, SessionResult
@@ -96,14 +98,26 @@ class World:
         self.where: dict[int, int] = {}
         self.cut: set[int] = set()
         self.frames = 0
+        self.expelled: dict[int, RingleaderError] = {}
+        self.links: dict[int, list[Peer]] = {}
         for info in self.nodes:
             self.start(info.id)
 
-    def start(self, id: int) -> Host:
+    def start(self, id: int, incarnation: str = "") -> Host:
         self.boot += 1
+        founders = tuple(info.id for info in self.nodes)
+        me = NodeInfo(id, f"n{id}", f"n{id}:1")
         config = HostConfig(
-            "c", id, f"n{id}", self.nodes, tuple(info.id for info in self.nodes), group=self.group, log=self.log
+            "c",
+            id,
+            f"n{id}",
+            self.nodes if id in founders else (*self.nodes, me),
+            founders,
+            incarnation,
+            group=self.group,
+            log=self.log,
         )
+        self.disks.setdefault(id, MemoryDisk())
         self.hosts[id] = Host.open(config, self.disks[id], random.Random(1000 * id + self.boot), self.now)
         return self.hosts[id]
 
@@ -122,6 +136,10 @@ class World:
     def _turn(self, id: int) -> bool:
         host = self.hosts[id]
         out = host.take_output()
+        if out.expelled is not None:
+            self.expelled[id] = out.expelled
+        if out.links is not None:
+            self.links[id] = out.links
         for to, group, message in [*out.peers, *out.bulk_peers]:
             if to in self.hosts and id not in self.cut and to not in self.cut:
                 self.hosts[to].peer_message(id, group, message)

@@ -253,7 +253,7 @@ async def test_a_peer_that_reads_nothing_costs_bounded_memory_and_is_dialled_ane
     link = PeerLink(ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), options)
     link.start()
     await until(lambda: link.connected and acceptor.door.links)
-    incoming = acceptor.door.links[1]
+    incoming = acceptor.door.links[1, "peer"]
     assert incoming.transport is not None
     incoming.transport.pause_reading()
     message = Append(1, 0, 0, [Entry(1, 0, bytes(500_000))], 0)
@@ -295,7 +295,7 @@ def test_what_a_hello_is_refused_for() -> None:
     assert check_hello(hello(), "c", 2, MEMBERS) is None
     refused: list[tuple[dict[str, Any], Reason]] = [
         ({"magic": "x"}, Reason.PROTOCOL),
-        ({"role": "bulk"}, Reason.PROTOCOL),
+        ({"role": "gateway"}, Reason.PROTOCOL),
         ({"version": 2}, Reason.VERSION),
         ({"cluster": "d"}, Reason.WRONG_CLUSTER),
         ({"to_node": 3}, Reason.WRONG_NODE),
@@ -313,5 +313,5 @@ def test_the_bytes_of_messages_are_golden() -> None:
     """Nodes of two releases talk to each other during an upgrade: these bytes are fixed; new fields go to the end."""
     messages = PeerMessages([(0, Vote(7, 3, 2, pre=True)), (1, ReadIndex(5))])
     data = encode(messages)
-    assert data.hex() == "92059292009601070302c3c2" + "9201921705"
+    assert data.hex() == "92059292009601070302c3c2" + "9201931705c2"
     assert decode_messages(data) == messages.messages

@@ -59,6 +59,14 @@ from ringleader.store.commands import (
     SettingsQuery,
     Txn,
 )
+from ringleader.store.member_ops import (
+    MemberAdd,
+    MemberList,
+    MemberPromote,
+    MemberRemove,
+    MemberTransfer,
+    MemberUpdate,
+)
 from ringleader.store.store import Store
 
 FAST = Verifier("scrypt", b"s" * 16, 2, 8, 1, b"k" * 32, b"v" * 32)
@@ -178,6 +186,12 @@ ROWS: dict[type, list[Row]] = {
         (TokenAdd("f" * 16, "writer", "t", TOKEN), AUTH | {"writer"}),
     ],
     TokenRevoke: [(TokenRevoke(TOKEN_ID), AUTH)],
+    MemberAdd: [(MemberAdd("n4"), CLUSTER)],
+    MemberPromote: [(MemberPromote("n1"), CLUSTER)],
+    MemberRemove: [(MemberRemove("n2"), CLUSTER)],
+    MemberUpdate: [(MemberUpdate(1, "h:1"), CLUSTER)],
+    MemberTransfer: [(MemberTransfer("n1"), CLUSTER)],
+    MemberList: [(MemberList(), CLUSTER)],
     AuthStatus: [(AuthStatus(), EVERYONE)],
     UserList: [(UserList(), AUTH)],
     RoleList: [(RoleList(), AUTH)],

@@ -90,6 +90,7 @@ class Raft:
         self.reads = reads.Reads()
         self.transferee = 0
         self.transfer_until = 0.0
+        self.leaving = False  # it was removed and hands over; nothing can keep it in its place
         self.handed_over = False  # an order to take over has left in this term
         # Durability: records are numbered as they are emitted.
         self.emitted = 0
@@ -263,12 +264,19 @@ class Raft:
             first_index=self.log.first,
             config=self.config,
             match=match,
+            heard={id: peer.heard for id, peer in self.progress.items() if peer.answered},
         )
 
     @property
     def leads(self) -> bool:
         """See `ReplicatedLog.leads`."""
         return self.role is Role.LEADER and not self.transferee
+
+    @property
+    def config_settled(self) -> bool:
+        """See `ReplicatedLog.config_settled`."""
+        index, config = self.configs[-1]
+        return index <= self.commit and not config.outgoing
 
     @property
     def last_index(self) -> int:

@@ -109,6 +109,7 @@ def _become_leader(raft: Raft) -> None:
     raft.leader = raft.id
     raft.transferee = 0
     raft.handed_over = False
+    raft.leaving = False
     raft.out.changed = True
     raft.reads.reset()
     replication.start_term(raft)

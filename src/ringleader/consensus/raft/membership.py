@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ringleader.consensus.raft import replication
 from ringleader.consensus.raft.progress import Progress
 from ringleader.consensus.shape import Config, Entry, EntryKind, Role
 
 if TYPE_CHECKING:
     from ringleader.consensus.raft.core import Raft
 
-__all__ = ["adopt", "committed", "decode", "encode", "leave_joint_if_due", "start_change"]
+__all__ = ["adopt", "committed", "decode", "encode", "leave_joint_if_due", "removed", "start_change"]
 
 _decoder = msgspec.msgpack.Decoder(Config)
 _encoder = msgspec.msgpack.Encoder()
@@ -69,9 +70,23 @@ def leave_joint_if_due(raft: Raft) -> None:
         raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode(final))])
 
 
-def committed(raft: Raft) -> None:
-    """The commit index has moved: end a joint change; a leader that is no longer a voter steps down."""
-    leave_joint_if_due(raft)
+def removed(raft: Raft) -> bool:
+    """Whether this member has no vote any more, by a configuration that is committed."""
     index, config = raft.configs[-1]
-    if raft.role is Role.LEADER and index <= raft.commit and not config.votes(raft.id):
+    return index <= raft.commit and not config.votes(raft.id)
+
+
+def committed(raft: Raft) -> None:
+    """The commit index has moved: end a joint change; a leader that is no longer a voter hands over and steps down.
+
+    It takes no more proposals, brings the voter that is most up to date to the end of the log, and tells it to stand for
+    election at once; so its going costs no election timeout (thesis sections 3.10 and 4.2.2).
+    """
+    leave_joint_if_due(raft)
+    if raft.role is not Role.LEADER or not removed(raft) or raft.leaving:
+        return
+    raft.leaving = True
+    voters = [member for member in raft.config.voters if member in raft.progress]
+    heir = max(voters, key=lambda member: (raft.progress[member].match, -member), default=0)
+    if not replication.start_transfer(raft, heir):
         raft.become_follower(raft.term, 0)

@@ -20,11 +20,13 @@ class Progress:
     """One member as the leader sees it.
 
     `match`: highest index known to agree durably. `next`: the index to send next. `flight`: (last index, bytes) of the
-    appends on the way, oldest first. `heard`: time of its last answer. `round`: the latest read round it has answered.
+    appends on the way, oldest first. `heard`: time of its last answer, or when it was first sent to;
+    `answered`: whether there was one. `round`: the latest read round it has answered.
     `commit_told`: the commit index last sent to it.
     """
 
     __slots__ = (
+        "answered",
         "commit_told",
         "flight",
         "flight_bytes",
@@ -46,6 +48,7 @@ class Progress:
         self.flight: deque[tuple[int, int]] = deque()
         self.flight_bytes = 0
         self.heard = now
+        self.answered = False
         self.round = 0
         self.commit_told = 0
         self.probing = False  # an unanswered probe is on the way

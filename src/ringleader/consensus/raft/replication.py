@@ -51,6 +51,9 @@ def tick_leader(raft: Raft) -> None:
     """Heartbeats, CheckQuorum, and the end of a transfer that came to nothing."""
     if raft.transferee and raft.now >= raft.transfer_until:
         raft.transferee = 0
+        if membership.removed(raft):
+            raft.become_follower(raft.term, 0)
+            return
     if raft.now < raft.heartbeat_due:
         return
     raft.heartbeat_due = raft.now + raft.options.heartbeat
@@ -172,7 +175,7 @@ def _heard_from(raft: Raft, sender: int, term: int, round: int) -> Progress | No
     peer = raft.progress.get(sender)
     if raft.role is not Role.LEADER or term < raft.term or peer is None:
         return None
-    peer.heard = raft.now
+    peer.heard, peer.answered = raft.now, True
     if peer.round < round <= raft.reads.number:
         peer.round = round
         reads.confirm(raft)
@@ -205,6 +208,8 @@ def _hand_over_if_ready(raft: Raft, member: int) -> None:
     if member == raft.transferee and member in raft.progress and raft.progress[member].match == raft.log.last:
         raft.handed_over = True
         raft.send(member, TimeoutNow(raft.term), 0)
+        if membership.removed(raft):
+            raft.become_follower(raft.term, 0)
 
 
 # ---------------------------------------------------------------------------------------------------- follower
