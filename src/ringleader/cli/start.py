@@ -23,6 +23,11 @@ def start(
     peers: Annotated[
         str | None, typer.Option(metavar="NAME=HOST:PORT,...", help="All nodes the cluster starts with, this included.")
     ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT,...", help="Become a member: ask these members, at their peer ports, once."),
+    ] = None,
+    advertise_peer: Annotated[str | None, typer.Option(help="What other nodes are told, if not --listen-peer.")] = None,
     advertise_client: Annotated[str | None, typer.Option(help="What clients are told, if not --listen-client.")] = None,
     advertise_http: Annotated[str | None, typer.Option(help="What clients are told, if not --http.")] = None,
     cluster_token: Annotated[str | None, typer.Option(help="The secret that nodes prove to each other.")] = None,
@@ -45,6 +50,8 @@ def start(
         "listen_peer": listen_peer,
         "http": http,
         "peers": peers,
+        "join": join,
+        "advertise_peer": advertise_peer,
         "advertise_client": advertise_client,
         "advertise_http": advertise_http,
         "cluster_token": cluster_token,
