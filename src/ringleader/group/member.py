@@ -15,6 +15,7 @@ import msgspec
 
 from ringleader.consensus.shape import Config, Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
+from ringleader.group.admission import Admission
 from ringleader.group.compaction import Compactor
 from ringleader.group.logtime import LogTime
 from ringleader.group.membership import Reconciler
@@ -94,6 +95,7 @@ class Member:
         self.applied_term = 0
         # Writes.
         self.writes = PendingWrites(entropy.getrandbits(62))
+        self.admission = Admission(options.backlog_least, options.backlog_bytes, options.backlog_wait)
         self.queue: list[Queued] = []  # for the log, waiting for the end of the turn
         self.forwards: list[tuple[int, bytes]] = []  # (origin, envelope) for the leader
         self.decoded: dict[int, tuple[bytes, Batch]] = {}  # own proposals by index, to spare decoding them again
@@ -121,6 +123,11 @@ class Member:
     def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
         """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
+        size = len(memoryview(request.commands)) + 64
+        if not self.admission.admits(self.writes.bytes, size):  # before it costs more than a look
+            self.counts["overloaded"] += 1
+            self._refuse(conn, request.frame, Reason.OVERLOADED, "more writes are waiting than can be served in time")
+            return
         try:
             commands = decode_commands(request.commands)
         except ValueError as error:
@@ -131,11 +138,6 @@ class Member:
             return
         if any(type(command) in LEADERS_OWN for _, command in commands):
             self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "that is for the leader alone to say")
-            return
-        size = len(memoryview(request.commands)) + 64
-        if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
-            self.counts["overloaded"] += 1
-            self._refuse(conn, request.frame, Reason.OVERLOADED, "too many writes are waiting on this node")
             return
         if not self.core.leader:
             self._refuse(conn, request.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
@@ -376,6 +378,7 @@ class Member:
             self._apply(index, entry)
         if out.committed:
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
+        self.admission.turn(self.now, self.writes.bytes)
         self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
@@ -474,6 +477,7 @@ class Member:
         for envelope, results in zip(batch.envelopes, self.store.apply(index, batch), strict=True):
             write = self.writes.take(envelope.origin)
             if write is not None:
+                self.admission.served(write.size)
                 self.answer(write.conn, Results(write.frame, results))
         if self.store.members.heir:
             self._hand_over()

@@ -28,7 +28,7 @@ from ringleader.node.config import NodeConfig, parse_address
 from ringleader.node.http import HttpServer
 from ringleader.node.identity import FolderIdentity, claim_folder, mark_started
 from ringleader.node.local import LocalDialer, LocalLink
-from ringleader.node.sockets import address_of, bind
+from ringleader.node.sockets import CLIENT_BUFFER, address_of, bind
 from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
 from ringleader.runtime.clients import ClientDoor
@@ -201,7 +201,8 @@ class Node:
             wanted["listen_peer"] = config.listen_peer
         for field, address in wanted.items():
             if address:
-                self._sockets[field] = bind(field, address)
+                buffer = CLIENT_BUFFER if field == "listen_client" else 0
+                self._sockets[field] = bind(field, address, receive_buffer=buffer)
         addresses = {field: address_of(sock) for field, sock in self._sockets.items()}
         self.client_address = addresses.get("listen_client", "")
         self.peer_address = addresses.get("listen_peer", "")
