@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ringleader.errors import Reason, UsageError
+
+if TYPE_CHECKING:
+    from ringleader.sim.options import Options
 
 __all__ = ["app"]
 
@@ -19,21 +24,29 @@ app = typer.Typer(
 
 @app.command()
 def run(
+    seed: Annotated[int | None, typer.Argument(help="Run this one seed alone.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", "-n", min=1, help="How many seeds to run.")] = 100,
     start: Annotated[int, typer.Option("--start", help="The first seed.")] = 1,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to use.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures and the sum only.")] = False,
+    options: Annotated[bool, typer.Option("--options", help="Print what each seed has drawn before it runs.")] = False,
 ) -> None:
-    """Run seeds; exit code 1 when one fails."""
+    """Run seeds; exit code 1 when one fails. What a failing seed had drawn is printed."""
+    from ringleader.sim.options import draw
     from ringleader.sim.run import Summary, run_seeds
 
+    if seed is not None:
+        start, seeds = seed, 1
     summary = Summary()
     for report in run_seeds(start, seeds, jobs):
         summary.add(report)
+        if options or report.failure is not None:
+            print("\n".join(f"  {line}" for line in draw(report.seed).lines()))
         if report.failure is not None or not quiet:
             print(report.line(), flush=True)
         if report.failure is not None:
             print(f"  replay it with: ringleader sim replay {report.seed}", flush=True)
+            print(f"  make it smaller with: ringleader sim shrink {report.seed}", flush=True)
     for line in summary.lines():
         print(line)
     if summary.failures:
@@ -41,25 +54,47 @@ def run(
 
 
 @app.command()
+def shrink(
+    seed: Annotated[int, typer.Argument(help="A seed that fails.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The replay file; seed-N.json otherwise.")] = None,
+    tries: Annotated[int, typer.Option("--tries", min=1, help="How many runs it may take.")] = 300,
+) -> None:
+    """Make a failing seed small: fewer faults, nodes, calls and seconds, the same invariant broken. Saves a replay file."""
+    from ringleader.sim.options import draw
+    from ringleader.sim.shrink import save_replay
+    from ringleader.sim.shrink import shrink as shrink_run
+
+    found = shrink_run(draw(seed), tries, lambda text: print(f"  {text}", flush=True))
+    if found is None:
+        print(f"seed {seed} does not fail")
+        raise typer.Exit(1)
+    before, after = found
+    path = out or Path(f"seed-{seed}.json")
+    save_replay(path, after.report, after.options)
+    print(f"from {before.line()}\nto   {after.line()}\n{after.report.line()}")
+    print(f"replay it with: ringleader sim replay {path}")
+
+
+@app.command()
 def replay(
-    seed: Annotated[int, typer.Argument(help="The seed.")],
+    what: Annotated[str, typer.Argument(metavar="SEED|FILE", help="A seed, or a file that shrink has saved.")],
     svg: Annotated[Path | None, typer.Option("--svg", help="Draw a space-time diagram into this file.")] = None,
     since: Annotated[float, typer.Option("--from", help="Show events from this simulated second on.")] = 0.0,
     until: Annotated[float, typer.Option("--to", help="Show events up to this simulated second.")] = float("inf"),
     check: Annotated[bool, typer.Option("--check", help="Run it twice and compare the runs event by event.")] = False,
 ) -> None:
-    """Run one seed and tell everything that happens, one event a line; exit code 1 when it fails."""
-    from ringleader.sim.options import draw
+    """Run one seed or file and tell everything that happens, one event a line; exit code 1 when it fails."""
     from ringleader.sim.run import replay as replay_seed
     from ringleader.sim.run import self_check
 
+    options = _options_of(what)
     if check:
-        difference = self_check(seed)
-        print(difference or f"seed {seed}: both runs are the same, event by event")
+        difference = self_check(options.seed, options)
+        print(difference or f"seed {options.seed}: both runs are the same, event by event")
         raise typer.Exit(1 if difference else 0)
-    for line in draw(seed).lines():
+    for line in options.lines():
         print(line)
-    report, trace = replay_seed(seed)
+    report, trace = replay_seed(options.seed, options)
     for event in trace:
         if since <= event.time <= until:
             print(event.line())
@@ -74,3 +109,19 @@ def replay(
         print(f"drew seconds {since:.3f} to {until:.3f} into {svg}", file=sys.stderr)
     if report.failure is not None:
         raise typer.Exit(1)
+
+
+def _options_of(what: str) -> Options:
+    """Of a seed as it draws them, or as a replay file has them. Raises `UsageError`."""
+    from ringleader.sim.options import draw
+    from ringleader.sim.shrink import load_replay
+
+    if what.isdigit():
+        return draw(int(what))
+    try:
+        return load_replay(Path(what)).options
+    except OSError as error:
+        text = f"{what} is neither a seed nor a file that can be read: {error.strerror}"
+        raise UsageError(text, reason=Reason.INVALID_ARGUMENT) from None
+    except ValueError as error:
+        raise UsageError(str(error), reason=Reason.INVALID_ARGUMENT) from None

@@ -131,8 +131,6 @@ class Placement(ABC):
 
     def owner(self, key: Key) -> Node:
         """The node that owns `key` (str, bytes or int)."""
-        if type(key) is str:
-            return self._nodes[self.owner_index(self._hash(key.encode()))]
         return self._nodes[self.owner_index(self._hash(key_bytes(key)))]
 
     def owners(self, key: Key, n: int) -> Preference:

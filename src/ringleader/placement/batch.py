@@ -69,9 +69,7 @@ def hashes_of(placement: Placement, keys: object) -> Hashes:
         raise _usage(f"keys must be an array or a sequence of keys, not {type(keys).__name__}")
     hash = placement._hash
     items: list[Key] = list(keys)
-    out: Hashes = np.fromiter(
-        (hash(k.encode()) if type(k) is str else hash(key_bytes(k)) for k in items), dtype=np.uint64, count=len(items)
-    )
+    out: Hashes = np.fromiter((hash(key_bytes(k)) for k in items), dtype=np.uint64, count=len(items))
     return out
 
 

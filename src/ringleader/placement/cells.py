@@ -2,9 +2,9 @@
 
 Cell i reaches from `bounds[i-1] + 1` to `bounds[i]`, both included; the last bound is the end of the circle. The index
 keeps, for every equal slice of the circle, the first cell that can hold a hash of that slice. With at least as many
-cells as slices a search looks at two cells or so. All parts are flat arrays (10 bytes a cell, 4 a slice).
+cells as slices a search looks at two cells or so. All parts are flat arrays (10 bytes a cell, 2 or 4 a slice).
 
-The index is made at the first look-up (a quarter of a build's time, not spent by a ring that is only passed on).
+The index is made at the first look-up (a third of a build's time, not spent by a ring that is only passed on).
 Two threads that make it at once make the same one.
 """
 
@@ -14,8 +14,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from itertools import accumulate, repeat
-from operator import rshift
+from itertools import accumulate
 from typing import Any
 
 from ringleader.placement.keys import MASK64
@@ -23,15 +22,27 @@ from ringleader.placement.keys import MASK64
 __all__ = ["Cells", "patched_index", "slice_bits"]
 
 
+Parts = tuple["array[int]", int, "array[int]", "array[int]"]
+
+
 def slice_bits(cells: int) -> int:
-    """log2 of the number of index slices: one to two for a cell, beyond 2**14 half of that (the processor's cache)."""
-    return max(1, (cells - 1).bit_length() - (cells > 1 << 14))
+    """log2 of the number of index slices: one to two for a cell, beyond 2**16 half of that (the processor's cache).
+
+    Beyond 2**16 cells it is at least 17, which `_index_type` relies on.
+    """
+    bits = (cells - 1).bit_length()
+    return max(1, bits) if bits <= 16 else max(17, bits - 1)
+
+
+def _index_type(shift: int) -> str:
+    """As an array's type code: 16 bits where every cell's number fits, which is as long as `slice_bits` is up to 16."""
+    return "H" if shift >= 48 else "I"
 
 
 class Cells:
-    """Bounds (uint64, ascending, the last 2**64-1), each cell's owner (uint16), and the index over them (uint32)."""
+    """Bounds (uint64, ascending, the last 2**64-1), each cell's owner (uint16), and the index over them (uint16 or uint32)."""
 
-    __slots__ = ("batch", "bounds", "index", "owners", "shift")
+    __slots__ = ("batch", "bounds", "index", "owners", "parts", "shift")
 
     def __init__(self, bounds: array[int], owners: array[int], index: array[int] | None = None) -> None:
         assert len(bounds) == len(owners)
@@ -40,6 +51,7 @@ class Cells:
         self.owners = owners
         self.shift = 64 - slice_bits(len(bounds))
         self.index: array[int] | None = index
+        self.parts: Parts | None = None  # all that a look-up reads, at hand in one step
         self.batch: Callable[[Any], Any] | None = None  # what `batch.py` made of these cells
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -51,10 +63,15 @@ class Cells:
             self.index = _index(self.bounds, self.shift)
         return self.index
 
+    def make_parts(self) -> Parts:
+        """Index, shift, bounds, owners."""
+        self.parts = (self.make_index(), self.shift, self.bounds, self.owners)
+        return self.parts
+
     def find(self, h: int) -> int:
         """The cell of a hash."""
-        i = (self.index or self.make_index())[h >> self.shift]
-        bounds = self.bounds
+        index, shift, bounds, _ = self.parts or self.make_parts()
+        i = index[h >> shift]
         while bounds[i] < h:
             i += 1
         return i
@@ -66,25 +83,29 @@ class Cells:
 
 def _index(bounds: array[int], shift: int) -> array[int]:
     """For each slice the first cell whose bound is not below its start: the running count of bounds by slice."""
-    low, step = (1, 2) if sys.byteorder == "little" else (0, 2)
-    top = memoryview(bounds).cast("B").cast("I")[low::step].tolist()  # the upper half is enough, and quicker to shift
     counts = [0] * (1 << (64 - shift))
-    for s in map(rshift, top, repeat(shift - 32)):
-        counts[s] += 1
+    raw, little = memoryview(bounds).cast("B"), sys.byteorder == "little"
+    if shift >= 48:  # as many upper bits as are needed: small numbers are quicker
+        tops, rest = raw.cast("H")[3 if little else 0 :: 4].tolist(), shift - 48
+    else:
+        tops, rest = raw.cast("I")[1 if little else 0 :: 2].tolist(), shift - 32
+    for top in tops:
+        counts[top >> rest] += 1
     counts.pop()
-    return array("I", struct.pack(f"{len(counts) + 1}I", *accumulate(counts, initial=0)))
+    code = _index_type(shift)
+    return array(code, struct.pack(f"{len(counts) + 1}{code}", *accumulate(counts, initial=0)))
 
 
 def patched_index(old: Cells, removed: Sequence[int], added: Sequence[int]) -> array[int] | None:
     """The index after some bounds left and others came, for the same number of slices; None if there was none yet.
 
     A slice's entry is the number of bounds below its start, so it changes by (added - removed) below that start. That
-    is one addition and one subtraction over the whole table, done on long integers of 32-bit lanes: no lane overflows
-    or borrows, because every entry is a count, before and after.
+    is one addition and one subtraction over the whole table, done on long integers with a lane for each entry: none
+    overflows or borrows, because every entry is a count, before and after.
     """
     if old.index is None:
         return None
-    size = len(old.index)
+    size, width = len(old.index), old.index.itemsize
     events = sorted([((b >> old.shift) + 1, 1) for b in added] + [((b >> old.shift) + 1, -1) for b in removed])
     more: list[bytes] = []
     fewer: list[bytes] = []  # empty as long as no prefix has lost bounds
@@ -92,13 +113,13 @@ def patched_index(old: Cells, removed: Sequence[int], added: Sequence[int]) -> a
     for start, step in [*events, (size, 0)]:
         if start > position:
             end = min(start, size)
-            more.append((gained if gained > 0 else 0).to_bytes(4, sys.byteorder) * (end - position))
+            more.append((gained if gained > 0 else 0).to_bytes(width, sys.byteorder) * (end - position))
             if gained < 0 or fewer:
                 if not fewer:
-                    fewer.append(bytes(4 * position))
-                fewer.append((-gained if gained < 0 else 0).to_bytes(4, sys.byteorder) * (end - position))
+                    fewer.append(bytes(width * position))
+                fewer.append((-gained if gained < 0 else 0).to_bytes(width, sys.byteorder) * (end - position))
             position = end
         gained += step
     total = int.from_bytes(old.index.tobytes(), sys.byteorder) + int.from_bytes(b"".join(more), sys.byteorder)
     total -= int.from_bytes(b"".join(fewer), sys.byteorder)
-    return array("I", total.to_bytes(4 * size, sys.byteorder))
+    return array(old.index.typecode, total.to_bytes(width * size, sys.byteorder))

@@ -18,7 +18,7 @@ from typing import Any
 from ringleader.errors import Reason, UsageError
 from ringleader.placement.base import Placement
 from ringleader.placement.node import Node, NodeLike
-from ringleader.placement.ring import MAX_POINTS, _checked_vnodes
+from ringleader.placement.points import MAX_POINTS, checked_vnodes
 
 __all__ = ["KetamaRing"]
 
@@ -37,7 +37,7 @@ class KetamaRing(Placement):
 
     def __init__(self, nodes: Iterable[NodeLike] | Mapping[str, float], *, vnodes: int = 40) -> None:
         super().__init__(nodes, hash=_md5_head)
-        self._vnodes = _checked_vnodes(vnodes)
+        self._vnodes = checked_vnodes(vnodes)
         if 4 * self._vnodes * len(self._nodes) > MAX_POINTS:
             raise UsageError(f"more than {MAX_POINTS} points: use fewer vnodes", reason=Reason.TOO_LARGE)
         total = sum(Fraction(n.weight) for n in self._nodes)

@@ -30,7 +30,10 @@ def key_bytes(key: object) -> bytes:
     A negative int counts as its two's complement, so that -1 and 2**64 - 1 are the same key.
     """
     if isinstance(key, str):
-        return key.encode("utf-8", "surrogatepass")
+        try:
+            return key.encode()
+        except UnicodeEncodeError:  # a lone surrogate; naming the error handler costs time for every key
+            return key.encode("utf-8", "surrogatepass")
     if isinstance(key, bytes):
         return bytes(key)
     if isinstance(key, int) and not isinstance(key, bool):

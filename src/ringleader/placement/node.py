@@ -39,7 +39,9 @@ class Node:
             )
         if self.zone is not None and not (isinstance(self.zone, str) and self.zone):
             raise _usage(f"node {self.name!r}: zone must be None or a str that is not empty, not {self.zone!r}")
-        object.__setattr__(self, "weight", checked_weight(self.name, self.weight))
+        weight = checked_weight(self.name, self.weight)
+        if weight is not self.weight:
+            object.__setattr__(self, "weight", weight)
 
     def with_weight(self, weight: float) -> Node:
         """The same node with another weight."""

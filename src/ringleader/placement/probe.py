@@ -15,7 +15,7 @@ from ringleader.errors import Reason, UsageError
 from ringleader.placement.base import Placement
 from ringleader.placement.keys import SPACE, Hash, mix, xxh3
 from ringleader.placement.node import NodeLike
-from ringleader.placement.ring import _checked_vnodes, _sorted_points, check_points
+from ringleader.placement.points import check_points, checked_vnodes, sorted_points
 
 __all__ = ["MultiProbe"]
 
@@ -42,9 +42,9 @@ class MultiProbe(Placement):
                 f"probes must be an int from 1 to {MAX_PROBES}, not {probes!r}", reason=Reason.INVALID_ARGUMENT
             )
         self._probes = probes
-        self._vnodes = _checked_vnodes(vnodes)
+        self._vnodes = checked_vnodes(vnodes)
         check_points(self._nodes, self._vnodes)
-        self._points, self._owners = _sorted_points(self._nodes, self._vnodes)
+        self._points, self._owners = sorted_points(self._nodes, self._vnodes)
 
     def _closest(self, h: int) -> int:
         """The point with the smallest clockwise distance from any of the probes."""

@@ -2,16 +2,13 @@
 
 The classical ring (Karger et al., STOC 1997) gives a key to the next point clockwise. Taking the nearest point instead
 (as Pastry does: Rowstron & Druschel, Middleware 2001) costs nothing at look-up and moves as little, but a point's cell
-is then half of two gaps rather than one whole gap, which halves the variance of the load: 400 vnodes balance like 800.
+is then half of two gaps rather than one whole gap, which halves the variance of the load: 640 vnodes balance like 1280.
 
-A node of weight w has round(w * vnodes) points, the first of a stream (SHAKE-128 of its name), so a change of weight
-only adds or takes away points, and a point depends on nothing but its own node.
+Where a node's points lie, and how weights turn into points, is in `points.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import struct
 import sys
 from array import array
 from bisect import bisect_left
@@ -19,24 +16,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Self
 
-from ringleader.errors import Reason, UsageError
 from ringleader.placement.base import Placement
 from ringleader.placement.cells import Cells, patched_index, slice_bits
 from ringleader.placement.keys import MASK64, SPACE, Hash, Key, key_bytes, xxh3
 from ringleader.placement.node import Node, NodeLike, as_node, as_nodes
+from ringleader.placement.points import MAX_POINTS, check_points, checked_vnodes, node_points, sorted_points
 
 __all__ = ["DEFAULT_VNODES", "MAX_POINTS", "Ring"]
 
-DEFAULT_VNODES = 400
-MAX_POINTS = 1 << 23
-_LOW = 28  # A point is a multiple of 2**28: 36 bits of place, which with a 16-bit owner fit into one float's mantissa.
-_PLACE = (1 << 36) - 1
+DEFAULT_VNODES = 640
 
 
 class Ring(Placement):
     """A hash ring with `vnodes` points for a node of weight 1.0.
 
-    Look-up is O(1), about 26 bytes a point. A load's coefficient of variation is about sqrt(1 / (2 * vnodes)).
+    Look-up is O(1), 20 to 26 bytes a point. A load's coefficient of variation is about sqrt(1 / (2 * vnodes)).
     """
 
     __slots__ = ("_cells", "_points", "_vnodes")
@@ -50,9 +44,9 @@ class Ring(Placement):
         hash: Hash = xxh3,
     ) -> None:
         super().__init__(nodes, hash=hash)
-        self._vnodes = _checked_vnodes(vnodes)
+        self._vnodes = checked_vnodes(vnodes)
         check_points(self._nodes, self._vnodes)
-        points, owners = _sorted_points(self._nodes, self._vnodes)
+        points, owners = sorted_points(self._nodes, self._vnodes)
         self._points = points
         self._cells = Cells(*_cells(points, owners))
 
@@ -60,20 +54,20 @@ class Ring(Placement):
         """The node that owns `key` (str, bytes or int)."""
         # Spelled out rather than composed of smaller methods: this is the one hot path, and calls are half its cost.
         if type(key) is str:
-            h = self._hash(key.encode())
+            try:
+                h = self._hash(key.encode())
+            except UnicodeEncodeError:  # a lone surrogate
+                h = self._hash(key_bytes(key))
         elif type(key) is bytes:
             h = self._hash(key)
         else:
             h = self._hash(key_bytes(key))
         cells = self._cells
-        index = cells.index
-        if index is None:
-            index = cells.make_index()
-        i = index[h >> cells.shift]
-        bounds = cells.bounds
+        index, shift, bounds, owners = cells.parts or cells.make_parts()
+        i = index[h >> shift]
         while bounds[i] < h:
             i += 1
-        return self._nodes[cells.owners[i]]
+        return self._nodes[owners[i]]
 
     def owner_index(self, h: int) -> int:
         return self._cells.owners[self._cells.find(h)]
@@ -159,72 +153,6 @@ class Ring(Placement):
         return ring
 
 
-def _checked_vnodes(vnodes: object) -> int:
-    if isinstance(vnodes, bool) or not isinstance(vnodes, int) or not 1 <= vnodes <= MAX_POINTS:
-        raise UsageError(
-            f"vnodes must be an int from 1 to {MAX_POINTS}, not {vnodes!r}", reason=Reason.INVALID_ARGUMENT
-        )
-    return vnodes
-
-
-def point_count(node: Node, vnodes: int) -> int:
-    """How many points a node gets: at least one, so that a low weight never loses a node altogether."""
-    return max(1, round(node.weight * vnodes))
-
-
-def check_points(nodes: tuple[Node, ...], vnodes: int) -> None:
-    """Raises `UsageError` when the weights ask for more points than a ring may have."""
-    total = sum(point_count(n, vnodes) for n in nodes)
-    if total > MAX_POINTS:
-        heaviest = max(nodes, key=lambda n: n.weight)
-        raise UsageError(
-            f"{total} points are too many for one ring (at most {MAX_POINTS}); the heaviest node is {heaviest.name!r}"
-            f" with weight {heaviest.weight:g}",
-            reason=Reason.TOO_LARGE,
-            hint="Scale the weights so that an ordinary node has 1.0, or use fewer vnodes",
-        )
-
-
-def _stream(node: Node, count: int) -> bytes:
-    """The node's first `count` points as 8-byte little-endian words (XOF: a longer stream begins with the shorter)."""
-    return hashlib.shake_128(node.name.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest(8 * count)
-
-
-def _sorted_points(nodes: tuple[Node, ...], vnodes: int) -> tuple[array[int], array[int]]:
-    """All points in order (uint64) with their owners (uint16); equal points in the order of `nodes`.
-
-    Python sorts floats about twice as fast as large ints, and one float holds the pair: a mantissa of 52 bits is 36
-    bits of place and 16 of owner, under a fixed exponent. Bits are set and read for many points at once, as lanes of
-    one long integer.
-    """
-    counts = [point_count(n, vnodes) for n in nodes]
-    total = sum(counts)
-    streams = b"".join(map(_stream, nodes, counts))
-    numbers = b"".join([i.to_bytes(8, "little") * c for i, c in enumerate(counts)])
-    keep, exponent = _lanes(_PLACE << 16, total), _lanes(0x3FF << 52, total)
-    packed = int.from_bytes(streams, "little") & keep | exponent | int.from_bytes(numbers, "little")
-    form = f"{total}d"
-    words = sorted(struct.unpack(form, packed.to_bytes(8 * total, sys.byteorder)))
-    raw = struct.pack(form, *words)  # three times as fast as array("d", words)
-    places = (int.from_bytes(raw, sys.byteorder) & keep) << 12
-    first = 0 if sys.byteorder == "little" else 3
-    owners = memoryview(raw).cast("H")[first::4].tolist()
-    return array("Q", places.to_bytes(8 * total, sys.byteorder)), array("H", struct.pack(f"{total}H", *owners))
-
-
-def _lanes(value: int, count: int) -> int:
-    """A long integer of `count` 64-bit lanes that all hold `value`."""
-    return int.from_bytes(value.to_bytes(8, "little") * count, "little")
-
-
-def _node_points(node: Node, vnodes: int) -> list[int]:
-    """One node's points in order, the same bits as `_sorted_points` gives."""
-    data = array("Q", _stream(node, point_count(node, vnodes)))
-    if sys.byteorder == "big":
-        data.byteswap()
-    return sorted((w >> 16 & _PLACE) << _LOW for w in data)
-
-
 def _wrap(points: array[int]) -> tuple[int, bool]:
     """The last hash nearer to the last point than to the first one, and whether it lies beyond the circle's start."""
     last = points[-1]
@@ -253,12 +181,27 @@ def _cells(points: array[int], owners: array[int]) -> tuple[array[int], array[in
 
 
 def _midpoints(points: array[int]) -> array[int]:
-    """The middle between each point and the next: half of each lane plus half of its neighbour (low bits are zero)."""
-    count = len(points)
-    data = int.from_bytes(points.tobytes(), sys.byteorder)
-    half = data >> 1 & _lanes(MASK64 >> 1, count)
-    sums = (half >> 64) + (half & _lanes(MASK64, count - 1))  # all but the first lane plus all but the last
-    return array("Q", sums.to_bytes(8 * (count - 1), sys.byteorder))
+    """The middle between each point and the next: half of each lane plus half of its neighbour (points are even)."""
+    size = 8 * (len(points) - 1)
+    half = int.from_bytes(points.tobytes(), sys.byteorder) >> 1
+    sums = half + (half >> 64) & (1 << 8 * size) - 1
+    return array("Q", sums.to_bytes(size, sys.byteorder))
+
+
+def _renumbered(owners: array[int], places: list[int], nodes: int) -> array[int]:
+    """Owners by their new numbers when newcomers take the `places` (in order) in a member list that is `nodes` long.
+
+    For each newcomer, those at or behind its place move up by one: for all owners at once, in 16-bit lanes, where
+    `owner + 0x8000 - place` has its highest bit set exactly for them.
+    """
+    if nodes > 0x8000 or len(places) > 32:
+        number = sorted(set(range(nodes)).difference(places))
+        return array("H", map(number.__getitem__, owners))
+    packed = int.from_bytes(owners.tobytes(), sys.byteorder)
+    ones = int.from_bytes(b"\0\1" * len(owners), "big")
+    for place in places:
+        packed += packed + ones * (0x8000 - place) >> 15 & ones
+    return array("H", packed.to_bytes(2 * len(owners), sys.byteorder))
 
 
 def _splice(old: Ring, new: Ring, fresh: tuple[Node, ...]) -> tuple[array[int], Cells] | None:
@@ -267,21 +210,37 @@ def _splice(old: Ring, new: Ring, fresh: tuple[Node, ...]) -> tuple[array[int], 
     That is when two points are equal (their order is then by name), or when the index needs another size.
     """
     number = {n.name: i for i, n in enumerate(new.nodes)}
-    arrivals = sorted((p, number[n.name]) for n in fresh for p in _node_points(n, new.vnodes))
+    arrivals = sorted((p, number[n.name]) for n in fresh for p in node_points(n, new.vnodes))
     points = old._points
     cells = old._cells
     if slice_bits(len(cells.bounds) + len(arrivals)) != 64 - cells.shift:
         return None
-    renumber = [number[n.name] for n in old.nodes]
-    form = f"{len(cells.owners)}H"
-    old_owners = array("H", struct.pack(form, *map(renumber.__getitem__, cells.owners)))  # of point i at i + 1
+    places = sorted(number[n.name] for n in fresh)
+    old_owners = _renumbered(cells.owners, places, len(new.nodes))  # that of point i at i + 1
     out_points, out_owners, bounds = array("Q"), array("H"), array("Q")
     removed: list[int] = []
     added: list[int] = []
+    count = len(points)
     at = k = 0  # everything before point `at` is copied, up to and without the bound after it
     while k < len(arrivals):
-        gap = bisect_left(points, arrivals[k][0], at)
-        end = points[gap] if gap < len(points) else SPACE
+        point, owner = arrivals[k]
+        gap = bisect_left(points, point, at)
+        end = points[gap] if gap < count else SPACE
+        if 0 < gap < count and point < end and (k + 1 == len(arrivals) or arrivals[k + 1][0] >= end):
+            # Alone between two points, as nearly all are: what follows does the same for any number, and the edges.
+            out_points.extend(points[at:gap])
+            out_points.append(point)
+            out_owners.extend(old_owners[at + 1 : gap + 1])
+            out_owners.append(owner)
+            low, high = (points[gap - 1] + point) >> 1, (point + end) >> 1
+            bounds.extend(cells.bounds[at + 1 : gap])
+            bounds.append(low)
+            bounds.append(high)
+            removed.append(cells.bounds[gap])
+            added.append(low)
+            added.append(high)
+            at, k = gap, k + 1
+            continue
         stop = k
         while stop < len(arrivals) and arrivals[stop][0] < end:
             stop += 1
@@ -294,7 +253,7 @@ def _splice(old: Ring, new: Ring, fresh: tuple[Node, ...]) -> tuple[array[int], 
         bounds.extend(cells.bounds[at + 1 : gap])
         inner = [p for p, _ in group]
         around = [*points[max(0, gap - 1) : gap], *inner]
-        if gap < len(points):
+        if gap < count:
             around.append(points[gap])
             if gap:
                 removed.append(cells.bounds[gap])

@@ -151,8 +151,19 @@ class Options(msgspec.Struct, frozen=True):
 
     def lines(self) -> list[str]:
         """All of it, one setting a line, for the head of a trace."""
-        tree = msgspec.to_builtins(self)
-        return [f"{name}: {value}" for name, value in tree.items()]
+        lines: list[str] = []
+        for name, value in msgspec.to_builtins(self).items():
+            if isinstance(value, dict) and name != "faults":
+                lines += [f"{name}.{key}: {item}" for key, item in value.items()]
+            elif name == "faults":
+                lines.append(
+                    "faults: " + (", ".join(f"{kind} every {mean:.1f} s" for kind, mean in value.items()) or "none")
+                )
+            elif isinstance(value, list | tuple):
+                lines.append(f"{name}: only {len(value)}")
+            else:
+                lines.append(f"{name}: {value}")
+        return lines
 
 
 def draw(seed: int, nodes: int = 0) -> Options:

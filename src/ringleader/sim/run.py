@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -19,7 +19,7 @@ from ringleader.sim.trace import Kind, Trace
 from ringleader.sim.violation import Violation
 from ringleader.sim.world import World
 
-__all__ = ["Failure", "Report", "Summary", "replay", "run_seed", "run_seeds", "self_check"]
+__all__ = ["Failure", "Report", "Summary", "Totals", "replay", "run_seed", "run_seeds", "self_check"]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -34,7 +34,8 @@ class Failure(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct):
     """How a seed went. `simulated` and `cpu` in seconds; `steps`: events; `calls`: of clients, by outcome.
 
-    `fingerprint` sums up the run; two runs of a seed have the same. `tail`: the last events before a failure, in words.
+    `fingerprint` sums up the run; two runs of a seed have the same. `searched`: calls that the exact search decided, beside
+    the check by revisions, which decides them all. `tail`: the last events before a failure, in words.
     """
 
     seed: int
@@ -47,6 +48,7 @@ class Report(msgspec.Struct):
     calls: dict[str, int]
     probes: dict[str, int]
     fingerprint: str
+    searched: int = 0
     tail: list[str] = []
 
     @property
@@ -64,21 +66,29 @@ class Report(msgspec.Struct):
         return f"{head}, FAILED at {failure.time:.6f} s, event {failure.step}: {failure.invariant}: {failure.text}"
 
 
-def run_seed(seed: int, options: Options | None = None, trace: Trace | None = None) -> Report:
+def run_seed(
+    seed: int,
+    options: Options | None = None,
+    trace: Trace | None = None,
+    made: Callable[[World], None] = lambda world: None,
+) -> Report:
     """Run `seed` with its own options, or with those given. Never raises for what the simulated code does.
 
-    The cyclic garbage collector rests meanwhile: a world lives for a second or two and is then dropped whole.
+    `made` is handed the world before it runs. The cyclic garbage collector rests meanwhile: a world lives for a second or
+    two and is then dropped whole.
     """
     options = options or draw(seed)
     trace = trace if trace is not None else Trace()
     world = World(options, trace)
+    made(world)
+    searched = 0
     collecting = gc.isenabled()
     gc.disable()
     started = time.process_time()
     failure: Failure | None = None
     try:
         world.run()
-        check_history(world)
+        searched = check_history(world)
     except Violation as violation:
         failure = _failure(world, violation.invariant, violation.text)
     except Exception as error:
@@ -91,14 +101,14 @@ def run_seed(seed: int, options: Options | None = None, trace: Trace | None = No
             gc.enable()
     if failure is not None:
         trace.add((world.timeline.now, Kind.VIOLATION, 0, 0, f"{failure.invariant}: {failure.text}", 0.0))
-    return _report(world, failure, cpu)
+    return _report(world, failure, cpu, searched)
 
 
 def _failure(world: World, invariant: str, text: str) -> Failure:
     return Failure(invariant, text, world.timeline.now, world.timeline.steps)
 
 
-def _report(world: World, failure: Failure | None, cpu: float) -> Report:
+def _report(world: World, failure: Failure | None, cpu: float, searched: int) -> Report:
     outcomes = {outcome.name.lower(): world.log.count(outcome) for outcome in Outcome}
     last = world.truth.hashes[-1]
     fingerprint = f"{world.timeline.steps}-{world.oracle.ledger.last}-{last:016x}-{world.choice.getrandbits(32):08x}"
@@ -113,6 +123,7 @@ def _report(world: World, failure: Failure | None, cpu: float) -> Report:
         calls=outcomes,
         probes=dict(world.probes.counts),
         fingerprint=fingerprint,
+        searched=searched,
         tail=list(world.trace.lines()) if failure is not None else [],
     )
 
@@ -134,45 +145,63 @@ def self_check(seed: int, options: Options | None = None) -> str:
     return ""
 
 
-class Summary:
-    """What many seeds add up to: simulated and CPU seconds, events, calls, failures, probes."""
+class Totals(msgspec.Struct):
+    """What many seeds add up to. `five`: simulated and CPU seconds of the seeds with five nodes. Times in seconds."""
 
-    def __init__(self) -> None:
-        self.seeds = 0
-        self.simulated = self.cpu = 0.0
-        self.five = [0.0, 0.0]  # simulated and CPU seconds of the seeds with five nodes
-        self.steps = 0
-        self.calls = 0
+    seeds: int = 0
+    failed: int = 0
+    simulated: float = 0.0
+    cpu: float = 0.0
+    five: tuple[float, float] = (0.0, 0.0)
+    steps: int = 0
+    calls: int = 0
+    searched: int = 0
+    probes: dict[str, int] = {}
+
+
+class Summary:
+    """Adds up reports, perhaps on top of what earlier runs came to."""
+
+    def __init__(self, totals: Totals | None = None) -> None:
+        self.totals = totals if totals is not None else Totals()
         self.failures: list[Report] = []
         self.probes = Probes()
+        for name, count in self.totals.probes.items():
+            if name in self.probes.counts:
+                self.probes.hit(name, count)
 
     def add(self, report: Report) -> None:
         """One more seed."""
-        self.seeds += 1
-        self.simulated += report.simulated
-        self.cpu += report.cpu
-        self.steps += report.steps
-        self.calls += sum(report.calls.values())
+        totals = self.totals
+        totals.seeds += 1
+        totals.simulated += report.simulated
+        totals.cpu += report.cpu
+        totals.steps += report.steps
+        totals.calls += sum(report.calls.values())
+        totals.searched += report.searched
         if report.nodes == 5:
-            self.five[0] += report.simulated
-            self.five[1] += report.cpu
+            totals.five = (totals.five[0] + report.simulated, totals.five[1] + report.cpu)
         if report.failure is not None:
+            totals.failed += 1
             self.failures.append(report)
         for name, count in report.probes.items():
             self.probes.hit(name, count)
+        totals.probes = self.probes.counts
 
     def lines(self) -> list[str]:
         """The figures in words."""
-        cpu = max(self.cpu, 1e-9)
-        five = f" (five nodes: {self.five[0] / self.five[1]:.0f}:1)" if self.five[1] else ""
+        totals = self.totals
+        cpu = max(totals.cpu, 1e-9)
+        five = f" (five nodes: {totals.five[0] / totals.five[1]:.0f}:1)" if totals.five[1] else ""
         lines = [
-            f"{self.seeds} seeds, {len(self.failures)} failed; {self.simulated:.0f} simulated seconds in {self.cpu:.1f} s "
-            f"of CPU: {self.simulated / cpu:.0f}:1{five}; {self.steps} events, {self.steps / cpu:.0f} a second; "
-            f"{self.calls} calls, {self.calls / max(self.simulated, 1e-9):.0f} a simulated second"
+            f"{totals.seeds} seeds, {totals.failed} failed; {totals.simulated:.0f} simulated seconds in {totals.cpu:.1f} s "
+            f"of CPU: {totals.simulated / cpu:.0f}:1{five}; {totals.steps} events, {totals.steps / cpu:.0f} a second; "
+            f"{totals.calls} calls, {totals.calls / max(totals.simulated, 1e-9):.0f} a simulated second, all decided by "
+            f"revisions, {totals.searched} by exact search too"
         ]
         missing = self.probes.missing()
-        if missing:
-            lines.append(f"never reached: {', '.join(missing)}")
+        reached = len(self.probes.counts) - len(missing)
+        lines.append(f"{reached} probes reached" + (f", never: {', '.join(missing)}" if missing else ", all there are"))
         return lines
 
 

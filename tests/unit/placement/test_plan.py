@@ -99,11 +99,11 @@ def test_any_history_keeps_the_promises(rng: random.Random, count: int, zones: i
     nodes = members(rng, count, zones)
     p = plan(None, nodes, partitions=128, copies=copies)
     check(p)
-    for _ in range(3):
+    for step in range(3):
         if rng.random() < 0.5 and len(nodes) > 2:
             nodes.pop(rng.randrange(len(nodes)))
         else:
-            nodes.append(Node(f"m{rng.getrandbits(60)}", rng.uniform(0.3, 3), nodes[0].zone))
+            nodes.append(Node(f"m{step}", rng.uniform(0.3, 3), nodes[0].zone))
         q = plan(p.table, nodes)
         check(q, p.table)
         assert len(q.moves) >= q.lower_bound
