@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ringleader._embedded import embedded
     from ringleader.client import (
         KV,
+        Auth,
         Client,
         ClientOptions,
         ClusterSettings,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KV",
+    "Auth",
     "Client",
     "ClientOptions",
     "ClusterSettings",

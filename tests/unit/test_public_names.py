@@ -14,13 +14,14 @@ import ringleader
 
 NAMES = {
     "ringleader": """
-        KV Client ClientOptions ClusterSettings CompactedError Condition DeadlineError DeleteResult Election Event Key KeyValue
+        Auth KV Client ClientOptions ClusterSettings CompactedError Condition DeadlineError DeleteResult Election Event Key
+        KeyValue
         Leader Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
         RangeResult Reason RingleaderError Shard ShardChange ShardGroup ShardWorker Shards Status TxnResult
         UnknownDeadlineError UsageError WatchStream changes connect embedded key op replica
     """,
     "ringleader.sync": """
-        KV Client Election Leadership Lease Leases Lock Lost Shard ShardChange Shards WatchStream connect embedded
+        Auth KV Client Election Leadership Lease Leases Lock Lost Shard ShardChange Shards WatchStream connect embedded
     """,
     "ringleader.crdt": """
         Alarm BoundedCounter CausalBuffer Change ChangeStream Conflict Crdt DWFlag DecodeError Delta

@@ -6,12 +6,14 @@ calls       one call, and the session that numbers it       links       endpoint
 watches     one watch, across connections                   options     every bound and period
 engine      the turn of the event loop                      transport   TCP behind a tiny interface
 client      `connect`, `Client`                             kv, leases, watching, ops, types: what users hold
+auth        users, roles, tokens                        credentials, tls: who we are, whom we trust
 recipes     locks, elections ...: a file for each
 shardplan   who should own which shard, what to claim       shards      a worker of a group, made of it
 shard       one ownership of one shard
 """
 
 from ringleader.client import ops as op
+from ringleader.client.auth import Auth
 from ringleader.client.client import Client, connect
 from ringleader.client.failures import CompactedError
 from ringleader.client.kv import KV, Consistency
@@ -38,6 +40,7 @@ from ringleader.client.watching import WatchStream
 
 __all__ = [
     "KV",
+    "Auth",
     "Client",
     "ClientOptions",
     "ClusterSettings",

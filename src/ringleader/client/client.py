@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Generator
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from ringleader.client.addresses import parse_endpoints
+from ringleader.client.auth import Auth
+from ringleader.client.credentials import Credentials
 from ringleader.client.engine import Engine
 from ringleader.client.kv import KV
 from ringleader.client.leases import Lease, Leases
@@ -15,6 +20,7 @@ from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import Election, Lock
 from ringleader.client.settings import ClusterSettings, change, fetch
 from ringleader.client.shards import Shards
+from ringleader.client.tls import client_context
 from ringleader.client.transport import TcpDialer
 from ringleader.client.types import NodeStatus, Status, to_bytes
 from ringleader.errors import Reason, UsageError
@@ -22,25 +28,62 @@ from ringleader.errors import Reason, UsageError
 __all__ = ["Client", "connect"]
 
 _TIMEOUT = 5.0
+_LOGIN = ("USERNAME", "PASSWORD", "TOKEN")
+_TLS = ("CA", "CERT", "KEY")
 
 
 def connect(
-    *endpoints: str, timeout: float = _TIMEOUT, cluster: str = "", name: str = "", options: ClientOptions | None = None
+    *endpoints: str,
+    timeout: float = _TIMEOUT,
+    cluster: str = "",
+    name: str = "",
+    options: ClientOptions | None = None,
+    username: str = "",
+    password: str = "",
+    token: str = "",
+    ca: str = "",
+    cert: str = "",
+    key: str = "",
 ) -> Client:
     """A client of a cluster: `async with ringleader.connect("10.0.0.1:4400", ...) as db:` (or `await connect(...)`).
 
     `endpoints`: "host:port" of some nodes, one by one or as a comma list; default: the environment's
     `RINGLEADER_ENDPOINTS`, else a local cluster as `ringleader dev` starts it. The others are found through them.
     `timeout`: for each call that gives none, seconds. `cluster`: talk to no other cluster than this. `name`: how nodes call
-    this client. Raises `UsageError` for an endpoint that makes no sense; entering raises `DeadlineError` when no node can
-    be reached.
+    this client.
+
+    `username` and `password`, or `token`: who to log in as; default: `RINGLEADER_USERNAME` and `RINGLEADER_PASSWORD`, or
+    `RINGLEADER_TOKEN`. `ca`: speak TLS, and trust nodes whose certificates this authority has signed (a PEM file, or
+    "system"); `cert`, `key`: the certificate to show; default: `RINGLEADER_CA`, `RINGLEADER_CERT`, `RINGLEADER_KEY`.
+
+    Raises `UsageError` for what makes no sense; entering raises `UsageError` (unauthenticated) when the login is refused,
+    and `DeadlineError` when no node can be reached.
     """
+    credentials = _credentials(username, password, token)
     if options is None:
         options = ClientOptions(name=name, cluster=cluster)
     elif name or cluster:
         message = "give name and cluster either in the options or as arguments, not both"
         raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
-    return Client(Engine(parse_endpoints(endpoints, os.environ), TcpDialer(), options), timeout)
+    if credentials is not None and options.credentials is None:
+        options = msgspec.structs.replace(options, credentials=credentials)
+    return Client(Engine(parse_endpoints(endpoints, os.environ), TcpDialer(_tls(ca, cert, key)), options), timeout)
+
+
+def _credentials(username: str, password: str, token: str) -> Credentials | None:
+    """From what the caller gave, else the environment."""
+    if not (username or password or token):
+        username, password, token = (os.environ.get(f"RINGLEADER_{each}", "") for each in _LOGIN)
+    return Credentials(username=username, password=password, token=token) if username or password or token else None
+
+
+def _tls(ca: str, cert: str, key: str) -> ssl.SSLContext | None:
+    """From what the caller gave, else the environment; `None`: no TLS."""
+    if not (ca or cert or key):
+        ca, cert, key = (os.environ.get(f"RINGLEADER_{each}", "") for each in _TLS)
+    if not (ca or cert or key):
+        return None
+    return client_context(ca, cert, key)
 
 
 class Client:
@@ -57,6 +100,7 @@ class Client:
         self._timeout = timeout
         self.kv = KV(engine, timeout)
         self.leases = Leases(engine, timeout)
+        self.auth = Auth(engine, timeout)
 
     def lease(self, ttl: float) -> Lease:
         """A lease of `ttl` seconds that keeps itself alive: `async with db.lease(10) as lease:`."""

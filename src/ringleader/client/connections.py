@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ringleader.client.calls import Flight, Kind
+from ringleader.client.credentials import Logins
 from ringleader.client.links import Endpoints, Link, LinkState
 from ringleader.client.options import ClientOptions
 from ringleader.client.output import ClientOutput
 from ringleader.client.watches import Watches
 from ringleader.errors import Reason
 from ringleader.wire.frames import MAGIC, PROTOCOL_VERSION, ClientFrame, Hello, NodeInfo, Ping, Welcome
+from ringleader.wire.login import Challenge
 
 __all__ = ["Connections"]
 
 _FOREVER = float("inf")
+_STRETCH = 10.0  # what the stretching of a password may add to the time for connecting, seconds
 _GRAIN = 0.01  # a node that does not serve is not left sooner than this after it was looked at, seconds
 
 
@@ -29,8 +32,9 @@ class Connections:
     """
 
     def __init__(
-        self, endpoints: Endpoints, now: float, options: ClientOptions, returned: Callable[[Flight], None]
-    ) -> None:
+        self, endpoints: Endpoints, now: float, options: ClientOptions, logins: Logins,
+        returned: Callable[[Flight], None],
+    ) -> None:  # fmt: skip
         self.options = options
         self.now = now
         self.cluster = options.cluster
@@ -38,6 +42,7 @@ class Connections:
         self.trouble = "no node has answered yet"
         self.trouble_reason = Reason.UNREACHABLE
         self.endpoints = endpoints
+        self.logins = logins
         self.active: Link | None = None
         self.watches = Watches(self.send, self.next_frame)
         self.out = ClientOutput()
@@ -98,7 +103,27 @@ class Connections:
             return
         link.state = LinkState.GREETING
         link.heard_at = self.now
-        self.send(link, Hello(MAGIC, PROTOCOL_VERSION, self.cluster, self.options.name))
+        link.attempt = self.logins.start()
+        start = link.attempt.start if link.attempt is not None else None
+        self.send(link, Hello(MAGIC, PROTOCOL_VERSION, self.cluster, self.options.name, start))
+
+    def challenged(self, link: Link, challenge: Challenge) -> None:
+        """A node asks us to prove who we are."""
+        problem = self.logins.challenged(link.attempt, challenge)
+        if problem or self.logins.credentials is None:
+            self.lose(link, f"{link.address}: {problem}", Reason.UNTRUSTED)
+        elif self.logins.credentials.quick(challenge):
+            self.stretched(link.number)
+        else:
+            link.started_at = self.now + _STRETCH
+            self.out.stretch.append((link.number, challenge))
+
+    def stretched(self, number: int) -> None:
+        """The proof can be made at once now."""
+        link = self._links.get(number)
+        if link is not None and link.attempt is not None and link.state is LinkState.GREETING:
+            link.started_at = self.now
+            self.send(link, self.logins.proof(link.attempt))
 
     def welcomed(self, link: Link, frame: Welcome) -> bool:
         """A node has answered; whether its connection is the active one from now on."""
@@ -111,6 +136,10 @@ class Connections:
         if self.cluster and frame.cluster != self.cluster:
             text = f"{link.address} belongs to cluster {frame.cluster!r}, not {self.cluster!r}"
             self.lose(link, text, Reason.WRONG_CLUSTER)
+            return False
+        problem = self.logins.welcomed(link.attempt, frame)
+        if problem:
+            self.lose(link, f"{link.address}: {problem}", Reason.UNTRUSTED)
             return False
         self.cluster = frame.cluster
         link.state = LinkState.READY

@@ -15,12 +15,13 @@ import msgspec
 from ringleader.client.admission import Admission, closed_error, deadline_error
 from ringleader.client.calls import Call, Flight, Kind, Session
 from ringleader.client.connections import Connections
+from ringleader.client.credentials import Logins
 from ringleader.client.failures import USAGE_REASONS, failure_error, hint_for, refusal_error
-from ringleader.client.links import Endpoints, Link
+from ringleader.client.links import Endpoints, Link, LinkState
 from ringleader.client.options import ClientOptions
 from ringleader.client.output import Answer, ClientOutput
 from ringleader.client.waiting import Waiting
-from ringleader.errors import NotAppliedError, OutcomeUnknownError, Reason, UsageError
+from ringleader.errors import NotAppliedError, OutcomeUnknownError, Reason, RingleaderError, UsageError
 from ringleader.ports import Entropy
 from ringleader.store.commands import Command, Failure, Read, Result, SessionClose, SessionOpen, SessionResult
 from ringleader.wire.frames import (
@@ -39,6 +40,7 @@ from ringleader.wire.frames import (
     WatchEvents,
     Welcome,
 )
+from ringleader.wire.login import Challenge
 
 __all__ = ["ClientCore", "ClientOutput"]
 
@@ -60,7 +62,7 @@ class ClientCore:
         self.now = now
         self.revision = 0  # the newest that any result has told of
         known = Endpoints(endpoints, entropy, self.options.backoff_min, self.options.backoff_max)
-        self._net = Connections(known, now, self.options, self._returned)
+        self._net = Connections(known, now, self.options, Logins(self.options.credentials, entropy), self._returned)
         self._watches = self._net.watches
         self._under_way = Admission(self.options)
         self._waiting = Waiting(self.options)
@@ -70,6 +72,7 @@ class ClientCore:
         self._hold_until = now  # no commands or reads leave before, after a refusal
         self._refusals = 0
         self._closed = False
+        self.denied: RingleaderError | None = None  # why no node lets us in, since the last attempt
 
     # -------------------------------------------------------------------------------------------- calls of the user
 
@@ -181,6 +184,9 @@ class ClientCore:
         elif type(frame) is Welcome:
             if self._net.welcomed(state, frame):
                 self._hold_until = self.now
+                self.denied = None
+        elif type(frame) is Challenge:
+            self._net.challenged(state, frame)
         elif type(frame) is Topology:
             self._net.learn(frame.leader, frame.nodes)
         elif type(frame) is WatchEnd:
@@ -191,6 +197,10 @@ class ClientCore:
                 self._finish(flight.calls[0], frame)
         elif type(frame) is not Pong:
             self._net.lose(state, f"{state.name} sent a frame that a client does not expect: {type(frame).__name__}")
+
+    def stretched(self, link: int) -> None:
+        """What `ClientOutput.stretch` asked for is done."""
+        self._net.stretched(link)
 
     def closed(self, link: int, why: str) -> None:
         """The connection `link` is gone or could not be made, because of `why`."""
@@ -320,6 +330,7 @@ class ClientCore:
         done = self._net.out.done
         at = 0
         again: list[Call] = []
+        logged_out = ""  # nothing was done: log in anew, then ask again
         for call in flight.calls:
             part = results[at : at + call.count]
             at += call.count
@@ -327,7 +338,11 @@ class ClientCore:
                 continue
             first = part[0]
             if type(first) is Failure:
-                if self._expired(call, first):
+                if first.reason is Reason.UNAUTHENTICATED:
+                    logged_out = first.message
+                    call.flying = False
+                    again.append(call)
+                elif self._expired(call, first):
                     again.append(call)
                 else:
                     self._fail(call, first, part, link)
@@ -339,6 +354,8 @@ class ClientCore:
             done.append((call.number, part))
         for call in reversed(again):
             self._waiting.add_first(call)
+        if logged_out:
+            self._net.lose(link, f"{link.name}: {logged_out}", Reason.UNAUTHENTICATED)
 
     def _expired(self, call: Call, failure: Failure) -> bool:
         """Whether the call only met the end of its session and can go into a new one."""
@@ -374,7 +391,10 @@ class ClientCore:
     def _on_refused(self, link: Link, frame: Refused) -> None:
         self._net.note(f"{link.name} answered {frame.reason.value}: {frame.message}", frame.reason)
         if frame.frame == 0:
+            greeting = link.state <= LinkState.GREETING
             self._net.lose(link, self.trouble, frame.reason)
+            if greeting and frame.reason is Reason.UNAUTHENTICATED and self._net.active is None:
+                self._deny(link, frame)
             return
         flight = self._land(link, frame.frame)
         if flight is None:
@@ -389,6 +409,19 @@ class ClientCore:
         serves = frame.leader and frame.leader != link.node  # another does, it says: `steer` goes there
         if frame.reason in _NOT_SERVING and not serves:
             self._net.look_elsewhere()
+
+    def _deny(self, link: Link, frame: Refused) -> None:
+        """The cluster does not let us in: nothing that waits will ever be served."""
+        self.denied = refusal_error("login", frame.reason, frame.message, link.name, unknown=False, hint=frame.hint)
+        for call in list(self._under_way.calls.values()):
+            unknown = call.unknown and call.kind <= Kind.PLAIN
+            self._finish(
+                call,
+                refusal_error(call.what(), frame.reason, frame.message, link.name, unknown=unknown, hint=frame.hint),
+            )
+        for watch in self._watches.clear():
+            error = refusal_error(watch.what(), frame.reason, frame.message, link.name, unknown=False, hint=frame.hint)
+            self._net.out.events.append((watch.number, error))
 
     def _refuse_for_good(self, flight: Flight, frame: Refused, link: Link) -> None:
         """The refusal lies in a call. When several shared the frame each goes alone, so that only the culprit fails."""

@@ -18,6 +18,7 @@ from ringleader.client.transport import Dialer, Transport
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, RingleaderError
 from ringleader.store.commands import Command, Read, Result
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame, StatusReply, WatchEvents
+from ringleader.wire.login import Challenge
 
 __all__ = ["Engine", "Sink"]
 
@@ -238,12 +239,30 @@ class Engine:
                 if isinstance(news, RingleaderError):
                     del self._sinks[number]
                 sink.deliver(news)
-        if self._waiters and core.node:
+        for link, challenge in out.stretch:
+            self._stretch(link, challenge)
+        if self._waiters and (core.node or core.denied is not None):
             for waiter in self._waiters:
-                if not waiter.done():
+                if waiter.done():
+                    continue
+                if core.denied is not None:
+                    waiter.set_exception(core.denied)
+                else:
                     waiter.set_result(None)
             self._waiters.clear()
         self._set_timer(core.next_wakeup())
+
+    def _stretch(self, link: int, challenge: Challenge) -> None:
+        """Have a password stretched in a thread; the core goes on when it is done."""
+        credentials, core = self._options.credentials, self._core
+        assert credentials is not None
+
+        def done(_: object) -> None:
+            if self._core is core and not self._closed:
+                self._event(lambda core: core.stretched(link))
+
+        work = self._loop.run_in_executor(None, credentials.stretch, challenge)
+        work.add_done_callback(done)
 
     def _send(self, send: list[tuple[int, ClientFrame]]) -> None:
         by_link: dict[int, list[ClientFrame]] = {}

@@ -25,6 +25,7 @@ from ringleader.store.commands import (
     Range,
     Read,
     SettingsQuery,
+    SnapshotRead,
     Txn,
 )
 from ringleader.store.member_ops import MemberAdd, MemberList, MemberPromote, MemberRemove, MemberTransfer
@@ -44,6 +45,8 @@ USAGE_REASONS = frozenset(
         Reason.DUPLICATE_KEY,
         Reason.UNSUPPORTED,
         Reason.PERMISSION_DENIED,
+        Reason.UNAUTHENTICATED,
+        Reason.NAME_EXISTS,
         Reason.MEMBER_EXISTS,
         Reason.MEMBER_NOT_FOUND,
     }
@@ -64,6 +67,8 @@ _HINTS: dict[Reason, str] = {
     Reason.LEASE_NOT_FOUND: "The lease expired or was revoked: grant a new one.",
     Reason.TOO_LARGE: "Split the value or the transaction, or read with a limit.",
     Reason.WRONG_CLUSTER: "These endpoints belong to another cluster: correct them, or open a new client.",
+    Reason.PERMISSION_DENIED: "Ask for a role that has this right: `ringleader role grant`.",
+    Reason.UNAUTHENTICATED: "Give a user name and password, a token, or a client certificate.",
     Reason.MEMBER_EXISTS: "Choose another name or address, or remove that member first.",
     Reason.MEMBER_NOT_FOUND: "See `ringleader cluster members`.",
     Reason.MEMBER_LAGS: "See `ringleader cluster members` for how far behind it is, and try again.",
@@ -161,6 +166,7 @@ def _describe_one(item: Command | Read) -> str:
         Compact: "compaction",
         Configure: "change of settings",
         SettingsQuery: "settings",
+        SnapshotRead: "snapshot",
     }
     return names.get(type(item), type(item).__name__)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 from ringleader.client.calls import Flight
+from ringleader.client.credentials import Attempt
 from ringleader.ports import Entropy
 from ringleader.wire.frames import NodeInfo
 
@@ -28,6 +29,7 @@ class Link:
 
     __slots__ = (
         "address",
+        "attempt",
         "flights",
         "heard_at",
         "name",
@@ -48,6 +50,7 @@ class Link:
         self.started_at = now
         self.heard_at = now
         self.pinged_at: float | None = None
+        self.attempt: Attempt | None = None
         self.flights: dict[int, Flight] = {}
         self.watches: dict[int, int] = {}
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from ringleader.client.credentials import Credentials
+
 __all__ = ["ClientOptions"]
 
 
 class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a client behaves. Times in seconds, sizes in bytes.
 
-    `name`: how the client calls itself to nodes. `cluster`: the only cluster it will talk to ("": the first one met).
+    `credentials`: who it logs in as, `None` nobody. `name`: how the client calls itself to nodes. `cluster`: the only
+    cluster it will talk to ("": the first one met).
     `prefer_leader`: move to the leader's node once it is known (saves a hop). `window`, `window_bytes`: commands and reads
     in flight. `session_window`: how far sequence numbers may run ahead of the oldest unanswered one (less than the store's
     limit). `max_pending`, `max_pending_bytes`: calls accepted before `OVERLOADED`. `batch_commands`, `batch_bytes`: the
@@ -21,6 +24,7 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     `backoff_min`, `backoff_max`: the pause after a refusal or a failed connection, doubling, jittered.
     """
 
+    credentials: Credentials | None = None
     name: str = ""
     cluster: str = ""
     prefer_leader: bool = True

@@ -7,6 +7,7 @@ import msgspec
 from ringleader.errors import RingleaderError
 from ringleader.store.commands import Result
 from ringleader.wire.frames import ClientFrame, StatusReply, WatchEvents
+from ringleader.wire.login import Challenge
 
 __all__ = ["Answer", "ClientOutput"]
 
@@ -20,6 +21,7 @@ class ClientOutput(msgspec.Struct):
     `dial`: (link, address) to connect to, answered by `connected` or `closed`. `done`: (call, its results, one for each
     command or read, or the error). A call of one command ends in an error if the store refuses it; of several, the
     results have a `Failure` in its place. `events`: (watch, events) or (watch, why it has ended).
+    `stretch`: (link, challenge) for `Credentials.stretch`, which is slow, answered by `stretched(link)`.
     """
 
     dial: list[tuple[int, str]] = []
@@ -27,3 +29,4 @@ class ClientOutput(msgspec.Struct):
     close: list[int] = []
     done: list[tuple[int, Answer]] = []
     events: list[tuple[int, WatchEvents | RingleaderError]] = []
+    stretch: list[tuple[int, Challenge]] = []

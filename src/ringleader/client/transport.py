@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import struct
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -14,6 +15,7 @@ from typing import Protocol, cast
 import msgspec
 
 from ringleader.client.addresses import split_address
+from ringleader.client.tls import explain
 from ringleader.wire.frames import MAX_FRAME, ClientFrame, ServerFrame
 
 __all__ = ["Dialer", "Listener", "TcpDialer", "Transport"]
@@ -60,17 +62,21 @@ class Dialer(Protocol):
 
 
 class TcpDialer:
-    """Connects over TCP."""
+    """Connects over TCP; with a `tls` context over TLS, to nodes that speak nothing else."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
 
     def dial(self, link: int, address: str, listener: Listener) -> Transport:
         """See `Dialer.dial`. `address`: "host:port"."""
-        return _TcpTransport(link, address, listener)
+        return _TcpTransport(link, address, listener, self._tls)
 
 
 class _TcpTransport(asyncio.Protocol):
     """A connection and its bytes."""
 
-    def __init__(self, link: int, address: str, listener: Listener) -> None:
+    def __init__(self, link: int, address: str, listener: Listener, tls: ssl.SSLContext | None) -> None:
+        self._tls = tls
         self._link = link
         self._listener: Listener | None = listener
         self._transport: asyncio.Transport | None = None
@@ -80,7 +86,9 @@ class _TcpTransport(asyncio.Protocol):
     async def _connect(self, address: str) -> None:
         host, port = split_address(address)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self, host, port)
+            await asyncio.get_running_loop().create_connection(lambda: self, host, port, ssl=self._tls)
+        except ssl.SSLError as error:
+            self._end(explain(error))
         except OSError as error:
             # asyncio puts its own words in the place of the system's
             known = isinstance(error.errno, int) and error.errno > 0
@@ -130,6 +138,8 @@ class _TcpTransport(asyncio.Protocol):
             (length,) = _LENGTH.unpack_from(data, at)
             if length > MAX_FRAME:
                 problem = f"a frame of {length} bytes came, more than {MAX_FRAME}: is this a Ringleader node?"
+                if data[at : at + 2] == b"\x15\x03":  # the alert of a TLS server
+                    problem = "this node speaks TLS only"
                 break
             if end - at - 4 < length:
                 break
@@ -147,7 +157,7 @@ class _TcpTransport(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The loop lost the connection."""
-        self._end(str(exc) if exc is not None else "the connection was closed by the node")
+        self._end((explain(exc) or str(exc)) if exc is not None else "the connection was closed by the node")
 
     def _end(self, why: str) -> None:
         listener, self._listener = self._listener, None

@@ -10,10 +10,12 @@ import msgspec
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.framing import UNREADABLE, FrameProtocol
-from ringleader.wire.frames import MAX_FRAME, ClientFrame, Hello, Refused, Results, ServerFrame
+from ringleader.wire.frames import MAX_FRAME, ClientFrame, Hello, Refused, Results, ServerFrame, Welcome
 
 __all__ = ["ClientConnection", "ClientDoor", "ClientHandler"]
 
+MAX_STRANGER_FRAME = 4096
+"""The largest frame of a client that is not welcome yet, in bytes."""
 CLOSING = 5.0
 """Seconds that a connection may take to read what was queued before it was closed."""
 
@@ -88,6 +90,8 @@ class ClientDoor:
         if len(data) > MAX_FRAME and isinstance(frame, Results):
             text = f"done, but the answer of {len(data)} bytes does not fit into a frame of {MAX_FRAME}"
             data = _encoder.encode(Refused(frame.frame, Reason.TOO_LARGE, text, unknown=True))
+        if type(frame) is Welcome:
+            connection.reader.limit = MAX_FRAME
         connection.send(data)
         self._dirty[conn] = connection
         return True
@@ -166,7 +170,7 @@ class ClientConnection(FrameProtocol):
     """One client. Frames that cannot be read end it with a reason."""
 
     def __init__(self, door: ClientDoor) -> None:
-        super().__init__(MAX_FRAME)
+        super().__init__(MAX_STRANGER_FRAME)
         self.door = door
         self.number = 0
         self.opened_at = self._loop.time()

@@ -12,6 +12,7 @@ from typing import Self
 import ringleader
 from ringleader.client import Client as AsyncClient
 from ringleader.client import ClientOptions, ClusterSettings, Status
+from ringleader.sync._auth import Auth
 from ringleader.sync._mirror import Mirror, call
 from ringleader.sync._recipes import Election, Lock
 from ringleader.sync._runner import run
@@ -22,10 +23,24 @@ __all__ = ["Client", "connect", "embedded"]
 
 
 def connect(
-    *endpoints: str, timeout: float = 5.0, cluster: str = "", name: str = "", options: ClientOptions | None = None
+    *endpoints: str,
+    timeout: float = 5.0,
+    cluster: str = "",
+    name: str = "",
+    options: ClientOptions | None = None,
+    username: str = "",
+    password: str = "",
+    token: str = "",
+    ca: str = "",
+    cert: str = "",
+    key: str = "",
 ) -> Client:
     """A client of a cluster: `with ringleader.sync.connect("10.0.0.1:4400", ...) as db:`. See `ringleader.connect`."""
-    return Client(ringleader.connect(*endpoints, timeout=timeout, cluster=cluster, name=name, options=options))
+    inner = ringleader.connect(
+        *endpoints, timeout=timeout, cluster=cluster, name=name, options=options, username=username, password=password,
+        token=token, ca=ca, cert=cert, key=key,
+    )  # fmt: skip
+    return Client(inner)
 
 
 def embedded(path: str | os.PathLike[str] | None = None, *, timeout: float = 5.0) -> Client:
@@ -43,6 +58,7 @@ class Client(Mirror[AsyncClient]):
         super().__init__(inner)
         self.kv = KV(inner.kv)
         self.leases = Leases(inner.leases)
+        self.auth = Auth(inner.auth)
 
     def lease(self, ttl: float) -> Lease:
         """A lease of `ttl` seconds that keeps itself alive: `with db.lease(10) as lease:`."""

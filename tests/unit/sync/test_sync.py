@@ -18,6 +18,7 @@ from ringleader.client import Client as AsyncClient
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
 
 MIRRORED = [
+    "Auth",
     "KV",
     "Client",
     "Election",
