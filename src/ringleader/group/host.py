@@ -66,7 +66,8 @@ class HostOutput(msgspec.Struct):
     """`disk`: at most one piece of work at a time. `peers`: (node, group, message). `clients`: (connection, frame).
 
     `close`: connections to close once their frames are written. `links`: when it has changed, to whom links are to be kept.
-    `expelled`: why this node is no member any more, and has to stop.
+    `expelled`: why this node is no member any more, and has to stop. `more`: there is more to do than fits into a turn: call
+    again soon, after what arrives meanwhile.
     """
 
     disk: DiskWork | None = None
@@ -75,6 +76,7 @@ class HostOutput(msgspec.Struct):
     close: list[int] = []
     links: list[Peer] | None = None
     expelled: RingleaderError | None = None
+    more: bool = False
 
 
 class Covered(msgspec.Struct):
@@ -271,6 +273,7 @@ class Host:
             self._save_snapshot(*self.member.take_snapshot())
         if self.working is None:
             self._start_work()
+        self.out.more = self.member.busy
         result, self.out = self.out, HostOutput()
         return result
 

@@ -7,7 +7,7 @@ connections nor files: `Host` carries its output on.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -101,6 +101,7 @@ class Member:
         self.admission = Admission(options.backlog_least, options.backlog_bytes, options.backlog_wait)
         self.queue: list[Queued] = []  # for the log, waiting for the end of the turn
         self.forwards: list[tuple[int, bytes]] = []  # (origin, envelope) for the leader
+        self.committed: deque[tuple[int, Entry]] = deque()  # decided, not applied yet
         self.decoded: dict[int, tuple[bytes, Batch]] = {}  # own proposals by index, to spare decoding them again
         self.led_term = 0  # the term in which this member noticed that it leads; 0: it does not
         self.led_from = 0  # it proposes once this index is applied
@@ -381,9 +382,9 @@ class Member:
             self._barrier_failed(token)
         for token, index in out.barriers:
             self._barrier_done(token, index)
-        for index, entry in out.committed:
-            self._apply(index, entry)
-        if out.committed:
+        self.committed.extend(out.committed)
+        if self.committed:
+            self._apply_some()
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
         self.admission.turn(self.now, self.writes.bytes)
         self.store.trim()
@@ -410,15 +411,19 @@ class Member:
         elif self.clock_runs:
             if self.member_commands:
                 self._write_view_into_queue()
-            queue, self.queue = self.queue, []
             time_ms = self.clock.read(self.now)
-            start = size = 0
-            for end, item in enumerate(queue):
+            start = size = total = 0
+            for end, item in enumerate(self.queue):
                 if end > start and size + len(item.raw) > self.options.entry_bytes:
-                    self._propose_entry(time_ms, queue[start:end])
-                    start, size = end, 0
+                    self._propose_entry(time_ms, self.queue[start:end])
+                    start, total, size = end, total + size, 0
+                    if total >= self.options.turn_bytes:
+                        break
                 size += len(item.raw)
-            self._propose_entry(time_ms, queue[start:])
+            else:
+                self._propose_entry(time_ms, self.queue[start:])
+                start = len(self.queue)
+            del self.queue[:start]
 
     def _propose_entry(self, time_ms: int, part: list[Queued]) -> None:
         data = _encode((BATCH_VERSION, time_ms, [msgspec.Raw(item.raw) for item in part]))
@@ -443,10 +448,16 @@ class Member:
         leader = self.core.leader
         if leader and leader != self.node:
             term = self.core.term
-            same = [(origin, raw) for origin, raw in forwards if self._forwarded_in(origin, term)]
+            same: list[msgspec.Raw] = []
+            others: list[tuple[int, bytes]] = []
+            for origin, raw in forwards:
+                if self._forwarded_in(origin, term):
+                    same.append(msgspec.Raw(raw))
+                else:
+                    others.append((origin, raw))
             if same:
-                self.relay(leader, Forward(term, [msgspec.Raw(raw) for _, raw in same]))
-            forwards = [item for item in forwards if item not in same]
+                self.relay(leader, Forward(term, same))
+            forwards = others
         for write in self.writes.take_all(origin for origin, _ in forwards):
             self._refuse(write.conn, write.frame, Reason.NOT_LEADER, LEADER_CHANGED)
 
@@ -470,6 +481,19 @@ class Member:
             self.relay(leader, ReadIndex(token, view))
 
     # ------------------------------------------------------------------------------------------------------- apply
+
+    @property
+    def busy(self) -> bool:
+        """Whether more is to be proposed or applied than one turn should do: the next turn should come at once."""
+        return bool(self.committed) or (self.clock_runs and bool(self.queue))
+
+    def _apply_some(self) -> None:
+        """As much as one turn should do: a turn that takes long keeps heartbeats and answers waiting."""
+        room = self.options.turn_bytes
+        while self.committed and room > 0:
+            index, entry = self.committed.popleft()
+            room -= len(entry.data)
+            self._apply(index, entry)
 
     def _apply(self, index: int, entry: Entry) -> None:
         self.bytes_since_snapshot += len(entry.data) + 16
@@ -499,6 +523,8 @@ class Member:
     def _install(self, meta: SnapshotMeta, data: bytes) -> None:
         """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
         self.store.restore(data)
+        while self.committed and self.committed[0][0] <= meta.index:
+            self.committed.popleft()
         self.compactor.forget()
         self.applied_term = meta.term
         self.decoded.clear()

@@ -326,6 +326,8 @@ class Node:
 
     def _carry_out(self, out: HostOutput) -> None:
         """Start the disk first: it takes longest; then the peers, who have a disk of their own to write to."""
+        if out.more:
+            self._plan()
         if out.disk is not None:
             assert self._disk_thread is not None
             self._disk_idle.clear()

@@ -156,7 +156,9 @@ class World:
             ),
             log=LogOptions(options.disk.segment_bytes, options.disk.runway_bytes),
             limits=self.limits,
-            group=GroupOptions(snapshot_entries=options.snapshot_every, keep_entries=options.keep_entries),
+            group=GroupOptions(
+                snapshot_entries=options.snapshot_every, keep_entries=options.keep_entries, turn_bytes=2_000
+            ),
         )
         return Host.open(config, disk, entropy, now)
 

@@ -148,7 +148,7 @@ class World:
         if out.disk is not None:
             self.disks[id].execute(out.disk.ops)
             host.disk_done(out.disk.number)
-        return bool(out.peers or out.clients or out.disk)
+        return bool(out.peers or out.clients or out.disk or out.more)
 
     def run(self, seconds: float, step: float = 0.02) -> None:
         end = self.now + seconds

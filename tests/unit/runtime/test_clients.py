@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 import time
@@ -65,9 +66,12 @@ async def flood(intake: int) -> Handler:
         while handler.frames < len(writers) * (FLOOD + 1):
             await asyncio.sleep(0)
     for writer in writers:
-        writer.close()
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
     door.abort_all()
     server.close()
+    await asyncio.sleep(0.01)
     return handler
 
 
