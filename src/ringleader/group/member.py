@@ -54,6 +54,10 @@ EXPIRY_PERIOD = 0.2
 ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
+CATCHING_UP = "this node was away for long and is replacing its state by a snapshot: ask another one"
+DISK_FULL = "the disk of the leader is full; it takes writes again when there is room"
+HAND_ON = 10.0
+"""Seconds between two attempts of a leader with a full disk to hand leadership to somebody else."""
 LEADERS_OWN = (ExpireLeases, ExpireTokens)
 """Commands that no client may send."""
 
@@ -101,7 +105,7 @@ class Member:
         self.admission = Admission(options.backlog_least, options.backlog_bytes, options.backlog_wait)
         self.queue: list[Queued] = []  # for the log, waiting for the end of the turn
         self.forwards: list[tuple[int, bytes]] = []  # (origin, envelope) for the leader
-        self.committed: deque[tuple[int, Entry]] = deque()  # decided, not applied yet
+        self.backlog: deque[tuple[int, Entry]] = deque()  # decided, not applied yet
         self.decoded: dict[int, tuple[bytes, Batch]] = {}  # own proposals by index, to spare decoding them again
         self.led_term = 0  # the term in which this member noticed that it leads; 0: it does not
         self.led_from = 0  # it proposes once this index is applied
@@ -109,6 +113,8 @@ class Member:
         self.clock_runs = False
         self.expiry_due = 0.0
         self.compactor = Compactor()
+        self.disk_full = False  # told by the host: a leader takes no new work then
+        self.hand_on_due = 0.0
         self.exports = Exports(store, 0, entropy.getrandbits(48))
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
@@ -122,6 +128,7 @@ class Member:
         # Snapshots.
         self.snapshot_index = 0
         self.bytes_since_snapshot = 0
+        self.installing = False  # the state is being replaced by a snapshot
 
     # ---------------------------------------------------------------------------------------------------- clients
 
@@ -144,6 +151,10 @@ class Member:
         if any(type(command) in LEADERS_OWN for _, command in commands):
             self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "that is for the leader alone to say")
             return
+        if self.disk_full and self.core.leads:
+            self.counts["refused_no_room"] += 1
+            self._refuse(conn, request.frame, Reason.NO_SPACE, DISK_FULL)
+            return
         if not self.core.leader:
             self._refuse(conn, request.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
             return
@@ -164,6 +175,9 @@ class Member:
         if any(type(op) is MemberList for op in request.reads):
             self.view_wanted = True
         reader = Reader(conn, request.frame, request.reads, deadline, caller)
+        if self.installing:
+            self._refuse(conn, request.frame, Reason.UNREACHABLE, CATCHING_UP)
+            return
         if request.consistency == "linearizable" or request.consistency == "leader_lease":
             lease = request.consistency == "leader_lease" and self.core.lease_valid()
             if lease and self.store.applied >= self.core.commit:
@@ -190,7 +204,7 @@ class Member:
 
     def catch_up(self, then: Callable[[bool], None]) -> None:
         """Tell `then` once all that is committed by now is applied here (True), or that this cannot be said (False)."""
-        if not self.core.leader or self.readers.waiting >= self.options.reads_waiting:
+        if not self.core.leader or self.installing or self.readers.waiting >= self.options.reads_waiting:
             then(False)
         else:
             self.readers.add(Reader(0, 0, (), self.now + self.options.read_patience, NODE, then))
@@ -240,11 +254,14 @@ class Member:
                 1  # whom to tell cannot be read either: the writes run into their deadline
             )
             return
+        origins = [envelope.origin for envelope in envelopes]
+        if self.disk_full and self.core.leads:
+            self.relay(sender, ForwardRefused(origins, Reason.NO_SPACE, DISK_FULL))
+            return
         if self.core.leads and self.core.term == message.term:
             for raw, envelope in zip(message.envelopes, envelopes, strict=True):
                 self._enqueue(Queued(bytes(raw), envelope, sender))
             return
-        origins = [envelope.origin for envelope in envelopes]
         self.relay(sender, ForwardRefused(origins, Reason.NOT_LEADER, "the node asked does not lead in that term"))
 
     def _on_read_index(self, sender: int, token: int, view: bool) -> None:
@@ -297,8 +314,20 @@ class Member:
         for token in self.readers.asked_before(now - self.options.read_patience):
             self._refuse_readers(self.readers.failed(token), "no answer of the leader")
         self._refuse_readers(self.readers.overdue(now), "this node lags behind the cluster", Reason.DEADLINE)
-        if self.core.leads and self.clock_runs:
+        if self.core.leads and self.disk_full:
+            self._hand_on()
+        elif self.core.leads and self.clock_runs:
             self._tend(self.clock.read(now))
+
+    def _hand_on(self) -> None:
+        """The disk is full: somebody else may have room."""
+        if self.now < self.hand_on_due:
+            return
+        self.hand_on_due = self.now + HAND_ON
+        status = self.core.status()
+        others = [voter for voter in status.config.voters if voter != self.node]
+        if others:
+            self.core.transfer(max(others, key=lambda voter: status.match.get(voter, 0)))
 
     def _tend(self, time_ms: int) -> None:
         """What the leader proposes of its own accord at log time `time_ms`."""
@@ -370,27 +399,30 @@ class Member:
     # ------------------------------------------------------------------------------------------------ end of a turn
 
     def end_turn(self) -> Output:
-        """Send off what gathered in this turn and take what the core wants done; committed entries are applied."""
+        """Send off what gathered in this turn and take what the core wants done; what is committed goes to `apply`."""
         self._notice_leadership()
         self._propose()
         self._forward()
         self._ask_barrier()
         out = self.core.take_output()
-        if out.install is not None:
-            self._install(*out.install)
         for token in out.failed_barriers:
             self._barrier_failed(token)
         for token, index in out.barriers:
             self._barrier_done(token, index)
-        self.committed.extend(out.committed)
-        if self.committed:
+        return out
+
+    def apply(self, committed: list[tuple[int, Entry]]) -> None:
+        """Apply what is decided, and serve those who waited for it. While the state is being replaced it has to wait."""
+        self.backlog.extend(committed)
+        if self.installing:
+            return
+        if self.backlog:
             self._apply_some()
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
         self.admission.turn(self.now, self.writes.bytes)
         self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
-        return out
 
     def _notice_leadership(self) -> None:
         if not self.core.leads:
@@ -485,13 +517,13 @@ class Member:
     @property
     def busy(self) -> bool:
         """Whether more is to be proposed or applied than one turn should do: the next turn should come at once."""
-        return bool(self.committed) or (self.clock_runs and bool(self.queue))
+        return (bool(self.backlog) and not self.installing) or (self.clock_runs and bool(self.queue))
 
     def _apply_some(self) -> None:
         """As much as one turn should do: a turn that takes long keeps heartbeats and answers waiting."""
         room = self.options.turn_bytes
-        while self.committed and room > 0:
-            index, entry = self.committed.popleft()
+        while self.backlog and room > 0:
+            index, entry = self.backlog.popleft()
             room -= len(entry.data)
             self._apply(index, entry)
 
@@ -520,20 +552,30 @@ class Member:
         for write in self.writes.take_all(self.writes.older_than(term)):
             self._refuse(write.conn, write.frame, Reason.NOT_LEADER, "the leader changed before the write was copied")
 
-    def _install(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
-        self.store.restore(data)
-        while self.committed and self.committed[0][0] <= meta.index:
-            self.committed.popleft()
-        self.compactor.forget()
+    # --------------------------------------------------------------------------------------------------- snapshots
+
+    def begin_install(self, meta: SnapshotMeta) -> None:
+        """The state is about to be replaced; until `end_install` nothing is applied or read here.
+
+        What became of writes whose entries the snapshot covers cannot be told.
+        """
+        self.installing = True
+        while self.backlog and self.backlog[0][0] <= meta.index:
+            self.backlog.popleft()
+        self.snapshot_index = meta.index
+        self.bytes_since_snapshot = 0
         self.applied_term = meta.term
         self.decoded.clear()
-        self.counts["snapshots_installed"] += 1
         for write in self.writes.take_all(self.writes.older_than(meta.term + 1)):
             text = "this node caught up by a snapshot that may or may not contain the write"
             self._refuse(write.conn, write.frame, Reason.CONNECTION_LOST, text, unknown=True)
+        self._refuse_readers(self.readers.take_confirmed(), CATCHING_UP, Reason.UNREACHABLE)
 
-    # --------------------------------------------------------------------------------------------------- snapshots
+    def end_install(self) -> None:
+        """The store has become the snapshot; what was committed meanwhile follows."""
+        self.installing = False
+        self.compactor.forget()
+        self.counts["snapshots_installed"] += 1
 
     @property
     def wants_snapshot(self) -> bool:
@@ -544,13 +586,10 @@ class Member:
         many = self.store.applied - self.snapshot_index >= options.snapshot_entries
         return many or self.bytes_since_snapshot >= options.snapshot_bytes
 
-    def take_snapshot(self) -> tuple[SnapshotMeta, bytes]:
-        """The state as of the last applied entry."""
-        return self.core.snapshot_meta(self.store.applied), self.store.snapshot()
-
-    def snapshot_durable(self, index: int) -> None:
-        """The snapshot at `index` is on disk: the core may forget what lies well behind it."""
-        self.core.compact(max(index - self.options.keep_entries, 0))
+    def snapshot_started(self, index: int) -> None:
+        """A snapshot of the state as of `index` is on its way to the disk."""
+        self.snapshot_index = index
+        self.bytes_since_snapshot = 0
 
 
 def _with_view(command: Command, view: LeaderView | None) -> Command:
