@@ -46,7 +46,10 @@ def raised(version: int, op: RaiseVersion, members: Iterable[MemberRow]) -> int:
     """The version after `op`; raises `Refusal` when it would go back, or when a member does not support it."""
     if op.version <= version:
         raise Refusal(invalid(f"the cluster is at version {version} already"))
-    behind = [row.name for row in members if row.active and row.supports < op.version]
-    if behind:
-        raise Refusal(Failure(Reason.VERSION, f"version {op.version} is not supported by {', '.join(behind)}"))
+    active = [row for row in members if row.active]
+    if op.version > supported_by_all(active):
+        behind = [row.name for row in active if row.supports < op.version]
+        raise Refusal(
+            Failure(Reason.VERSION, f"version {op.version} is not supported by {', '.join(behind) or 'anyone'}")
+        )
     return op.version
