@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("types", nargs="*", default=list(kinds), metavar="TYPE")
     parser.add_argument("--ops", type=int, default=5)
+    parser.add_argument("--letters", type=int, default=99, help="of each type's operations only the first so many")
     parser.add_argument("--minutes", type=float, default=10, help="at most, for all types together")
     parser.add_argument("--folder", type=Path, default=Path(".soak"), help="where to note what is done")
     parser.add_argument("--again", action="store_true", help="begin anew")
@@ -40,12 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no such type: {', '.join(unknown)}; there are {', '.join(kinds)}")
     end = time.monotonic() + options.minutes * 60
     options.folder.mkdir(exist_ok=True)
-    notes = options.folder / f"searched-{options.ops}.txt"
+    letters = f"-{options.letters}" if options.letters < 99 else ""
+    notes = options.folder / f"searched-{options.ops}{letters}.txt"
     if options.again:
         notes.unlink(missing_ok=True)
     done = _read(notes)
     for name in options.types:
-        _explore(kinds[name], options.ops, end, notes, done)
+        kind = kinds[name]
+        _explore(kind._replace(ops=kind.ops[: options.letters]), options.ops, end, notes, done)
     return 0
 
 

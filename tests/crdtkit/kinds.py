@@ -167,9 +167,18 @@ def rwset_spec(recs: list[Rec]) -> Any:
     return frozenset(item for item, top in standing.items() if all(rec.op[0] == "add" for rec in top))
 
 
+def mark(replica: bytes, events: int) -> int:
+    """What a replica writes after so many events of its own: another number each time, so that no two writes are alike."""
+    return 1000 * replica[0] + events
+
+
+def marked(rec: Rec) -> int:
+    return mark(rec.replica, rec.before.get(rec.replica, 0))
+
+
 def lwwmap(root: Any, op: Op) -> None:
     if op[0] == "set":
-        root[op[1]] = op[2]
+        root[op[1]] = mark(root._doc.me, root._doc.n)
     elif op[1] in root:
         del root[op[1]]
 
@@ -179,7 +188,7 @@ def lwwmap_spec(recs: list[Rec]) -> Any:
     for key in sorted({rec.op[1] for rec in recs}):
         top = latest(maximal([rec for rec in recs if rec.op[1] == key]))
         if top.op[0] == "set":
-            value[key] = top.op[2]
+            value[key] = marked(top)
     return value
 
 
@@ -245,7 +254,7 @@ def created(recs: list[Rec]) -> set[str]:
 
 def sortedset(root: Any, op: Op) -> None:
     if op[0] == "add":
-        root.add(op[1], op[2])
+        root.add(op[1], mark(root._doc.me, root._doc.n))
     elif op[0] == "inc":
         root.increment(op[1], op[2])
     else:
@@ -260,7 +269,7 @@ def sortedset_spec(recs: list[Rec]) -> Any:
         standing = [rec for rec in named(own, "add") if unseen(rec, resets)]
         moves = [rec for rec in named(own, "inc") if unseen(rec, resets)]
         if standing or moves:
-            scores[member] = (latest(standing).op[2] if standing else 0) + sum(rec.op[2] for rec in moves)
+            scores[member] = (marked(latest(standing)) if standing else 0) + sum(rec.op[2] for rec in moves)
     return sorted(scores.items(), key=lambda pair: (pair[1], pair[0]))
 
 
@@ -301,9 +310,7 @@ KINDS = [
     Kind("TwoPhaseSet", TwoPhaseSet, SET_OPS, collection, twophase_spec),
     Kind("ORSet", ORSet, [*SET_OPS, ("clear",)], collection, orset_spec),
     Kind("RWSet", RWSet, SET_OPS, collection, rwset_spec),
-    Kind(
-        "LWWMap", LWWMap, [("set", X, 1), ("set", X, 2), ("remove", X), ("set", Y, 1)], lwwmap, lwwmap_spec, alike=False
-    ),
+    Kind("LWWMap", LWWMap, [("set", X), ("remove", X), ("set", Y)], lwwmap, lwwmap_spec, alike=False),
     Kind(
         "ORMap",
         lambda r: ORMap(r, PNCounter),

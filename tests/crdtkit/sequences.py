@@ -258,14 +258,14 @@ def document_spec(recs: list[Rec]) -> dict[str, Any]:
 
 
 SEQUENCES = [
-    Kind("Text", Text, [("insert", 0), ("insert", -1), ("remove", 0)], text, text_spec, alike=False),
+    Kind("Text", Text, [("insert", 0), ("remove", 0), ("insert", -1)], text, text_spec, alike=False),
     Kind("Text in words", Text, [("word", -1), ("insert", 1), ("remove", 0)], text, text_spec, alike=False),
-    Kind("List", List, [("insert", 0), ("insert", -1), ("remove",)], items, list_spec, alike=False),
+    Kind("List", List, [("insert", 0), ("remove",), ("insert", -1)], items, list_spec, alike=False),
     Kind("List with moves", List, [("insert", -1), ("set",), ("move",), ("remove",)], items, list_spec, alike=False),
     Kind(
         "JsonDocument",
         JsonDocument,
-        [("plain",), ("count",), ("write",), ("drop",)],
+        [("plain",), ("drop",), ("write",), ("count",)],
         document,
         document_spec,
         alike=False,

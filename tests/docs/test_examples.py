@@ -24,7 +24,7 @@ from ringleader.store.limits import Limits
 STORE = ROOT / "docs" / "store.md"
 
 
-@pytest.mark.parametrize(("page", "at_least"), [("README.md", 1), ("docs/store.md", 10)])
+@pytest.mark.parametrize(("page", "at_least"), [("README.md", 1), ("docs/store.md", 10), ("docs/recipes.md", 8)])
 async def test_python_examples(page: str, at_least: int, endpoints: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGLEADER_ENDPOINTS", endpoints)
     async with connect(endpoints) as db:  # every page begins with an empty store

@@ -14,14 +14,16 @@ import ringleader
 
 NAMES = {
     "ringleader": """
-        Auth KV Client ClientOptions ClusterSettings CompactedError Condition DeadlineError DeleteResult Election Event Key
-        KeyValue
-        Leader Leadership Lease LeaseInfo Leases Lock NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult
-        RangeResult Reason RingleaderError Shard ShardChange ShardGroup ShardWorker Shards Status TxnResult
-        UnknownDeadlineError UsageError WatchStream changes connect embedded key op replica
+        KV Auth Barrier Cache Client ClientOptions ClusterSettings CompactedError Condition Consumer Counter
+        DeadlineError DeleteResult DoubleBarrier Election Event Holder Key KeyValue Leader Leadership Lease LeaseInfo
+        Leases Lock Message NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult Queue QueueSize
+        RangeResult ReadLock ReadWriteLock Reason RingleaderError Semaphore Shard ShardChange ShardGroup ShardWorker
+        Shards Status TxnResult UnknownDeadlineError UsageError WatchBatch WatchStream WriteLock changes connect
+        embedded key op replica
     """,
     "ringleader.sync": """
-        Auth KV Client Election Leadership Lease Leases Lock Lost Shard ShardChange Shards WatchStream connect embedded
+        KV Auth Barrier Cache Client Consumer Counter DoubleBarrier Election Leadership Lease Leases Lock Lost Message
+        Queue ReadLock ReadWriteLock Semaphore Shard ShardChange Shards WatchStream WriteLock connect embedded
     """,
     "ringleader.crdt": """
         Alarm BoundedCounter CausalBuffer Change ChangeStream Conflict Crdt DWFlag DecodeError Delta

@@ -26,6 +26,7 @@ GROUPS = {
     "lease": ("ringleader.cli.lease", "Leases: keys that go away when nobody keeps them alive."),
     "ring": ("ringleader.cli.ring", "Consistent hashing: look at, plan, compare and draw rings."),
     "settings": ("ringleader.cli.settings", "Settings of the whole cluster: quota, history."),
+    "snapshot": ("ringleader.cli.snapshot", "Back-ups: save, check, restore."),
     "sim": ("ringleader.cli.sim", "The simulator: run seeds, replay one, draw it."),
 }
 

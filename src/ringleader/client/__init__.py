@@ -20,7 +20,25 @@ from ringleader.client.kv import KV, Consistency
 from ringleader.client.leases import Lease, Leases
 from ringleader.client.ops import Condition, Key, Operation, key
 from ringleader.client.options import ClientOptions
-from ringleader.client.recipes import Election, Leader, Leadership, Lock
+from ringleader.client.recipes import (
+    Barrier,
+    Cache,
+    Consumer,
+    Counter,
+    DoubleBarrier,
+    Election,
+    Holder,
+    Leader,
+    Leadership,
+    Lock,
+    Message,
+    Queue,
+    QueueSize,
+    ReadLock,
+    ReadWriteLock,
+    Semaphore,
+    WriteLock,
+)
 from ringleader.client.settings import ClusterSettings
 from ringleader.client.shard import Shard, ShardChange
 from ringleader.client.shardplan import ShardGroup, ShardWorker
@@ -36,20 +54,26 @@ from ringleader.client.types import (
     Status,
     TxnResult,
 )
-from ringleader.client.watching import WatchStream
+from ringleader.client.watching import WatchBatch, WatchStream
 
 __all__ = [
     "KV",
     "Auth",
+    "Barrier",
+    "Cache",
     "Client",
     "ClientOptions",
     "ClusterSettings",
     "CompactedError",
     "Condition",
     "Consistency",
+    "Consumer",
+    "Counter",
     "DeleteResult",
+    "DoubleBarrier",
     "Election",
     "Event",
+    "Holder",
     "Key",
     "KeyValue",
     "Leader",
@@ -58,10 +82,16 @@ __all__ = [
     "LeaseInfo",
     "Leases",
     "Lock",
+    "Message",
     "NodeStatus",
     "Operation",
     "PutResult",
+    "Queue",
+    "QueueSize",
     "RangeResult",
+    "ReadLock",
+    "ReadWriteLock",
+    "Semaphore",
     "Shard",
     "ShardChange",
     "ShardGroup",
@@ -69,7 +99,9 @@ __all__ = [
     "Shards",
     "Status",
     "TxnResult",
+    "WatchBatch",
     "WatchStream",
+    "WriteLock",
     "connect",
     "key",
     "op",

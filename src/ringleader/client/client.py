@@ -17,7 +17,17 @@ from ringleader.client.engine import Engine
 from ringleader.client.kv import KV
 from ringleader.client.leases import Lease, Leases
 from ringleader.client.options import ClientOptions
-from ringleader.client.recipes import Election, Lock
+from ringleader.client.recipes import (
+    Barrier,
+    Cache,
+    Counter,
+    DoubleBarrier,
+    Election,
+    Lock,
+    Queue,
+    ReadWriteLock,
+    Semaphore,
+)
 from ringleader.client.settings import ClusterSettings, change, fetch
 from ringleader.client.shards import Shards
 from ringleader.client.tls import client_context
@@ -118,6 +128,47 @@ class Client:
     def election(self, name: str) -> Election:
         """An election: `async with db.election("name").campaign("me") as leadership:`."""
         return Election(self._engine, self.kv, name, self._timeout)
+
+    def read_write_lock(self, name: str, *, ttl: float = 10.0, value: str | bytes = b"") -> ReadWriteLock:
+        """Many readers or one writer: `async with db.read_write_lock("name").read():`, or `.write()`.
+
+        `ttl`, `value`: as for `lock`.
+        """
+        return ReadWriteLock(self._engine, self.kv, name, ttl, to_bytes(value, "value"), self._timeout)
+
+    def semaphore(
+        self, name: str, permits: int, *, ttl: float = 10.0, timeout: float | None = None, value: str | bytes = b""
+    ) -> Semaphore:
+        """One of `permits`: `async with db.semaphore("name", 3) as permit:`. `ttl`, `timeout`, `value`: as for `lock`."""
+        lease = Lease(self._engine, ttl, self._timeout)
+        return Semaphore(self.kv, lease, name, permits, to_bytes(value, "value"), timeout)
+
+    def barrier(self, name: str) -> Barrier:
+        """A barrier: `await barrier.hold()`, `await barrier.wait()`, `await barrier.release()`."""
+        return Barrier(self.kv, name)
+
+    def double_barrier(
+        self, name: str, count: int, *, ttl: float = 10.0, timeout: float | None = None, value: str | bytes = b""
+    ) -> DoubleBarrier:
+        """Begin and end together with `count` members in all: `async with db.double_barrier("name", 4):`.
+
+        `ttl`: after how many seconds a member that died inside counts as having left. `timeout`: how long to wait for the
+        others, to begin and to end; `None`: as long as it takes. `value`: kept in the member's key, for people who look.
+        """
+        lease = Lease(self._engine, ttl, self._timeout)
+        return DoubleBarrier(self.kv, lease, name, count, to_bytes(value, "value"), timeout)
+
+    def queue(self, name: str) -> Queue:
+        """A queue of messages: `await db.queue("name").put("...")`, `async with db.queue("name").consumer() as jobs:`."""
+        return Queue(self._engine, self.kv, name, self._timeout)
+
+    def counter(self, name: str) -> Counter:
+        """A number that many add to: `await db.counter("name").add(1)`."""
+        return Counter(self.kv, name, self._timeout)
+
+    def cache(self, prefix: str | bytes) -> Cache:
+        """A copy of all keys that begin with `prefix`, kept current: `async with db.cache("config/") as cache:`."""
+        return Cache(self.kv, prefix, self._timeout)
 
     def shards(self, group: str, *, count: int = 256, ttl: float = 10.0, weight: float = 1.0, name: str = "") -> Shards:
         """Work shared out among a group of workers: `await db.shards("jobs").run(handler)`, or iterate over the changes.

@@ -25,6 +25,7 @@ from ringleader.store.commands import (
     Range,
     Read,
     SettingsQuery,
+    SnapshotRead,
     Txn,
 )
 from ringleader.store.member_ops import MemberAdd, MemberList, MemberPromote, MemberRemove, MemberTransfer
@@ -165,6 +166,7 @@ def _describe_one(item: Command | Read) -> str:
         Compact: "compaction",
         Configure: "change of settings",
         SettingsQuery: "settings",
+        SnapshotRead: "snapshot",
     }
     return names.get(type(item), type(item).__name__)
 

@@ -12,6 +12,8 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from ringleader.client import types
 from ringleader.client.engine import Engine
 from ringleader.client.types import Event
@@ -19,7 +21,16 @@ from ringleader.errors import DeadlineError, Reason, RingleaderError
 from ringleader.store import commands as wire
 from ringleader.wire.frames import WatchEvents
 
-__all__ = ["WatchStream"]
+__all__ = ["WatchBatch", "WatchStream"]
+
+_MOST_BYTES = 8 * 1024 * 1024  # of events that wait for a reader
+
+
+class WatchBatch(msgspec.Struct, frozen=True):
+    """What a watch has brought: `events` in order (perhaps none), and the `revision` up to which there are no others."""
+
+    revision: int
+    events: list[Event]
 
 
 class _Buffer:
@@ -31,6 +42,7 @@ class _Buffer:
         self.number = 0  # of the watch at the core, 0 while it is not set up
         self.generation = 0  # of that core
         self.events: deque[wire.Event] = deque()
+        self.bytes = 0  # of their keys and values
         self.error: RingleaderError | None = None
         self.seen = -1  # everything up to this revision has come, -1: not set up yet
         self.waiter: asyncio.Future[None] | None = None
@@ -43,7 +55,8 @@ class _Buffer:
         else:
             self.seen = max(self.seen, news.revision)
             self.events.extend(news.events)
-            if len(self.events) >= self.limit:
+            self.bytes += sum([_size(event) for event in news.events])
+            if len(self.events) >= self.limit or self.bytes >= _MOST_BYTES:
                 self.stop()
         waiter = self.waiter
         if waiter is not None and not waiter.done():
@@ -103,11 +116,32 @@ class WatchStream:
             if self._closed or buffer.error is not None:
                 raise StopAsyncIteration
             await self._wait()
-        event = types.event(buffer.events.popleft())
+        oldest = buffer.events.popleft()
+        buffer.bytes -= _size(oldest)
+        event = types.event(oldest)
         self._read = (
             event.revision if buffer.events and buffer.events[0].kv.mod_revision > event.revision else self._read
         )
         return event
+
+    async def batch(self) -> WatchBatch | None:
+        """All that has come, once there is anything: events, or only news of a later revision; `None` when it has ended.
+
+        Raises as an iteration does. Either iterate or take batches.
+        """
+        buffer = self._buffer
+        before = self.revision
+        while not buffer.events and buffer.seen <= before:
+            if buffer.error is not None and buffer.error.reason is not Reason.CLOSED:
+                raise buffer.error
+            if self._closed or buffer.error is not None:
+                return None
+            await self._wait()
+        events = [types.event(event) for event in buffer.events]
+        buffer.events.clear()
+        buffer.bytes = 0
+        self._read = max(self._read, buffer.seen)
+        return WatchBatch(self._read, events)
 
     async def aclose(self) -> None:
         """End the watch; events not read are dropped."""
@@ -144,3 +178,7 @@ class WatchStream:
             await buffer.waiter
         finally:
             buffer.waiter = None
+
+
+def _size(event: wire.Event) -> int:
+    return len(event.kv.key) + len(event.kv.value) + (len(event.prev_kv.value) if event.prev_kv is not None else 0)

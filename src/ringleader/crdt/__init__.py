@@ -10,6 +10,7 @@ from ringleader.crdt.buffer import CausalBuffer
 from ringleader.crdt.counters import GCounter, PNCounter
 from ringleader.crdt.delta import Delta
 from ringleader.crdt.flags import DWFlag, EWFlag
+from ringleader.crdt.history import Difference, History
 from ringleader.crdt.hyperloglog import HyperLogLog
 from ringleader.crdt.identity import DuplicateIdentityError, GapError, ReadOnlyCopyError, ReplicaContext
 from ringleader.crdt.lwwmap import LWWMap
@@ -36,11 +37,13 @@ __all__ = [
     "DWFlag",
     "DecodeError",
     "Delta",
+    "Difference",
     "DuplicateIdentityError",
     "EWFlag",
     "GCounter",
     "GSet",
     "GapError",
+    "History",
     "HyperLogLog",
     "InsufficientRightsError",
     "JsonDocument",

@@ -29,6 +29,7 @@ from ringleader.crdt.wire import DEFAULT_LIMITS, DecodeError, Decoder, Encoder, 
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
+    from ringleader.crdt.history import History
     from ringleader.crdt.undo import UndoStack
     from ringleader.crdt.watch import Change, ChangeStream
 
@@ -91,6 +92,8 @@ class Crdt:
 
     tag: ClassVar[int]
     name: ClassVar[str]
+    one_place: ClassVar[bool] = False
+    """Whether the value is one, whatever journal keys it consists of (a counter's rows)."""
 
     def __init__(self, replica: ReplicaContext | None = None) -> None:
         self._place(Document(self, replica), None, None, attached=True)
@@ -142,6 +145,10 @@ class Crdt:
             node = node._parent
         return True
 
+    def _peek(self, key: Any) -> Any:
+        """What stands at a journal key, as plain data, for observers; here the value of the whole node."""
+        return self._value()
+
     @staticmethod
     def _public_key(key: Any) -> Any:
         """A journal key of this type as users know it."""
@@ -165,7 +172,7 @@ class Crdt:
         raise NotImplementedError
 
     def _join(self, part: Any, incoming: Incoming) -> None:
-        """Join what `_part` or `_parse` gave; call `incoming.touch(self, key)` for each place that changed."""
+        """Join what `_part` or `_parse` gave; call `incoming.touch(self, key)` for each place, before it changes."""
         raise NotImplementedError
 
     @classmethod
@@ -251,8 +258,12 @@ class Crdt:
 
     @property
     def path(self) -> tuple[Any, ...]:
-        """The keys from the root to this node."""
-        return () if self._parent is None else (*self._parent.path, thaw(self._key))
+        """The keys from the root to this node; in a list, the position now (None: not in it)."""
+        return () if self._parent is None else (*self._parent.path, self._parent._path_key(self))
+
+    def _path_key(self, child: Crdt) -> Any:
+        """What `child` is called in a path."""
+        return thaw(child._key)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._value()!r})"
@@ -284,6 +295,35 @@ class Crdt:
 
         doc = self._doc
         return doc.undo if doc.undo is not None else UndoStack(doc, limit)
+
+    # ---- the past (roots only) -------------------------------------------------------------------------------------
+
+    def record_history(self, limit: int = 10_000) -> History:
+        """Begin to keep the past of the whole document, at most `limit` changes; later calls give the same history."""
+        from ringleader.crdt.history import History
+
+        doc = self._root()
+        if doc.history is None:
+            doc.keep(History(doc, limit))
+        assert doc.history is not None
+        return doc.history
+
+    def at(self, version: VersionVector) -> Any:
+        """A read-only copy of the document as it was at `version`; see `History.at`. (Text keeps its own past.)"""
+        doc = self._root()
+        if doc.version == version:
+            return self.fork()
+        if doc.history is None:
+            raise UsageError(
+                "this document keeps no history", reason=Reason.COMPACTED, hint="Call record_history() beforehand"
+            )
+        return doc.history.at(version)
+
+    def diff(self, old: VersionVector, new: VersionVector | None = None) -> list[Any]:
+        """The `Difference`s between two versions of the document (`new`: None for now)."""
+        from ringleader.crdt.history import differences
+
+        return list(differences(self.at(old), self if new is None else self.at(new)))
 
     # ---- state-based, delta-based, operation-based (roots only) ------------------------------------------------
 
@@ -354,14 +394,11 @@ class Crdt:
     def fork(self, replica: ReplicaContext | None = None) -> Self:
         """An independent copy, writable under `replica`'s identity (None: read-only)."""
         doc = self._root()
-        new = type(self).__new__(type(self))
-        new._place(Document(new, None), None, None, attached=True)
-        new._configure(self._shape())
-        new._bottom()
+        new = doc.blank_root()
         new._doc.apply(doc.delta_since(None))
         if replica is not None:
             new._doc.adopt(replica)
-        return new
+        return new  # type: ignore[return-value]  # of the root's type, which is ours
 
     def adopt(self, replica: ReplicaContext) -> None:
         """Make a read-only copy writable in place, under an identity that has never written here."""

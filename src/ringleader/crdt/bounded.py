@@ -37,6 +37,7 @@ class BoundedCounter(Crdt):
     """value >= 0, always and everywhere. Amounts are positive integers."""
 
     __slots__ = ("_rows",)
+    one_place = True
     tag = 3
     name = "BoundedCounter"
 
@@ -146,8 +147,8 @@ class BoundedCounter(Crdt):
             if row[0] == own[0] and row != own:
                 incoming.duplicates.add(replica)
             if row > own:
-                self._rows[replica] = row
                 incoming.touch(self, replica)
+                self._rows[replica] = row
 
     @classmethod
     def _empty_part(cls) -> Any:

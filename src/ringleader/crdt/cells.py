@@ -105,8 +105,8 @@ class Cell(Crdt):
         incoming.relay(self, (None,))
         joined = join_entries(self._cell, part, incoming.mine, incoming.theirs, incoming.duplicates)
         if joined != self._cell:
-            self._cell = joined
             incoming.touch(self, None)
+            self._cell = joined
 
     @classmethod
     def _empty_part(cls) -> Any:
@@ -146,6 +146,10 @@ class Cells(Crdt):
     def _check_entry(cls, entry: Entry, source: Decoder) -> Entry:
         """An entry from the wire with what was written checked. Raises `DecodeError`."""
         return entry
+
+    def _peek(self, key: Any) -> Any:
+        cell = self._cells.get(key)
+        return cell is not None and self._shows(cell)
 
     def _shows(self, cell: Entries) -> bool:
         """Whether the cell's key is visible."""
@@ -241,11 +245,13 @@ class Cells(Crdt):
                     entry = cell[0]
                     if entry[1] <= seen(entry[0], 0):
                         continue
+                    touch(self, key)
                     own[key] = cell
                 else:
                     joined = join_entries(EMPTY, cell, mine, theirs, duplicates)
                     if not joined:
                         continue
+                    touch(self, key)
                     own[key] = joined
             elif ours == cell:
                 continue
@@ -253,21 +259,21 @@ class Cells(Crdt):
                 joined = join_entries(ours, cell, mine, theirs, duplicates)
                 if joined == ours:
                     continue
+                touch(self, key)
                 if joined:
                     own[key] = joined
                 else:
                     del own[key]
-            touch(self, key)
         if whole:
             for key in [key for key in own if key not in cells]:
                 ours = own[key]
                 joined = join_entries(ours, EMPTY, mine, theirs, duplicates)
                 if joined != ours:
+                    touch(self, key)
                     if joined:
                         own[key] = joined
                     else:
                         del own[key]
-                    touch(self, key)
         else:
             incoming.relay(self, cells)
 

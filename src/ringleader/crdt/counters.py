@@ -21,6 +21,7 @@ class _Counter(Crdt):
     """What both counters share: a tally, sent row by row."""
 
     __slots__ = ("_tally",)
+    one_place = True
 
     def _bottom(self) -> None:
         self._tally = Tally()
@@ -83,7 +84,7 @@ class _Counter(Crdt):
             return
         before = self._tally.value()
         doc.mint(self, doc.me)
-        doc.touch(self, self._tally.reset(doc.dot()))
+        doc.touch(self, self._tally.reset(doc.dot()))  # (what stood here is the whole count, and mint has noted it)
         self._faded()
         if doc.eager:
             doc.settle(lambda: self._take_back(-before))
@@ -109,6 +110,7 @@ class _Counter(Crdt):
         return self._tally.part(keys)
 
     def _join(self, part: Any, incoming: Incoming) -> None:
+        incoming.before(self, None)
         changed = self._tally.join(part, incoming.mine, incoming.theirs, incoming.duplicates)
         if part[0]:
             incoming.relay(self, changed)

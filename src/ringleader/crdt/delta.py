@@ -17,6 +17,7 @@ from ringleader.errors import Reason
 if TYPE_CHECKING:
     from ringleader.crdt.base import Crdt
     from ringleader.crdt.journal import Touched
+    from ringleader.crdt.watch import Watchers
 
 __all__ = ["Delta", "Incoming", "Outgoing"]
 
@@ -137,28 +138,37 @@ class Outgoing:
 class Incoming:
     """What a type is told while it joins its part of a delta.
 
-    `mine`, `theirs`: the two versions before the join. `touch(node, key)` records a place that changed. `relay(node,
+    `mine`, `theirs`: the two versions before the join. `touch(node, key)` records a place that is about to change: it is
+    called first, because observers are told what stood there; who does not know yet whether anything will change calls
+    `before(node, key)`, and `note(node, key)` when it has. `relay(node,
     keys)` records places that the delta describes, changed or not: what is news to a third replica need not be news
     to us (a place that was added and removed before we heard of it), so all of it goes into the journal. `duplicates`
     collects identities found to have written two different things under one dot.
     """
 
-    __slots__ = ("changed", "duplicates", "keys", "mine", "nodes", "theirs")
+    __slots__ = ("_watchers", "changed", "duplicates", "keys", "mine", "nodes", "theirs")
 
-    def __init__(self, mine: VersionVector, theirs: VersionVector, *, watched: bool = True) -> None:
+    def __init__(self, mine: VersionVector, theirs: VersionVector, watchers: Watchers | None) -> None:
         self.mine = mine
         self.theirs = theirs
         self.nodes: list[Crdt] = []
         self.keys: list[Any] = []
-        self.changed: Touched | None = {} if watched else None
+        self._watchers = watchers
+        self.changed: Touched | None = None if watchers is None else {}
         self.duplicates: set[bytes] = set()
 
     def touch(self, node: Crdt, key: Any) -> None:
-        """Record that `key` of `node` changed."""
+        """Record that `key` of `node` is about to change."""
         self.nodes.append(node)
         self.keys.append(key)
         if self.changed is not None:
+            self.before(node, key)
             self.changed.setdefault(node, {})[key] = None
+
+    def before(self, node: Crdt, key: Any) -> None:
+        """`key` of `node` may be about to change."""
+        if self._watchers is not None:
+            self._watchers.before(node, key)
 
     def note(self, node: Crdt, key: Any) -> None:
         """Record that `key` of `node` changed, when it has been relayed already."""

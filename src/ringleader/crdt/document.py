@@ -21,6 +21,7 @@ from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
     from ringleader.crdt.base import Crdt
+    from ringleader.crdt.history import History
     from ringleader.crdt.undo import UndoStack
     from ringleader.crdt.watch import Watchers
 
@@ -47,6 +48,7 @@ class Document:
         "clock",
         "duplicates",
         "eager",
+        "history",
         "journal",
         "me",
         "n",
@@ -69,6 +71,7 @@ class Document:
         self.outbox: deque[Delta] | None = None
         self.watchers: Watchers | None = None
         self.undo: UndoStack | None = None
+        self.history: History | None = None
         self.eager = False  # whether somebody wants to know of each change as it happens
         self._before = self.version.copy()  # at the last commit; only kept while eager
         self._depth = 0
@@ -89,6 +92,8 @@ class Document:
             raise read_only()
         if not node._attached:
             node._parent._attach_child(node)  # type: ignore[union-attr]
+        if self.watchers is not None:
+            self.watchers.before(node, key)
         self.n = n = self.n + count
         self.version[self.me] = n
         run = self.journal.run
@@ -104,12 +109,15 @@ class Document:
         return n
 
     def touch(self, node: Crdt, keys: Iterable[Any]) -> None:
-        """Note that the last event minted touches these places too: an event that clears many."""
+        """Note that the last event minted touches these places too: an event that clears many. Called before it does."""
+        watchers = self.watchers
         run = self.journal.run
         for key in keys:
             run.nodes.append(node)
             run.keys.append(key)
             run.numbers.append(self.n)
+            if watchers is not None:
+                watchers.before(node, key)
 
     def dot(self) -> Dot:
         """The dot of the last event minted."""
@@ -160,15 +168,17 @@ class Document:
         self._depth += 1
         self.eager = True
         mark = len(self._inverses)
+        failed = True
         try:
             yield
+            failed = False
         except BaseException:
             self._take_back(mark)
             raise
         finally:
             self._depth -= 1
             if not self._depth:
-                self._commit()
+                self._commit(failed=failed)
                 self._refresh_eager()
 
     def _take_back(self, mark: int) -> None:
@@ -177,13 +187,18 @@ class Document:
             inverse()
         del self._inverses[mark:]
 
-    def _commit(self) -> None:
-        """One finished local change: hand out its delta, tell the observers, remember how to undo it."""
+    def _commit(self, *, failed: bool = False) -> None:
+        """One finished local change: hand out its delta, tell the observers, remember how to undo it.
+
+        Of a change that failed and was taken back, observers hear only what could not be taken back.
+        """
         since, self._before = self._before, self.version.copy()
         inverses, self._inverses = self._inverses, []
         if since == self.version:
             return
         touched = self.journal.since(self.me, since)
+        if self.history is not None:
+            self.history.add(self._delta(since, touched))
         if self.outbox is not None:
             if len(self.outbox) < OUTBOX:
                 self.outbox.append(self._delta(since, touched))
@@ -193,13 +208,19 @@ class Document:
                 self.outbox.append(together)
         if self.undo is not None and inverses:
             self.undo.record(inverses)
-        if self.watchers is not None and touched:
-            self.watchers.notify(touched, None)
+        if self.watchers is not None:
+            self.watchers.notify(touched or {}, None, only_news=failed)
 
     def _refresh_eager(self) -> None:
         was, self.eager = (
             self.eager,
-            bool(self._depth or self.outbox is not None or self.undo is not None or self.watchers is not None),
+            bool(
+                self._depth
+                or self.outbox is not None
+                or self.undo is not None
+                or self.history is not None
+                or self.watchers is not None
+            ),
         )
         if self.eager and not was:
             self._before = self.version.copy()
@@ -214,6 +235,20 @@ class Document:
         self.undo = self.undo if undo is None else undo
         self.watchers = self.watchers if watchers is None else watchers
         self._refresh_eager()
+
+    def keep(self, history: History | None) -> None:
+        """Begin to keep a history, or end it."""
+        self.history = history
+        self._refresh_eager()
+
+    def blank_root(self) -> Crdt:
+        """An empty, read-only root of the same type, in a document of its own."""
+        root = self.root
+        new = type(root).__new__(type(root))
+        new._place(Document(new, None), None, None, attached=True)
+        new._configure(root._shape())
+        new._bottom()
+        return new
 
     # ---- identity ----------------------------------------------------------------------------------------------
 
@@ -280,7 +315,7 @@ class Document:
         elif delta.stamp > self._stamp:
             self._stamp = delta.stamp
         self.journal.close_run(self.me, self.version)
-        incoming = Incoming(self.version, delta.upto, watched=self.watchers is not None)
+        incoming = Incoming(self.version, delta.upto, self.watchers)
         root._join(delta.part, incoming)
         self.version = self.version.join(delta.upto)
         if delta.since is None:
@@ -288,10 +323,12 @@ class Document:
         else:
             self.journal.batch(incoming.nodes, incoming.keys, self.version)
         self.duplicates |= incoming.duplicates
+        if self.history is not None:
+            self.history.add(delta)
         if self.eager:
             self._before = self.version.copy()
-            if self.watchers is not None and incoming.changed:
-                self.watchers.notify(incoming.changed, delta if origin is None else origin)
+            if self.watchers is not None:
+                self.watchers.notify(incoming.changed or {}, delta if origin is None else origin)
         return True
 
     def stabilize(self, stable: VersionVector) -> None:

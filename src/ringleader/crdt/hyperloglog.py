@@ -35,6 +35,7 @@ class HyperLogLog(Crdt):
     """`add(item)`; `value` or `len()` is the estimated number of distinct items."""
 
     __slots__ = ("_epoch", "_registers")
+    one_place = True
     tag = 15
     name = "HyperLogLog"
 
@@ -134,13 +135,13 @@ class HyperLogLog(Crdt):
         if epoch < self._epoch:
             return
         if epoch > self._epoch:
-            self._epoch, self._registers = epoch, {}
             incoming.touch(self, -1)
+            self._epoch, self._registers = epoch, {}
         own = self._registers
         for index, rank in registers.items():
             if rank > own.get(index, 0):
-                own[index] = rank
                 incoming.touch(self, index)
+                own[index] = rank
 
     @classmethod
     def _empty_part(cls) -> Any:

@@ -41,6 +41,9 @@ class LWWMap(Cells, Generic[K, V]):
     def _shows(self, cell: Entries) -> bool:
         return latest(cell)[3]  # type: ignore[no-any-return]
 
+    def _peek(self, key: Any) -> Any:
+        return self.get(thaw(key))
+
     def __setitem__(self, key: K, value: V) -> None:
         kind = type(value)
         plain = kind is bytes or (kind is int and -(1 << 63) <= cast(int, value) < 1 << 64)

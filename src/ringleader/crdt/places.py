@@ -263,6 +263,10 @@ class Places(Crdt):
     def _residue(self) -> bool:
         return bool(self._slots)
 
+    def _peek(self, key: Any) -> Any:
+        shown = self._shown(key[0])
+        return None if shown is None else shown._value()
+
     @staticmethod
     def _public_key(key: Any) -> Any:
         return thaw(key[0])
@@ -286,6 +290,8 @@ class Places(Crdt):
     def _join(self, part: Any, incoming: Incoming) -> None:
         whole, slots = part
         held = self._slots
+        if incoming.changed is not None:
+            self._before(slots, whole, incoming)
         for slot, (presence, direct, content) in slots.items():
             if presence and not direct:  # by far the commonest: something changed inside a place that simply stays
                 places = held.get(slot[0])
@@ -300,6 +306,17 @@ class Places(Crdt):
             for node in self._nodes():
                 if node._slot() not in slots:
                     self._join_slot(node._slot(), EMPTY, node._empty_part(), incoming)
+
+    def _before(self, slots: dict[Slot, tuple[Entries, bool, Any]], whole: bool, incoming: Incoming) -> None:
+        """Note what observers are to be told stood here, before anything is joined: types at one key show or hide."""
+        for slot, (presence, _, _) in slots.items():
+            node = self._find(*slot)
+            if node is None or not presence or node._presence != presence:
+                incoming.before(self, slot)
+        if whole:
+            for node in self._nodes():
+                if node._slot() not in slots:
+                    incoming.before(self, node._slot())
 
     def _join_slot(self, slot: Slot, presence: Entries, content: Any, incoming: Incoming) -> bool:
         node = self._find(*slot)
@@ -319,7 +336,9 @@ class Places(Crdt):
             self._drop(node)
         node._attached = seen
         if stays != was or joined != before:
-            incoming.touch(self, slot)
+            incoming.nodes.append(self)
+            incoming.keys.append(slot)
+            incoming.note(self, slot)
         return stays
 
     @classmethod

@@ -272,6 +272,9 @@ class SortedSet(Crdt, Generic[V]):
         before = self._standing()
         return (lambda: self._refill(before)) if before else None
 
+    def _peek(self, key: Any) -> Any:
+        return self.score(thaw(key))
+
     def _alive(self) -> bool:
         return any(found.seen() for found in self._members.values())
 
@@ -297,6 +300,7 @@ class SortedSet(Crdt, Generic[V]):
             incoming.relay(self, members)
 
     def _join_member(self, key: Any, cell: Entries, rows: Any, incoming: Incoming) -> None:
+        incoming.before(self, key)
         found = self._members.get(key) or _Member()
         mine, theirs = incoming.mine, incoming.theirs
         joined = join_entries(found.cell, cell, mine, theirs, incoming.duplicates)

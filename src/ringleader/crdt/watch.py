@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from ringleader.crdt.text.history import TextEdit, TextPast
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
@@ -27,16 +28,22 @@ class Change:
 
     `node`: the type at it. `path`: the keys from the root to it; `key`: the place inside (an element, a field, a
     replica of a counter; None: the node as a whole). `origin`: None for a local change, else what `apply` was told
-    (or the delta). The value is read from `node` when you look at it: later changes show.
+    (or the delta).
+
+    `old` and `new`: what stood at the place before and what stands there now, as plain data: a value (None: none), a score,
+    whether an element was in a set, the whole count of a counter, the whole text. `new` is read when you look at it:
+    later changes show.
     """
 
-    __slots__ = ("key", "node", "origin", "path")
+    __slots__ = ("_old", "_place", "key", "node", "origin", "path")
 
-    def __init__(self, node: Crdt, path: tuple[Any, ...], key: Any, origin: object) -> None:
+    def __init__(self, node: Crdt, path: tuple[Any, ...], place: Any, origin: object, old: Any) -> None:
         self.node = node
         self.path = path
-        self.key = key
+        self.key = None if place is None else node._public_key(place)
         self.origin = origin
+        self._place = place
+        self._old = old
 
     @property
     def local(self) -> bool:
@@ -48,6 +55,29 @@ class Change:
         """The node's value now."""
         return self.node.value
 
+    @property
+    def old(self) -> Any:
+        """What stood at the place before. Raises `UsageError` for a text that keeps no history that far back."""
+        return self.node.at(self._old.version) if isinstance(self._old, TextPast) else self._old
+
+    @property
+    def new(self) -> Any:
+        """What stands at the place now."""
+        new = self.node._value() if self._place is None else self.node._peek(self._place)
+        return self.node._value() if isinstance(new, TextPast) else new
+
+    @property
+    def edits(self) -> list[TextEdit]:
+        """For a text, the edits from `old` to `new`; else none."""
+        if not isinstance(self._old, TextPast):
+            return []
+        edits: list[TextEdit] = self.node.diff(self._old.version)
+        return edits
+
+    def after(self, earlier: Change) -> None:
+        """Stand for an earlier change of the same place too."""
+        self._old = earlier._old
+
     def __repr__(self) -> str:
         where = ".".join(map(str, self.path)) or "root"
         return f"Change({where}, {self.key!r}, {'local' if self.local else 'remote'})"
@@ -56,11 +86,12 @@ class Change:
 class Watchers:
     """The observers of one document. `errors`: the latest exceptions that callbacks raised."""
 
-    __slots__ = ("_callbacks", "_streams", "errors")
+    __slots__ = ("_callbacks", "_old", "_streams", "errors")
 
     def __init__(self) -> None:
         self._callbacks: list[tuple[Crdt, Callable[[], Callable[[Change], object] | None]]] = []
         self._streams: list[weakref.ref[ChangeStream]] = []
+        self._old: dict[tuple[Crdt, Any], Any] = {}  # of the change that is being made
         self.errors: deque[Exception] = deque(maxlen=100)
 
     def add(self, node: Crdt, callback: Callable[[Change], object]) -> Callable[[], None]:
@@ -83,14 +114,23 @@ class Watchers:
         """Feed a change stream for as long as somebody holds it."""
         self._streams.append(weakref.ref(stream))
 
-    def notify(self, touched: Touched, origin: object) -> None:
-        """Tell everybody about the places touched."""
+    def before(self, node: Crdt, key: Any) -> None:
+        """The place `key` of `node` is about to change, for the first time in this change or again."""
+        place = (node, None if node.one_place else key)
+        if place not in self._old:
+            self._old[place] = node._peek(key)
+
+    def notify(self, touched: Touched, origin: object, *, only_news: bool = False) -> None:
+        """Tell everybody about the places touched (`only_news`: those that are not as they were)."""
+        old, self._old = self._old, {}
         changes = [
-            Change(node, node.path, node._public_key(key), origin)
+            Change(node, node.path, key, origin, old.get((node, None if node.one_place else key)))
             for node, keys in touched.items()
             if node._hangs()
             for key in keys
         ]
+        if only_news:
+            changes = [change for change in changes if change.old != change.new]
         self._streams = [reference for reference in self._streams if reference() is not None]
         for change in changes:
             for watched, reference in list(self._callbacks):
@@ -140,7 +180,10 @@ class ChangeStream:
     def push(self, change: Change) -> None:
         """Add a change (called by the document)."""
         if not self.lagging:
-            self._waiting[(id(change.node), change.key, change.local)] = change
+            place = (id(change.node), change.key, change.local)
+            if place in self._waiting:
+                change.after(self._waiting[place])
+            self._waiting[place] = change
             if len(self._waiting) > self.limit:
                 self._waiting.clear()
                 self.lagging = True
@@ -151,7 +194,7 @@ class ChangeStream:
         """The waiting changes, oldest first; after lagging, one change of the whole node."""
         if self.lagging:
             self.lagging = False
-            return [Change(self.node, self.node.path, None, self)]
+            return [Change(self.node, self.node.path, None, self, None)]
         waiting, self._waiting = list(self._waiting.values()), {}
         return waiting
 

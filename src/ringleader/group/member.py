@@ -16,6 +16,7 @@ import msgspec
 from ringleader.consensus.shape import Config, Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
 from ringleader.group.compaction import Compactor
+from ringleader.group.exports import Exports
 from ringleader.group.logtime import LogTime
 from ringleader.group.membership import Reconciler
 from ringleader.group.options import GroupOptions
@@ -36,6 +37,8 @@ from ringleader.store.commands import (
     RangeResult,
     Read,
     Result,
+    SnapshotPart,
+    SnapshotRead,
     TxnResult,
 )
 from ringleader.store.member_ops import MEMBER_COMMANDS, LeaderView, MemberList, MemberListResult, MemberPromote
@@ -103,6 +106,7 @@ class Member:
         self.clock_runs = False
         self.expiry_due = 0.0
         self.compactor = Compactor()
+        self.exports = Exports(store, 0, entropy.getrandbits(48))
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
         self.barrier_token = 0
@@ -283,6 +287,7 @@ class Member:
         if now < self.expiry_due:
             return
         self.expiry_due = now + EXPIRY_PERIOD
+        self.exports.expire(now)
         for write in self.writes.take_all(self.writes.overdue(now)):
             text = "no answer of the cluster within the deadline"
             self._refuse(write.conn, write.frame, Reason.DEADLINE, text, unknown=True)
@@ -324,6 +329,8 @@ class Member:
         result = self.store.read(op, caller)
         if type(result) is MemberListResult:
             return msgspec.structs.replace(result, view=self.leader_view())
+        if type(result) is SnapshotPart and isinstance(op, SnapshotRead):
+            return self.exports.read(op, self.core.snapshot_meta(self.store.applied), self.now)
         return result
 
     def _lead_members(self) -> None:
@@ -534,6 +541,8 @@ def result_bytes(result: object) -> int:
             return sum(len(kv.key) + len(kv.value) + 48 for kv in kvs)
         case TxnResult(results=results):
             return sum(map(result_bytes, results))
+        case SnapshotPart(data=data):
+            return len(data)
         case LeaseListResult(ids=ids):
             return 9 * len(ids)
         case LeaseInfoResult(keys=keys):

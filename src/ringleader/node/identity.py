@@ -6,6 +6,8 @@ forgotten what it promised.
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from ringleader.errors import Reason, UsageError
@@ -19,7 +21,11 @@ IDENTITY_FILE = "identity.json"
 
 
 class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Of which cluster and node the folder is. `incarnation` is new for every new life of the data. `started`: has a log."""
+    """Of which cluster and node the folder is. `incarnation` is new for every new life of the data. `started`: has a log.
+
+    `origin`: the back-up that the cluster was made from, "" for none; two clusters of one back-up with the same members and
+    secret are one and the same, all others differ in their ids.
+    """
 
     version: int = 1
     cluster: str
@@ -28,9 +34,18 @@ class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
     members: list[str]
     started: bool = False
+    origin: str = ""
 
 
-def claim_folder(disk: Disk, config: NodeConfig, incarnation: str) -> FolderIdentity:
+def cluster_of(config: NodeConfig, origin: str) -> str:
+    """The id of the cluster that `config` describes, made from the back-up `origin` ("": made anew)."""
+    if not origin:
+        return config.cluster_id
+    text = msgspec.msgpack.encode(("ringleader restored cluster 1", config.cluster_id, origin))
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def claim_folder(disk: Disk, config: NodeConfig, incarnation: str, *, origin: str = "") -> FolderIdentity:
     """The identity in the folder, or, in an empty one, a new one made from `config` and the fresh `incarnation`.
 
     Raises `UsageError` (`WRONG_CLUSTER`, `WRONG_NODE`, `VERSION`) when the folder is someone else's, `LogCorruptError`
@@ -40,11 +55,12 @@ def claim_folder(disk: Disk, config: NodeConfig, incarnation: str) -> FolderIden
         if exists(disk):
             raise LogCorruptError("there is a log but no identity file", file=IDENTITY_FILE, offset=0)
         identity = FolderIdentity(
-            cluster=config.cluster_id,
+            cluster=cluster_of(config, origin),
             node=config.node_id,
             name=config.name,
             incarnation=incarnation,
             members=sorted(config.members),
+            origin=origin,
         )
         _write(disk, identity)
         return identity
@@ -75,10 +91,11 @@ def _check(identity: FolderIdentity, config: NodeConfig) -> None:
             f"data_dir {config.data_dir} was written by a newer release (identity version {identity.version})",
             reason=Reason.VERSION,
         )
-    if identity.cluster != config.cluster_id:
+    described = cluster_of(config, identity.origin)
+    if identity.cluster != described:
         raise UsageError(
             f"data_dir {config.data_dir} belongs to cluster {identity.cluster} of {', '.join(identity.members)}; "
-            f"this configuration describes cluster {config.cluster_id} of {', '.join(sorted(config.members))}",
+            f"this configuration describes cluster {described} of {', '.join(sorted(config.members))}",
             reason=Reason.WRONG_CLUSTER,
             hint="Restore peers and cluster_token as they were, or give the node another data_dir",
         )

@@ -61,6 +61,7 @@ class Node:
         self.stats = Stats()
         self.client_address = self.peer_address = self.http_address = ""
         self._entropy = entropy or random.SystemRandom()
+        self._cluster = config.cluster_id  # until the folder says that the cluster was made from a back-up
         self._host: Host | None = None
         self._disk: FolderDisk | None = None
         self._disk_thread: DiskThread | None = None
@@ -107,7 +108,7 @@ class Node:
             "node %s (%d of cluster %s) is up: clients %s, peers %s, http %s; %s",
             self.config.name,
             self.config.node_id,
-            self.config.cluster_id,
+            self._cluster,
             self.client_address or "none",
             self.peer_address or "none",
             self.http_address or "none",
@@ -223,6 +224,7 @@ class Node:
         try:
             disk = self._disk = FolderDisk(config.data_dir)
             identity = claim_folder(disk, config, secrets.token_hex(8))
+            self._cluster = identity.cluster
             host = Host.open(self._host_config(identity), disk, self._entropy, time.monotonic())
             mark_started(disk, identity)
         except OSError as error:
@@ -234,7 +236,7 @@ class Node:
         config = self.config
         others = [NodeInfo(number, name, "") for name, number in config.members.items() if name != config.name]
         return HostConfig(
-            cluster=config.cluster_id,
+            cluster=identity.cluster,
             node=config.node_id,
             name=config.name,
             nodes=tuple(sorted([self.client_info, *others], key=lambda info: info.id)),
@@ -256,7 +258,7 @@ class Node:
             self._http.start()
         if "listen_peer" in sockets:
             names = {number: name for name, number in config.members.items()}
-            me = PeerSelf(config.cluster_id, config.cluster_token, self.client_info, names)
+            me = PeerSelf(self._cluster, config.cluster_token, self.client_info, names)
             options = PeerOptions()
             self._peer_door = PeerDoor(me, self, self._entropy, self._complaints, options)
             self._servers.append(

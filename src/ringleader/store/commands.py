@@ -57,6 +57,8 @@ __all__ = [
     "Read",
     "Result",
     "SettingsQuery",
+    "SnapshotPart",
+    "SnapshotRead",
     "SettingsResult",
     "SessionClose",
     "SessionOpen",
@@ -227,6 +229,13 @@ class SettingsQuery(msgspec.Struct, array_like=True, gc=False, tag=31):
     """The cluster's settings, and how much of the quota is used."""
 
 
+class SnapshotRead(msgspec.Struct, array_like=True, gc=False, tag=33):
+    """The next part of a back-up: `ticket` 0 begins one, as of now; then that ticket, and the offset reached."""
+
+    ticket: int = 0
+    offset: int = 0
+
+
 Command = (
     Put
     | Delete
@@ -244,10 +253,10 @@ Command = (
 )
 """What goes through the log. (A `Txn` of reads alone may be served as a read.)"""
 
-Read = Range | Txn | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead | MemberList
+Read = Range | Txn | HashKv | LeaseInfo | LeaseList | SettingsQuery | SnapshotRead | AuthRead | MemberList
 """What is answered from the state without going through the log."""
 
-Op = Command | Range | HashKv | LeaseInfo | LeaseList | SettingsQuery | AuthRead | MemberList
+Op = Command | Range | HashKv | LeaseInfo | LeaseList | SettingsQuery | SnapshotRead | AuthRead | MemberList
 
 # ------------------------------------------------------------------------------------------------------- results
 
@@ -347,6 +356,16 @@ class SettingsResult(msgspec.Struct, array_like=True, gc=False, tag=30):
     full: bool
 
 
+class SnapshotPart(msgspec.Struct, array_like=True, gc=False, tag=33):
+    """`data` of a snapshot file, of the state at `revision`, from `offset` on; `done`: these are its last bytes."""
+
+    revision: int
+    ticket: int
+    offset: int
+    data: bytes
+    done: bool
+
+
 class Failure(msgspec.Struct, array_like=True, gc=False, tag=100):
     """The command was refused, by the same rule on every member, and changed nothing.
 
@@ -372,6 +391,7 @@ Result = (
     | LeaseInfoResult
     | LeaseListResult
     | SettingsResult
+    | SnapshotPart
     | AuthResult
     | AuthStatusResult
     | UserListResult

@@ -351,6 +351,8 @@ class Mvcc:
         """Add the next change; returns the version that it replaces. Raises `ValueError` when it does not fit."""
         key = kv.key
         prev = self.current.get(key)
+        if not self.log and kv.mod_revision == self.revision + 2:
+            self.load_nothing()
         if kv.version:
             if kv.version == 1:
                 kv.create_revision = kv.mod_revision
@@ -383,8 +385,16 @@ class Mvcc:
         self._count(change)
         return prev
 
+    def load_nothing(self) -> None:
+        """The next revision changed nothing: the one with which a restored back-up begins its own history."""
+        self.log.append({})
+        self.replaced.append(self.past_bytes)
+        self.revision += 1
+
     def loaded(self, revision: int) -> None:
         """Everything is loaded. Raises `ValueError` when it does not lead to `revision`."""
+        if not self.log and revision == self.revision + 1:
+            self.load_nothing()
         if self.revision != revision:
             raise ValueError(f"the state says revision {revision}, but its changes end at {self.revision}")
         if self.compact_revision > self.revision:

@@ -48,6 +48,8 @@ from ringleader.store.commands import (
     SessionResult,
     SettingsQuery,
     SettingsResult,
+    SnapshotPart,
+    SnapshotRead,
     Txn,
 )
 from ringleader.store.lease import Leases
@@ -115,6 +117,9 @@ class Store:
             LeaseList: lambda _: LeaseListResult(self.revision, sorted(self._leases.by_id)),
             MemberList: self._member_list,
             SettingsQuery: lambda _: self._settings(),
+            SnapshotRead: lambda op: SnapshotPart(
+                self.revision, op.ticket, op.offset, b"", False
+            ),  # the member fills it in
         }
 
     def _wire_auth(self, auth: Auth) -> None:
@@ -362,6 +367,10 @@ class Store:
                 self.quota.full,
             )
         )
+
+    def pinned(self, pin: Pin) -> bool:
+        """Whether what `pin` fixed is still there: not once a snapshot has replaced the state."""
+        return not self.unloaded and pin.mvcc is self._mvcc
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes on every member that applied the same entries."""

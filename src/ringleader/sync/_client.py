@@ -13,8 +13,9 @@ import ringleader
 from ringleader.client import Client as AsyncClient
 from ringleader.client import ClientOptions, ClusterSettings, Status
 from ringleader.sync._auth import Auth
+from ringleader.sync._data import Cache, Counter, Queue
 from ringleader.sync._mirror import Mirror, call
-from ringleader.sync._recipes import Election, Lock
+from ringleader.sync._recipes import Barrier, DoubleBarrier, Election, Lock, ReadWriteLock, Semaphore
 from ringleader.sync._runner import run
 from ringleader.sync._shards import Shards
 from ringleader.sync._store import KV, Lease, Leases
@@ -71,6 +72,42 @@ class Client(Mirror[AsyncClient]):
     def election(self, name: str) -> Election:
         """An election: `with db.election("name").campaign("me") as leadership:`."""
         return Election(self._inner.election(name))
+
+    def read_write_lock(self, name: str, *, ttl: float = 10.0, value: str | bytes = b"") -> ReadWriteLock:
+        """Many readers or one writer: `with db.read_write_lock("name").read():`, or `.write()`."""
+        return ReadWriteLock(self._inner.read_write_lock(name, ttl=ttl, value=value))
+
+    def semaphore(
+        self, name: str, permits: int, *, ttl: float = 10.0, timeout: float | None = None, value: str | bytes = b""
+    ) -> Semaphore:
+        """One of `permits`: `with db.semaphore("name", 3) as permit:`."""
+        inner = self._inner
+        return Semaphore(run(call(lambda: inner.semaphore(name, permits, ttl=ttl, timeout=timeout, value=value))))
+
+    def barrier(self, name: str) -> Barrier:
+        """A barrier: `barrier.hold()`, `barrier.wait()`, `barrier.release()`."""
+        return Barrier(self._inner.barrier(name))
+
+    def double_barrier(
+        self, name: str, count: int, *, ttl: float = 10.0, timeout: float | None = None, value: str | bytes = b""
+    ) -> DoubleBarrier:
+        """Begin and end together with `count` members in all: `with db.double_barrier("name", 4):`."""
+        inner = self._inner
+        return DoubleBarrier(
+            run(call(lambda: inner.double_barrier(name, count, ttl=ttl, timeout=timeout, value=value)))
+        )
+
+    def queue(self, name: str) -> Queue:
+        """A queue of messages: `db.queue("name").put("...")`, `with db.queue("name").consumer() as jobs:`."""
+        return Queue(self._inner.queue(name))
+
+    def counter(self, name: str) -> Counter:
+        """A number that many add to: `db.counter("name").add(1)`."""
+        return Counter(self._inner.counter(name))
+
+    def cache(self, prefix: str | bytes) -> Cache:
+        """A copy of all keys that begin with `prefix`, kept current: `with db.cache("config/") as cache:`."""
+        return Cache(self._inner.cache(prefix))
 
     def shards(self, group: str, *, count: int = 256, ttl: float = 10.0, weight: float = 1.0, name: str = "") -> Shards:
         """Work shared out among a group of workers: `db.shards("jobs").run(handler)`, or iterate over the changes."""

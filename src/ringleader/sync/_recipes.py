@@ -1,4 +1,4 @@
-"""Locks and elections, blocking."""
+"""Locks, semaphores, barriers and elections, blocking."""
 
 from __future__ import annotations
 
@@ -6,17 +6,34 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ringleader.client import Condition, Leader
+from ringleader.client import Barrier as AsyncBarrier
+from ringleader.client import Condition, Holder, Leader
+from ringleader.client import DoubleBarrier as AsyncDoubleBarrier
 from ringleader.client import Election as AsyncElection
 from ringleader.client import Leadership as AsyncLeadership
 from ringleader.client import Lock as AsyncLock
+from ringleader.client import ReadLock as AsyncReadLock
+from ringleader.client import ReadWriteLock as AsyncReadWriteLock
+from ringleader.client import Semaphore as AsyncSemaphore
+from ringleader.client import WriteLock as AsyncWriteLock
 from ringleader.sync._mirror import Lost, Mirror, call
 from ringleader.sync._runner import run
 
-__all__ = ["Election", "Leadership", "Lock"]
+__all__ = [
+    "Barrier",
+    "DoubleBarrier",
+    "Election",
+    "Leadership",
+    "Lock",
+    "ReadLock",
+    "ReadWriteLock",
+    "Semaphore",
+    "WriteLock",
+]
 
 T = TypeVar("T")
-H = TypeVar("H", AsyncLock, AsyncLeadership)
+H = TypeVar("H", AsyncLock, AsyncLeadership, AsyncReadLock, AsyncWriteLock, AsyncSemaphore)
+Q = TypeVar("Q", AsyncLock, AsyncReadLock, AsyncWriteLock, AsyncSemaphore)
 
 
 class Held(Mirror[H]):
@@ -52,21 +69,16 @@ class Held(Mirror[H]):
         run(call(self._inner.check))
 
 
-class Lock(Held[AsyncLock]):
-    """A lock across processes: `with db.lock("name") as lock:`. See `ringleader.Lock`."""
-
-    @property
-    def name(self) -> str:
-        """The name it was made with."""
-        return self._inner.name
+class Acquirable(Held[Q]):
+    """Something to acquire, hold for the length of a block, and release."""
 
     def acquire(self) -> Self:
-        """Wait for the lock. Raises `DeadlineError` when it takes longer than the lock's `timeout`."""
+        """Wait for it. Raises `DeadlineError` when that takes longer than the `timeout` it was made with."""
         run(self._inner.acquire())
         return self
 
     def release(self) -> None:
-        """Give the lock to whoever is next."""
+        """Give it to whoever is next."""
         run(self._inner.release())
 
     def __enter__(self) -> Self:
@@ -76,6 +88,119 @@ class Lock(Held[AsyncLock]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+class Lock(Acquirable[AsyncLock]):
+    """A lock across processes: `with db.lock("name") as lock:`. See `ringleader.Lock`."""
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._inner.name
+
+
+class ReadLock(Acquirable[AsyncReadLock]):
+    """The right to read, shared with other readers. See `ringleader.ReadLock`."""
+
+
+class WriteLock(Acquirable[AsyncWriteLock]):
+    """The right to write, alone. See `ringleader.WriteLock`."""
+
+
+class ReadWriteLock(Mirror[AsyncReadWriteLock]):
+    """Many readers or one writer: `with db.read_write_lock("name").read():`. See `ringleader.ReadWriteLock`."""
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._inner.name
+
+    def read(self, *, timeout: float | None = None) -> ReadLock:
+        """To read, together with others. `timeout`: how long to wait, seconds; `None`: as long as it takes."""
+        return ReadLock(run(call(lambda: self._inner.read(timeout=timeout))))
+
+    def write(self, *, timeout: float | None = None) -> WriteLock:
+        """To write, alone. `timeout`: how long to wait, seconds; `None`: as long as it takes."""
+        return WriteLock(run(call(lambda: self._inner.write(timeout=timeout))))
+
+
+class Semaphore(Acquirable[AsyncSemaphore]):
+    """One permit of so many: `with db.semaphore("name", 3) as permit:`. See `ringleader.Semaphore`."""
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._inner.name
+
+    @property
+    def permits(self) -> int:
+        """How many there are."""
+        return self._inner.permits
+
+    def holders(self, *, timeout: float | None = None) -> list[Holder]:
+        """Who holds a permit now, longest first. Need not have been acquired."""
+        return run(self._inner.holders(timeout=timeout))
+
+
+class Barrier(Mirror[AsyncBarrier]):
+    """While it is held nobody passes. See `ringleader.Barrier`."""
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._inner.name
+
+    def hold(self, *, lease: int = 0, timeout: float | None = None) -> bool:
+        """Let nobody pass from now on; False if that was so already. `lease`: the id of one that it ends with."""
+        return run(self._inner.hold(lease=lease, timeout=timeout))
+
+    def release(self, *, timeout: float | None = None) -> bool:
+        """Let everyone pass; False if nobody held it."""
+        return run(self._inner.release(timeout=timeout))
+
+    def is_held(self, *, timeout: float | None = None) -> bool:
+        """Whether it is held now."""
+        return run(self._inner.is_held(timeout=timeout))
+
+    def wait(self, *, timeout: float | None = None) -> None:
+        """Wait until it is not held, `timeout` seconds at most (`None`: as long as it takes)."""
+        run(self._inner.wait(timeout=timeout))
+
+
+class DoubleBarrier(Mirror[AsyncDoubleBarrier]):
+    """Begin and end together: `with db.double_barrier("name", 4):`. See `ringleader.DoubleBarrier`."""
+
+    @property
+    def name(self) -> str:
+        """The name it was made with."""
+        return self._inner.name
+
+    @property
+    def count(self) -> int:
+        """How many members there are."""
+        return self._inner.count
+
+    @property
+    def lost(self) -> Lost:
+        """Set as soon as the lease may have ended: then the others may go on without this member."""
+        return Lost(lambda: self._inner.lost)
+
+    def enter(self) -> Self:
+        """Wait until `count` members are there."""
+        run(self._inner.enter())
+        return self
+
+    def leave(self) -> None:
+        """Wait until all members of this round have called it, or died."""
+        run(self._inner.leave())
+
+    def __enter__(self) -> Self:
+        return self.enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        run(self._inner.__aexit__(kind, error, trace))
 
 
 class Leadership(Held[AsyncLeadership]):

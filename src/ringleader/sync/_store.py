@@ -18,6 +18,7 @@ from ringleader.client import (
     PutResult,
     RangeResult,
     TxnResult,
+    WatchBatch,
 )
 from ringleader.client import Lease as AsyncLease
 from ringleader.client import Leases as AsyncLeases
@@ -56,6 +57,10 @@ class WatchStream(Mirror[AsyncWatchStream]):
         if event is None:
             raise StopIteration
         return event
+
+    def batch(self) -> WatchBatch | None:
+        """All that has come, once there is anything: events, or only news of a later revision; `None` when it has ended."""
+        return run(self._inner.batch())
 
     def close(self) -> None:
         """End the watch; events not read are dropped. An iteration blocked in another thread ends."""

@@ -17,6 +17,7 @@ from ringleader.crdt.entries import join_entries
 from ringleader.crdt.sequence.order import Order
 
 # How many histories there are, so that a search that leaves some out is noticed.
+LAST = {"LWWRegister": 2, "LWWMap": 1, "SortedSet": 2}  # setting and removing
 FIVE = {"GSet": 112, "TwoPhaseSet": 1_224}
 FOUR = {
     "BoundedCounter": 1_636,
@@ -37,7 +38,7 @@ def search(kind: Kind, ops: int) -> Counts:
 
 @pytest.mark.parametrize("kind", [*KINDS, *SEQUENCES], ids=lambda kind: kind.name)
 def test_every_history_of_three_operations(kind: Kind) -> None:
-    counts = search(kind._replace(ops=[kind.ops[0], *kind.ops[2:]]) if kind.name == "JsonDocument" else kind, 3)
+    counts = search(kind._replace(ops=kind.ops[:3]) if kind.name == "JsonDocument" else kind, 3)
     assert counts.deliveries > 5 * counts.histories > 100
 
 
@@ -51,11 +52,11 @@ def test_every_history_of_five_operations(name: str) -> None:
     assert search(BY_NAME[name], 5).histories == FIVE[name]
 
 
-@pytest.mark.parametrize("name", ["LWWRegister", "LWWMap", "SortedSet"])
+@pytest.mark.parametrize("name", LAST)
 def test_every_history_of_four_operations_with_two_kinds_of_them(name: str) -> None:
     kind = BY_NAME[name]
-    alphabet = [kind.ops[0], kind.ops[2]]
-    assert search(kind._replace(ops=alphabet), 4).histories > 1_000
+    alphabet = [kind.ops[0], kind.ops[LAST[name]]]
+    assert search(kind._replace(ops=alphabet), 4).histories > 100
 
 
 def test_no_history_is_met_twice_or_left_out() -> None:

@@ -57,6 +57,7 @@ from ringleader.store.commands import (
     SessionClose,
     SessionOpen,
     SettingsQuery,
+    SnapshotRead,
     Txn,
 )
 from ringleader.store.member_ops import (
@@ -160,6 +161,7 @@ ROWS: dict[type, list[Row]] = {
     Compact: [(Compact(2), CLUSTER)],
     Configure: [(Configure(0), CLUSTER)],
     SettingsQuery: [(SettingsQuery(), CLUSTER)],
+    SnapshotRead: [(SnapshotRead(), CLUSTER)],
     HashKv: [(HashKv(), CLUSTER)],
     LeaseGrant: [(LeaseGrant(5000), LEASING)],
     LeaseRevoke: [(LeaseRevoke(FREE), LEASING), (LeaseRevoke(HELD), WRITE), (LeaseRevoke(99), LEASING)],

@@ -20,17 +20,35 @@ from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
 MIRRORED = [
     "Auth",
     "KV",
+    "Barrier",
+    "Cache",
     "Client",
+    "Consumer",
+    "Counter",
+    "DoubleBarrier",
     "Election",
     "Leadership",
     "Lease",
     "Leases",
     "Lock",
+    "Message",
+    "Queue",
+    "ReadLock",
+    "ReadWriteLock",
+    "Semaphore",
     "Shard",
     "ShardChange",
     "Shards",
     "WatchStream",
+    "WriteLock",
 ]
+ATTRIBUTES = {
+    "Lease": {"lost"},
+    "Message": {"id", "value", "fencing_token", "deliveries"},
+    "Semaphore": {"permits"},
+    "DoubleBarrier": {"count"},
+}
+"""What is no property of the asynchronous class but an attribute of its objects."""
 OTHERWISE = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
@@ -62,8 +80,7 @@ def surface(cls: type) -> dict[str, object]:
 def test_same_names_and_arguments(name: str) -> None:
     theirs, ours = surface(getattr(ringleader, name)), surface(getattr(ringleader.sync, name))
     wanted = {OTHERWISE.get(each, each) for each in theirs}
-    if name in ("Lock", "Leadership", "Lease"):
-        wanted |= {"lost"}  # an attribute there
+    wanted |= ATTRIBUTES.get(name, set())
     extra = set(ours) - wanted - {"name", "__class_getitem__", "__init_subclass__"}
     assert not wanted - set(ours), "missing in ringleader.sync"
     assert not extra, "only in ringleader.sync"
@@ -146,8 +163,105 @@ def test_leases_locks_elections(db: ringleader.sync.Client) -> None:
         assert isinstance(leader, Leader)
         assert leader == election.leader()
         assert leader.text == "still me"
-        observed.close()  # type: ignore[attr-defined]
+        observed.close()  # type: ignore[attr-defined]  # it is a generator
     assert election.leader() is None
+
+
+def test_read_write_locks_and_semaphores(db: ringleader.sync.Client) -> None:
+    rw = db.read_write_lock("catalogue")
+    with rw.read() as one, rw.read() as two:
+        assert one.held
+        assert two.fencing_token > one.fencing_token
+        with pytest.raises(DeadlineError), rw.write(timeout=0.05):
+            pass
+    with rw.write() as writer:
+        assert writer.held
+        assert db.kv.txn(compare=[writer.condition], success=[op.put("a", "1")]).succeeded
+    with db.semaphore("builds", 2, value="me") as permit, db.semaphore("builds", 2) as other:
+        assert [holder.text for holder in permit.holders()] == ["me", ""]
+        assert (permit.permits, permit.name) == (2, "builds")
+        db.kv.delete(other.key)
+        assert other.lost.wait(2)
+
+
+def test_barriers(db: ringleader.sync.Client) -> None:
+    gate = db.barrier("gate")
+    assert gate.hold()
+    assert gate.is_held()
+    timer = threading.Timer(0.02, gate.release)
+    timer.start()
+    gate.wait(timeout=5)
+    timer.join()
+    order: list[str] = []
+
+    def member() -> None:
+        with db.double_barrier("epoch", 2) as barrier:
+            assert (barrier.count, barrier.lost.is_set()) == (2, False)
+            order.append("in")
+        order.append("out")
+
+    threads = [threading.Thread(target=member) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["in", "in", "out", "out"]
+
+
+def test_queue_and_counter(db: ringleader.sync.Client) -> None:
+    queue, counter = db.queue("jobs"), db.counter("done")
+    ids = [queue.put(str(n), priority=n) for n in range(3)]
+    with queue.consumer() as jobs:
+        assert not jobs.lost.is_set()
+        for message in jobs:
+            with message:
+                assert message.held
+                assert (message.id, message.deliveries, message.value) == (
+                    ids[message.priority],
+                    1,
+                    message.text.encode(),
+                )
+                assert db.kv.txn(compare=[message.condition]).succeeded
+                assert message.fencing_token > 0
+            if counter.add(1) == 3:
+                break
+        queue.put("again")
+        message = jobs.get(timeout=1)
+        message.release()
+        assert jobs.get().deliveries == 2
+        assert queue.size() == ringleader.QueueSize(1, 1)
+    counter.set(7)
+    assert counter.compare_and_set(7, 8)
+    assert counter.get() == 8
+
+
+def test_cache(db: ringleader.sync.Client) -> None:
+    db.kv.put("k/a", "1")
+    called: list[bytes] = []
+    with db.cache("k/") as cache:
+        stop = cache.on_change(lambda event: called.append(event.key))
+        changes = cache.changes()
+        threading.Timer(0.05, lambda: db.kv.put("k/b", "2")).start()
+        assert next(changes).text == "2"
+        assert cache["k/b"].text == "2"
+        assert "k/a" in cache
+        assert cache.wait_for(cache.revision) is cache
+        assert dict(cache) == cache.snapshot()
+        assert len(cache) == 2
+        stop()
+        changes.close()  # type: ignore[attr-defined]  # it is a generator
+    assert called == [b"k/b"]
+    assert cache.error is not None
+
+
+def test_watch_in_batches(db: ringleader.sync.Client) -> None:
+    last = db.kv.txn(success=[op.put("k1", "1"), op.put("k2", "2")]).revision
+    with db.kv.watch("k", prefix=True, start_revision=1) as stream:
+        batch = stream.batch()
+        assert batch is not None
+        assert [event.key_text for event in batch.events] == ["k1", "k2"]
+        assert (batch.revision, stream.revision) == (last, last)
+    assert stream.batch() is None
 
 
 def test_shards(db: ringleader.sync.Client) -> None:

@@ -15,8 +15,9 @@ from ringleader.client.kv import KV
 from ringleader.client.leases import Lease
 from ringleader.client.ops import put
 from ringleader.client.recipes.held import Held
+from ringleader.client.recipes.line import Line, first_in
 from ringleader.client.recipes.names import ELECTIONS, quoted
-from ringleader.client.recipes.place import Place, first_in
+from ringleader.client.recipes.place import Place
 from ringleader.client.types import KeyValue, to_bytes
 from ringleader.errors import NotAppliedError, Reason
 
@@ -42,7 +43,7 @@ class Leadership(Held):
     """Being elected: `async with election.campaign("me") as leadership:`; ends with the block or with `resign()`."""
 
     def __init__(self, kv: KV, lease: Lease, name: str, prefix: bytes, value: bytes, timeout: float | None) -> None:
-        super().__init__(Place(kv, lease, prefix, value, Reason.LOCK_LOST, f"leadership {name!r}"))
+        super().__init__(Place(Line(kv, lease, prefix, value, Reason.LOCK_LOST, f"leadership {name!r}")))
         self._kv = kv
         self._lease = lease
         self._timeout = timeout
@@ -54,9 +55,8 @@ class Leadership(Held):
 
     async def proclaim(self, value: str | bytes, *, timeout: float | None = None) -> None:
         """Change the value that others see. Raises `NotAppliedError` (lock-lost) when another leads by now."""
-        self._place.check()
         change = put(self.key, to_bytes(value, "value"), lease=self._lease.id)
-        result = await self._kv.txn(compare=[self._place.condition], success=[change], timeout=timeout)
+        result = await self._kv.txn(compare=[self.condition], success=[change], timeout=timeout)
         if not result.succeeded:
             message = "proclaim: this leadership has ended"
             raise NotAppliedError(message, reason=Reason.LOCK_LOST, hint="Campaign again.")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from types import TracebackType
-from typing import Self
-
 from ringleader.client.kv import KV
 from ringleader.client.leases import Lease
-from ringleader.client.recipes.held import Held
+from ringleader.client.recipes.held import Acquirable
+from ringleader.client.recipes.line import Line
 from ringleader.client.recipes.names import LOCKS, quoted
 from ringleader.client.recipes.place import Place
 from ringleader.errors import Reason
@@ -16,7 +13,7 @@ from ringleader.errors import Reason
 __all__ = ["Lock"]
 
 
-class Lock(Held):
+class Lock(Acquirable):
     """A lock across processes: `async with db.lock("name") as lock: ... lock.fencing_token ...`.
 
     Fair: first come, first served. A holder that dies is followed after `ttl` seconds at the latest. As with every lock
@@ -26,26 +23,5 @@ class Lock(Held):
 
     def __init__(self, kv: KV, lease: Lease, name: str, value: bytes, timeout: float | None) -> None:
         prefix = LOCKS + quoted(name, "lock") + b"/"
-        super().__init__(Place(kv, lease, prefix, value, Reason.LOCK_LOST, f"lock {name!r}"))
+        super().__init__(Place(Line(kv, lease, prefix, value, Reason.LOCK_LOST, f"lock {name!r}")), timeout)
         self.name = name
-        self._timeout = timeout
-
-    async def acquire(self) -> Self:
-        """Wait for the lock. Raises `DeadlineError` when it takes longer than the lock's `timeout`."""
-        await self._place.enter(self._timeout)
-        return self
-
-    async def release(self) -> None:
-        """Give the lock to whoever is next."""
-        await self._place.leave()
-
-    def __await__(self) -> Generator[object, None, Self]:
-        return self.acquire().__await__()
-
-    async def __aenter__(self) -> Self:
-        return await self.acquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.release()

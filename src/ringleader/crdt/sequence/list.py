@@ -284,6 +284,10 @@ class List(ORMap[bytes, Crdt]):
     def _residue(self) -> bool:
         return bool(self._slots) or bool(self._places)
 
+    def _path_key(self, child: Crdt) -> Any:
+        visible = self._visible()
+        return visible.index(child._key) if child._key in visible else None
+
     @staticmethod
     def _public_key(key: Any) -> Any:
         return key[0]

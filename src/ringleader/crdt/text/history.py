@@ -11,13 +11,24 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
+from ringleader.clock.version import VersionVector
 from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.oplog import INSERT, OpLog
 from ringleader.crdt.text.replay import merge_edits, zone
 from ringleader.crdt.text.rope import Rope
 from ringleader.crdt.text.walker import Item, Walker
 
-__all__ = ["Restored", "TextEdit", "apply_edits", "diff", "frontier_of", "inserted_places", "removed_places", "text_at"]
+__all__ = [
+    "Restored",
+    "TextEdit",
+    "TextPast",
+    "apply_edits",
+    "diff",
+    "frontier_of",
+    "inserted_places",
+    "removed_places",
+    "text_at",
+]
 
 
 class TextEdit(NamedTuple):
@@ -26,6 +37,12 @@ class TextEdit(NamedTuple):
     position: int
     removed: str
     inserted: str
+
+
+class TextPast(NamedTuple):
+    """In place of a text as it was: the version it had. A text remembers; it is only worked out when somebody asks."""
+
+    version: VersionVector
 
 
 class Restored(NamedTuple):

@@ -22,6 +22,7 @@ from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.history import (
     Restored,
     TextEdit,
+    TextPast,
     diff,
     frontier_of,
     inserted_places,
@@ -331,6 +332,9 @@ class Text(Crdt):
             raise _dropped("that version")
         return frontier_of(self._log, version)
 
+    def _peek(self, key: Any) -> Any:
+        return TextPast(self._doc.version.copy())
+
     # -- undo -----------------------------------------------------------------------------------------------------
 
     def _lv(self, dot: Dot) -> int:
@@ -375,6 +379,7 @@ class Text(Crdt):
         if not part.chains and not part.base.heads:
             return
         incoming.relay(self, (None,))
+        incoming.before(self, None)
         before, heads = log.end, log.graph.heads
         if not log.end and not self._base.heads and part.snapshot is not None:
             self._adopt(part)
@@ -391,7 +396,7 @@ class Text(Crdt):
             self._zone = receive(log, self._rope, self._base, part, kept)
             if log.end == before and log.graph.heads == heads:
                 return
-        incoming.touch(self, None)
+        incoming.note(self, None)
 
     def _knows_base(self, base: Base) -> bool:
         if self._base.version.covers(base.version):

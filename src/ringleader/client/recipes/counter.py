@@ -1,0 +1,168 @@
+"""A counter that many add to: exact, by compare and set, with all that wait in one process added in one step.
+
+A lost answer is asked for again within the client's session, so an addition is never counted twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from ringleader.client.kv import KV
+from ringleader.client.ops import get, key, put
+from ringleader.client.recipes.names import COUNTERS, quoted
+from ringleader.client.recipes.patience import PAUSE, Budget
+from ringleader.client.types import RangeResult, whole
+from ringleader.errors import (
+    DeadlineError,
+    NotAppliedError,
+    Reason,
+    RingleaderError,
+    UnknownDeadlineError,
+    UsageError,
+)
+
+__all__ = ["Counter"]
+
+_LEAST = -(1 << 63)
+_MOST = (1 << 63) - 1
+_BATCH = 1000
+
+
+class _Addition:
+    """One call of `add`. `taken`: it is part of a step under way."""
+
+    __slots__ = ("amount", "result", "taken")
+
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+        self.result: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.taken = False
+
+    def fail(self, error: RingleaderError) -> None:
+        """End it, unless nobody waits for it any more."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+class Counter:
+    """A whole number of 64 bits by name: `await db.counter("visits").add(1)` returns what it is then. It begins at 0.
+
+    `timeout`: for the whole of a call, in seconds; `None`: the client's. Only a call that ends with `OutcomeUnknownError`
+    (or is cancelled) may have been counted without a result.
+    """
+
+    def __init__(self, kv: KV, name: str, timeout: float) -> None:
+        self._kv = kv
+        self._key = COUNTERS + quoted(name, "counter")
+        self._timeout = timeout
+        self._known = (0, 0)  # value and mod revision as last seen
+        self._waiting: deque[_Addition] = deque()
+        self._adder: asyncio.Task[None] | None = None
+        self.name = name
+
+    async def get(self, *, timeout: float | None = None) -> int:
+        """What it is now."""
+        return self._learn(await self._kv.range(self._key, timeout=timeout))
+
+    async def add(self, amount: int = 1, *, timeout: float | None = None) -> int:
+        """Add `amount`, which may be negative; returns what it is then. Raises `UsageError` beyond 64 bits."""
+        addition = _Addition(whole(amount, "the amount", _LEAST))
+        seconds = self._timeout if timeout is None else timeout
+        self._waiting.append(addition)
+        if self._adder is None or self._adder.done():
+            self._adder = asyncio.get_running_loop().create_task(self._add_all(), name=f"counter {self.name}")
+        try:
+            async with asyncio.timeout(seconds):
+                return await addition.result
+        except TimeoutError as error:
+            if isinstance(error, RingleaderError):
+                raise
+            what = f"add to counter {self.name!r}: no answer within {seconds:g} s"
+            if addition.taken:
+                message = f"{what}; it may have been counted"
+                hint = "Read the counter before you repeat it."
+                raise UnknownDeadlineError(message, reason=Reason.DEADLINE, hint=hint) from None
+            raise DeadlineError(what, reason=Reason.DEADLINE, hint="Give it a longer timeout.") from None
+
+    async def set(self, value: int, *, timeout: float | None = None) -> None:
+        """Make it `value`, whatever it was."""
+        change = put(self._key, str(whole(value, "the value", _LEAST)))
+        await self._kv.txn(success=[change], timeout=timeout)
+
+    async def compare_and_set(self, expected: int, value: int, *, timeout: float | None = None) -> bool:
+        """Make it `value` if it is `expected`; whether it was."""
+        whole(expected, "the expected value", _LEAST)
+        whole(value, "the value", _LEAST)
+        seconds = self._timeout if timeout is None else timeout
+        budget = Budget(seconds, f"compare and set of counter {self.name!r}")
+        while True:
+            if self._learn(await self._kv.range(self._key, timeout=budget.left)) != expected:
+                return False
+            if await self._swap(value, budget.left):
+                return True
+
+    async def _add_all(self) -> None:
+        """Add what everyone who waits in this process wants to add, step by step."""
+        while self._waiting:
+            batch: list[_Addition] = []
+            while self._waiting and len(batch) < _BATCH:
+                batch.append(self._waiting.popleft())
+            try:
+                await self._add(batch)
+            except RingleaderError as error:
+                for addition in batch:
+                    addition.fail(error)
+
+    async def _add(self, batch: list[_Addition]) -> None:
+        """Repeat one step until it meets nobody else's: of any that meet, one succeeds."""
+        while batch := [addition for addition in batch if not addition.result.done()]:
+            total = self._known[0]
+            sums: list[tuple[_Addition, int]] = []
+            for addition in batch:
+                if not _LEAST <= total + addition.amount <= _MOST:
+                    message = f"counter {self.name!r}: {total:,} and {addition.amount:,} is beyond 64 bits"
+                    addition.fail(UsageError(message, reason=Reason.INVALID_ARGUMENT))
+                    continue
+                total += addition.amount
+                addition.taken = True
+                sums.append((addition, total))
+            try:
+                if sums and await self._swap(total, self._timeout):
+                    for addition, result in sums:
+                        if not addition.result.done():
+                            addition.result.set_result(result)
+            except NotAppliedError as error:
+                if error.reason is Reason.CLOSED:
+                    raise
+                for addition, _ in sums:
+                    addition.taken = False
+                await asyncio.sleep(PAUSE)
+
+    async def _swap(self, value: int, timeout: float) -> bool:
+        """Put `value` if nobody has changed the counter since it was last seen; otherwise see what it is."""
+        result = await self._kv.txn(
+            compare=[key(self._key).mod_revision == self._known[1]],
+            success=[put(self._key, str(value))],
+            failure=[get(self._key)],
+            timeout=timeout,
+        )
+        if result.succeeded:
+            self._known = (value, result.revision)
+        else:
+            found = result.results[0]
+            assert isinstance(found, RangeResult)
+            self._learn(found)
+        return result.succeeded
+
+    def _learn(self, found: RangeResult) -> int:
+        if not found:
+            self._known = (0, 0)
+            return 0
+        try:
+            value = int(found[0].value)
+        except ValueError:
+            message = f"counter {self.name!r}: its key holds {found[0].value[:32]!r}, which is no number"
+            raise UsageError(message, reason=Reason.INVALID_ARGUMENT, hint="Use set() to begin anew.") from None
+        self._known = (value, found[0].mod_revision)
+        return value

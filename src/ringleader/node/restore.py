@@ -1,0 +1,164 @@
+"""A back-up file on disk: check it, say what it holds, and make the data folder of a node of a *new* cluster from it.
+
+Every node of the new cluster is made from the same file with the same members and the same secret; so all start with the
+same state and know the same cluster id, which no earlier cluster had. A folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ringleader.consensus.shape import Config, SnapshotMeta
+from ringleader.errors import Reason, RingleaderError, UsageError
+from ringleader.group.host import GROUP
+from ringleader.log import Identity, LogCorruptError, LogOptions, SnapshotDecoder, create, snapshot_name
+from ringleader.log.snapshots import SNAPSHOT_VERSION, SnapshotEncoder, publish_ops
+from ringleader.node.config import NodeConfig
+from ringleader.node.identity import claim_folder, mark_started
+from ringleader.ports import Create, SyncFolder, Write
+from ringleader.runtime.disk import FolderDisk
+from ringleader.store.limits import Limits
+from ringleader.store.rebirth import FIRST_INDEX, reborn
+from ringleader.store.restoring import Restorer
+from ringleader.store.snapshot import State, pieces
+from ringleader.store.store import Store
+
+__all__ = ["SnapshotStatus", "read_backup", "restore_backup"]
+
+_READ = 1 << 20
+_encode = msgspec.msgpack.Encoder().encode
+_meta = msgspec.msgpack.Decoder(SnapshotMeta)
+
+
+class SnapshotStatus(msgspec.Struct):
+    """What a back-up holds: the state after entry `index` of `term`, at `revision`. `digest` stands for its content."""
+
+    file: str
+    size: int
+    digest: str
+    format_version: int
+    index: int
+    term: int
+    revision: int
+    compact_revision: int
+    keys: int
+    used_bytes: int
+    leases: int
+
+
+def read_backup(file: Path) -> tuple[SnapshotStatus, State]:
+    """Read and check the whole file. Raises `LogCorruptError`, `WrongIdentityError` (version) or `UsageError`."""
+    decoder = SnapshotDecoder(str(file))
+    restorer = Restorer(Limits())
+    try:
+        for frame in _frames(file, decoder):
+            restorer.feed(frame)
+        state = restorer.finish()
+    except ValueError as error:
+        raise _corrupt(str(error), file, decoder.good) from error
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
+    header = decoder.header
+    assert header is not None
+    try:
+        meta = _meta.decode(header.meta)
+    except msgspec.MsgspecError as error:
+        raise _corrupt(f"the snapshot's description is not understood: {error}", file, 0) from error
+    mvcc = state.mvcc
+    status = SnapshotStatus(
+        file=str(file),
+        size=decoder.good,
+        digest=f"{decoder.check:08x}",
+        format_version=SNAPSHOT_VERSION,
+        index=meta.index,
+        term=meta.term,
+        revision=mvcc.revision,
+        compact_revision=mvcc.compact_revision,
+        keys=len(mvcc.current),
+        used_bytes=mvcc.used_bytes,
+        leases=len(state.leases.by_id),
+    )
+    return status, state
+
+
+def _frames(file: Path, decoder: SnapshotDecoder) -> Iterator[bytes]:
+    with open(file, "rb") as source:
+        while data := source.read(_READ):
+            try:
+                yield from decoder.feed(data)
+            except struct.error as error:
+                raise _corrupt(f"the snapshot makes no sense: {error}", file, decoder.good) from error
+    decoder.close()
+
+
+def _corrupt(message: str, file: Path, offset: int) -> LogCorruptError:
+    hint = "The file cannot be used: take another back-up"
+    return LogCorruptError(message, file=str(file), offset=offset, hint=hint)
+
+
+def restore_backup(file: Path, config: NodeConfig) -> tuple[SnapshotStatus, str, int]:
+    """Make the data folder of `config`; returns what the back-up held, the new cluster's id and its first revision.
+
+    Raises `UsageError` when there is something at that place already, and as `read_backup` does; then nothing is left.
+    """
+    folder = Path(config.data_dir)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"data_dir {folder} is not empty: a back-up makes a new node, it does not change one",
+            reason=Reason.DATA_IN_USE,
+            hint="Give another --data-dir, or move that one away",
+        )
+    status, state = read_backup(file)
+    limits = Limits()
+    names = {number: name for name, number in config.members.items()}
+    new = Store(limits)
+    new.adopt(reborn(state, names, limits))
+    unfinished = folder.with_name(folder.name + ".restoring")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        disk = FolderDisk(unfinished)
+        try:
+            cluster = _write(disk, new, config, f"{status.digest}-{status.size}-{status.index}")
+        finally:
+            disk.close()
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
+        FolderDisk(folder.parent).execute([SyncFolder()])
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise RingleaderError(
+            f"cannot write {folder}: {error.strerror}", reason=Reason.DISK_FAILED, hint="Check space and permissions"
+        ) from error
+    return status, cluster, new.revision
+
+
+def _write(disk: FolderDisk, store: Store, config: NodeConfig, origin: str) -> str:
+    """Identity, an empty log and the snapshot, all durable; returns the cluster's id."""
+    identity = claim_folder(disk, config, secrets.token_hex(8), origin=origin)
+    create(Identity(identity.cluster, identity.node, identity.incarnation), LogOptions(), disk)
+    meta = SnapshotMeta(FIRST_INDEX, 1, Config(tuple(sorted(config.members.values()))))
+    encoder = SnapshotEncoder(GROUP, FIRST_INDEX, _encode(meta))
+    name = snapshot_name(GROUP, FIRST_INDEX) + ".tmp"
+    offset = 0
+    disk.execute([Create(name)])
+    for data in _file(encoder, pieces(store.pin())):
+        disk.execute([Write(name, offset, data)])
+        offset += len(data)
+    disk.execute(publish_ops(name, GROUP, FIRST_INDEX))
+    mark_started(disk, identity)
+    return identity.cluster
+
+
+def _file(encoder: SnapshotEncoder, content: Iterator[bytes]) -> Iterator[bytes]:
+    yield encoder.start()
+    for piece in content:
+        if piece:
+            yield encoder.frame(piece)
+    yield encoder.end()

@@ -1,0 +1,87 @@
+"""A back-up of a running cluster, and a new cluster of three from it, on real sockets and disks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+import ringleader
+from node.test_cluster import configs, keys, put
+from ringleader.cli.main import app
+from ringleader.client.backup import snapshot_parts
+from ringleader.errors import Reason, RingleaderError
+from ringleader.node import Node
+from ringleader.node.restore import read_backup, restore_backup
+
+
+async def saved(folder: Path, writes: int = 50) -> Path:
+    """A back-up of an embedded node, taken while it is written to."""
+    file = folder / "backup"
+    async with ringleader.embedded(folder / "old") as db:
+        for number in range(writes):
+            await db.kv.put(f"k{number}", "v" * 20_000)
+        data = b""
+        async for part in snapshot_parts(db, 5.0):
+            data += part
+            await db.kv.put(f"later{len(data)}", "v")
+        file.write_bytes(data)
+    return file
+
+
+def snapshot(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["snapshot", *arguments])
+
+
+async def test_a_new_cluster_of_three_from_one_file(tmp_path: Path) -> None:
+    file = await saved(tmp_path)
+    held, _ = read_backup(file)
+    assert held.keys == 50, "as of one moment: nothing that was written while it was taken"
+    settings = configs(tmp_path / "new")
+    made = [restore_backup(file, config) for config in settings]
+    assert len({cluster for _, cluster, _ in made}) == 1
+    assert made[0][1] != settings[0].cluster_id
+    nodes = [Node(config) for config in settings]
+    for node in nodes:
+        await node.start()
+    for node in nodes:
+        await node.ready(20)
+    await put(nodes[0], b"new", b"v")
+    assert await keys(nodes[1]) == {b"new", *(b"k%d" % number for number in range(50))}
+    for node in nodes:
+        await node.stop()
+    with pytest.raises(RingleaderError) as refused:  # as a member of the cluster that the configuration alone describes
+        await Node(msgspec.structs.replace(settings[0], cluster_token="other")).start()
+    assert refused.value.reason is Reason.WRONG_CLUSTER
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    file = asyncio.run(saved(tmp_path, 3))
+    shown = snapshot("status", str(file))
+    assert shown.exit_code == 0, shown.output
+    assert "3 keys" in shown.output
+    body = json.loads(snapshot("status", str(file), "--json").output)
+    assert (body["keys"], body["revision"], body["size"]) == (3, 4, file.stat().st_size)
+    made = snapshot("restore", str(file), "--data-dir", str(tmp_path / "n1"))
+    assert made.exit_code == 0, made.output
+    assert "3 keys" in made.output
+    again = snapshot("restore", str(file), "--data-dir", str(tmp_path / "n1"))
+    assert again.exit_code == 2
+
+
+def test_a_damaged_file_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    file = asyncio.run(saved(tmp_path, 3))
+    good = file.read_bytes()
+    for place in range(0, len(good), 1777):
+        file.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        shown = snapshot("status", str(file))
+        assert shown.exit_code == 1, place
+        assert not shown.stdout
+    file.write_bytes(good[:-3])
+    assert snapshot("restore", str(file), "--data-dir", str(tmp_path / "n1")).exit_code == 1
+    assert not list(tmp_path.glob("n1*"))
+    assert snapshot("status", str(tmp_path / "none")).exit_code == 2
