@@ -186,6 +186,11 @@ class TlsLayer(asyncio.Protocol):
                 pass
             self._flush()
 
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
     @property
     def certificate(self) -> dict[str, Any]:
         """Of the other end, as `SSLSocket.getpeercert`; empty when it showed none."""

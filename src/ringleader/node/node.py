@@ -17,6 +17,7 @@ import random
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ringleader.consensus.raft import RaftOptions
@@ -24,19 +25,20 @@ from ringleader.errors import NotAppliedError, Reason, RingleaderError
 from ringleader.group.host import Host, HostOutput
 from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.log import LogOptions
-from ringleader.node.config import NodeConfig, parse_address
+from ringleader.node.config import NodeConfig, is_loopback, parse_address
 from ringleader.node.http import HttpServer
 from ringleader.node.identity import FolderIdentity, claim_folder, mark_started
 from ringleader.node.local import LocalDialer, LocalLink
+from ringleader.node.security import peer_tls, port_tls, warn_of_gaps
 from ringleader.node.sockets import address_of, bind
 from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
-from ringleader.runtime.clients import ClientDoor
+from ringleader.runtime.clients import TLS_ONLY, ClientDoor
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.disk import DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
-from ringleader.store.auth import NODE
+from ringleader.runtime.tls import TlsDoor, TlsFiles
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
 
 __all__ = ["Node"]
@@ -62,6 +64,9 @@ class Node:
         self.client_address = self.peer_address = self.http_address = ""
         self._entropy = entropy or random.SystemRandom()
         self._cluster = config.cluster_id  # until the folder says that the cluster was made from a back-up
+        self._tls: TlsFiles | None = None
+        self._peer_tls: TlsFiles | None = None
+        self._client_tls: TlsDoor | None = None
         self._host: Host | None = None
         self._disk: FolderDisk | None = None
         self._disk_thread: DiskThread | None = None
@@ -94,6 +99,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[RingleaderError] = self._loop.create_future()
         try:
+            self._tls, self._peer_tls = port_tls(self.config), peer_tls(self.config)
             self._lock = FolderLock(self.config.data_dir)
             self._bind()
             self._host = await self._open_beside_the_loop()
@@ -104,6 +110,7 @@ class Node:
         for link in self._links.values():
             link.start()
         self._turn()
+        warn_of_gaps(self.config, is_loopback)
         logger.info(
             "node %s (%d of cluster %s) is up: clients %s, peers %s, http %s; %s",
             self.config.name,
@@ -254,12 +261,12 @@ class Node:
     async def _listen(self) -> None:
         sockets, config = self._sockets, self.config
         if "http" in sockets:
-            self._http = HttpServer(sockets.pop("http"), self.stats)
+            self._http = HttpServer(sockets.pop("http"), self.stats, tls=self._tls)
             self._http.start()
         if "listen_peer" in sockets:
             names = {number: name for name, number in config.members.items()}
             me = PeerSelf(self._cluster, config.cluster_token, self.client_info, names)
-            options = PeerOptions()
+            options = PeerOptions(tls=self._peer_tls)
             self._peer_door = PeerDoor(me, self, self._entropy, self._complaints, options)
             self._servers.append(
                 await self._loop.create_server(self._peer_door.factory, sock=sockets.pop("listen_peer"))
@@ -269,7 +276,11 @@ class Node:
                     number, target = config.members[name], parse_address(address)
                     self._links[number] = PeerLink(me, number, target, self._entropy, options, self._count_links)
         if "listen_client" in sockets:
-            server = await self._loop.create_server(self._door.factory, sock=sockets.pop("listen_client"), backlog=1024)
+            factory: Callable[[], asyncio.Protocol] = self._door.factory
+            if self._tls is not None:
+                self._client_tls = TlsDoor(self._tls, factory, self._complaints, TLS_ONLY)
+                factory = self._client_tls.factory
+            server = await self._loop.create_server(factory, sock=sockets.pop("listen_client"), backlog=1024)
             self._servers.append(server)
 
     async def _release(self) -> None:
@@ -375,6 +386,9 @@ class Node:
             self._refresh_status()
         if now - self._last_sweep >= SWEEP:
             self._last_sweep = now
+            for files in (self._tls, self._peer_tls):
+                if files is not None:
+                    files.refresh()
             loop_now = self._loop.time()
             self._door.sweep(loop_now)
             if self._peer_door is not None:
@@ -400,10 +414,10 @@ class Node:
 
     # ------------------------------------------------------------------------------------------------ what arrives
 
-    def client_opened(self, conn: int) -> None:
-        """A client connected."""
+    def client_opened(self, conn: int, identity: str = "") -> None:
+        """A client connected; `identity`: the name in its certificate."""
         if self._host is not None:
-            self._host.client_opened(conn)
+            self._host.client_opened(conn, identity)
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None:
         """A client's frame came."""
@@ -458,7 +472,7 @@ class Node:
             return self.stats.failure
         local.number = self._door.new_number()
         self._locals[local.number] = local
-        self._host.client_opened(local.number, NODE.principal)  # who runs the process needs no login
+        self._host.client_opened(local.number, own=True)  # who runs the process needs no login
         return ""
 
     def close_local(self, local: LocalLink) -> None:

@@ -15,7 +15,7 @@ from ringleader.client.tlslayer import TlsLayer
 from ringleader.errors import UsageError
 from ringleader.runtime.complaints import Complaints
 
-__all__ = ["TlsDoor", "TlsFiles", "common_name", "host_names"]
+__all__ = ["TlsDoor", "TlsFiles", "common_name", "host_names", "not_for"]
 
 logger = logging.getLogger("ringleader.tls")
 
@@ -91,17 +91,17 @@ class TlsDoor:
         self._make = make
         self._complaints = complaints
         self._plain = plain
-        self._under_way = 0
+        self.under_way = 0
 
     def factory(self) -> asyncio.Protocol:
         """For `loop.create_server`."""
-        if self._under_way >= MAX_HANDSHAKES:
+        if self.under_way >= MAX_HANDSHAKES:
             return _Busy()
-        self._under_way += 1
+        self.under_way += 1
         return TlsLayer(self._make, self.files.accept, outcome=self._outcome, plain=self._plain)
 
     def _outcome(self, address: str, why: str) -> None:
-        self._under_way -= 1
+        self.under_way -= 1
         if why:
             self.refused += 1
             self._complaints.say(address, f"tls {why}", f"refused: {why}")
@@ -122,6 +122,16 @@ def common_name(certificate: dict[str, Any]) -> str:
             if field == "commonName":
                 return str(value)
     return ""
+
+
+def not_for(transport: asyncio.BaseTransport | None, name: str) -> str:
+    """Why the certificate at the other end is not that of the member `name`, or ""."""
+    certificate = transport.get_extra_info("peercert") if transport is not None else None
+    names = [*host_names(certificate or {}), common_name(certificate or {})]
+    if name and name in names:
+        return ""
+    shown = ", ".join(repr(each) for each in dict.fromkeys(names) if each) or "nobody"
+    return f"the certificate is for {shown}, not for the member {name[:64]!r}"
 
 
 def host_names(certificate: dict[str, Any]) -> list[str]:
