@@ -23,6 +23,11 @@ def start(
     peers: Annotated[
         str | None, typer.Option(metavar="NAME=HOST:PORT,...", help="All nodes the cluster starts with, this included.")
     ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT,...", help="Become a member: ask these members, at their peer ports, once."),
+    ] = None,
+    advertise_peer: Annotated[str | None, typer.Option(help="What other nodes are told, if not --listen-peer.")] = None,
     advertise_client: Annotated[str | None, typer.Option(help="What clients are told, if not --listen-client.")] = None,
     advertise_http: Annotated[str | None, typer.Option(help="What clients are told, if not --http.")] = None,
     cluster_token: Annotated[str | None, typer.Option(help="The secret that nodes prove to each other.")] = None,
@@ -32,6 +37,7 @@ def start(
     segment_bytes: Annotated[int | None, typer.Option(help="Size of a log segment.")] = None,
     snapshot_bytes: Annotated[int | None, typer.Option(help="Log growth after which a snapshot is taken.")] = None,
     snapshot_entries: Annotated[int | None, typer.Option(help="Entries after which a snapshot is taken.")] = None,
+    reserve_bytes: Annotated[int | None, typer.Option(help="Kept free for when the disk is full.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     cert: Annotated[str | None, typer.Option(help="Speak TLS to clients and over HTTP, with this certificate.")] = None,
     key: Annotated[str | None, typer.Option(help="Its key.")] = None,
@@ -57,6 +63,8 @@ def start(
         "listen_peer": listen_peer,
         "http": http,
         "peers": peers,
+        "join": join,
+        "advertise_peer": advertise_peer,
         "advertise_client": advertise_client,
         "advertise_http": advertise_http,
         "cluster_token": cluster_token,
@@ -66,6 +74,7 @@ def start(
         "segment_bytes": segment_bytes,
         "snapshot_bytes": snapshot_bytes,
         "snapshot_entries": snapshot_entries,
+        "reserve_bytes": reserve_bytes,
         "log_level": log_level,
         "cert": cert,
         "key": key,

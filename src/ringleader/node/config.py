@@ -30,10 +30,14 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One node. Addresses are "host:port" ("[::1]:4400" for IPv6), port 0 any free one, "" none.
 
     `peers`: every member's name and the address at which the others reach its `listen_peer`, this node included; empty
-    for a cluster of one, which needs no peer port. `advertise_client`, `advertise_http`: what others are told ("": where
+    for a cluster of one that nobody is to join, which needs no peer port. They are the members that the cluster *starts*
+    with, and are never changed; later ones come by `join`: peer addresses of some members, "host:port,host:port", asked
+    once when the data folder is empty. `advertise_peer`: at which address the others reach `listen_peer` ("": the one in
+    `peers`, else where it listens). `advertise_client`, `advertise_http`: what others are told ("": where
     it listens). `cluster_token`: the secret that members prove to each other; members with another token are another
     cluster. `election_ms` is how long a follower waits for its leader (to twice that), `heartbeat_ms` how often a leader
-    is heard. Sizes are in bytes. `keep_entries` stay in memory behind a snapshot for members that lag a little.
+    is heard. Sizes are in bytes; `reserve_bytes` are kept for when the disk is full. `keep_entries` stay in memory behind a
+    snapshot for members that lag a little.
     `log_level`: of the program's log.
 
     `cert`, `key`: files (PEM) with which the client and HTTP ports speak TLS; `ca`: the authority of the certificates by
@@ -50,6 +54,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     listen_peer: str = "127.0.0.1:4401"
     http: str = "127.0.0.1:4402"
     peers: dict[str, str] = {}
+    join: str = ""
+    advertise_peer: str = ""
     advertise_client: str = ""
     advertise_http: str = ""
     cluster_token: str = ""
@@ -59,6 +65,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     segment_bytes: int = 16 * 1024 * 1024
     snapshot_bytes: int = 64 * 1024 * 1024
     snapshot_entries: int = 100_000
+    reserve_bytes: int = 4 * 1024 * 1024
     keep_entries: int = 5_000
     log_level: str = "info"
     cert: str = ""
@@ -75,13 +82,21 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def members(self) -> dict[str, int]:
-        """Name to id of all members the cluster starts with: 1, 2 ... in the order of their names."""
+        """Name to id of all members the cluster starts with: 1, 2 ... in the order of their names.
+
+        Of a node that joins they say nothing: what it is stands in its identity.
+        """
         return {name: place for place, name in enumerate(sorted(self.peers or {self.name: ""}), start=1)}
 
     @property
     def node_id(self) -> int:
         """The id of this node."""
         return self.members[self.name]
+
+    @property
+    def join_addresses(self) -> list[tuple[str, int]]:
+        """Whom to ask for membership, in order."""
+        return [parse_address(part.strip()) for part in self.join.split(",") if part.strip()]
 
     @property
     def cluster_id(self) -> str:
@@ -149,11 +164,12 @@ def _check(config: NodeConfig) -> None:
             raise _wrong(field, f"{name!r} is no name", "Use 1 to 63 letters, digits, dots, dashes and underscores")
     if not config.data_dir:
         raise _wrong("data_dir", "is empty")
-    for field in ("listen_client", "listen_peer", "http", "advertise_client", "advertise_http"):
+    for field in ("listen_client", "listen_peer", "http", "advertise_client", "advertise_http", "advertise_peer"):
         _check_address(field, getattr(config, field))
     for name, address in config.peers.items():
         _check_address(f"peers ({name})", address or ":")
     _check_members(config)
+    _check_join(config)
     _check_advertised(config, "listen_client", "advertise_client")
     _check_advertised(config, "http", "advertise_http")
     _check_numbers(config)
@@ -176,15 +192,34 @@ def _check_members(config: NodeConfig) -> None:
     addresses = list(config.peers.values())
     if len(set(addresses)) < len(addresses):
         raise _wrong("peers", "two members have the same address")
-    if len(config.peers) > 1:
-        if not config.listen_peer:
-            raise _wrong("listen_peer", "is empty, but there are other members")
-        if not is_loopback(parse_address(config.listen_peer)[0]) and not config.cluster_token:
-            raise _wrong(
-                "cluster_token",
-                f"is empty, but listen_peer {config.listen_peer} can be reached from other machines",
-                "Give all members the same secret",
-            )
+    if not config.listen_peer:
+        raise _wrong("listen_peer", "is empty, but peers says that others are to reach this node")
+    if not is_loopback(parse_address(config.listen_peer)[0]) and not config.cluster_token:
+        raise _wrong(
+            "cluster_token",
+            f"is empty, but listen_peer {config.listen_peer} can be reached from other machines",
+            "Give all members the same secret",
+        )
+
+
+def _check_join(config: NodeConfig) -> None:
+    if not config.join:
+        return
+    try:
+        addresses = config.join_addresses
+    except ValueError as error:
+        raise _wrong("join", str(error)) from None
+    if not addresses:
+        raise _wrong("join", "names no member")
+    if config.peers:
+        hint = "Give peers to the nodes that a cluster starts with, join to those that come later"
+        raise _wrong("join", "does not go together with peers", hint)
+    if not config.listen_peer:
+        raise _wrong("listen_peer", "is empty, but the members have to reach this node")
+    if not is_loopback(parse_address(config.listen_peer)[0]) and not config.cluster_token:
+        hint = "Give the secret that the members share"
+        raise _wrong("cluster_token", "is empty, which only members on one machine can share", hint)
+    _check_advertised(config, "listen_peer", "advertise_peer")
 
 
 def _check_advertised(config: NodeConfig, listen: str, advertise: str) -> None:
@@ -201,6 +236,7 @@ def _check_numbers(config: NodeConfig) -> None:
         "segment_bytes": (4096, 1 << 30),
         "snapshot_bytes": (4096, 1 << 40),
         "snapshot_entries": (10, 1 << 40),
+        "reserve_bytes": (0, 1 << 30),
         "keep_entries": (0, 1 << 40),
     }
     for field, (low, high) in bounds.items():

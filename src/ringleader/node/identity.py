@@ -11,18 +11,35 @@ import hashlib
 import msgspec
 
 from ringleader.errors import Reason, UsageError
+from ringleader.group.roster import Roster, roster_ops
 from ringleader.log import LogCorruptError, exists
 from ringleader.node.config import NodeConfig
 from ringleader.ports import Create, Disk, Rename, Sync, SyncFolder, Unlink, Write
+from ringleader.wire.peer import PeerJoined
 
-__all__ = ["IDENTITY_FILE", "FolderIdentity", "claim_folder", "mark_started"]
+__all__ = [
+    "IDENTITY_FILE",
+    "JOINING_FILE",
+    "FolderIdentity",
+    "claim_folder",
+    "has_identity",
+    "joining_incarnation",
+    "mark_removed",
+    "mark_started",
+    "read_identity",
+    "write_joined",
+]
 
 IDENTITY_FILE = "identity.json"
+JOINING_FILE = "joining.json"
+"""What a node that asks to become a member calls its data, so that it is known again when it has to ask twice."""
 
 
 class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Of which cluster and node the folder is. `incarnation` is new for every new life of the data. `started`: has a log.
 
+    `members`: the names of those that the cluster started with; their ids are 1, 2 ... in this order. `joined`: it came
+    later. `removed`: the cluster has removed it, so that it must not start again.
     `origin`: the back-up that the cluster was made from, "" for none; two clusters of one back-up with the same members and
     secret are one and the same, all others differ in their ids.
     """
@@ -35,6 +52,13 @@ class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
     members: list[str]
     started: bool = False
     origin: str = ""
+    joined: bool = False
+    removed: bool = False
+
+    @property
+    def founders(self) -> dict[int, str]:
+        """Id to name of those that the cluster started with."""
+        return dict(enumerate(self.members, start=1))
 
 
 def cluster_of(config: NodeConfig, origin: str) -> str:
@@ -51,7 +75,7 @@ def claim_folder(disk: Disk, config: NodeConfig, incarnation: str, *, origin: st
     Raises `UsageError` (`WRONG_CLUSTER`, `WRONG_NODE`, `VERSION`) when the folder is someone else's, `LogCorruptError`
     when the file is damaged or the log that belongs to it is gone.
     """
-    if IDENTITY_FILE not in disk.names():
+    if not has_identity(disk):
         if exists(disk):
             raise LogCorruptError("there is a log but no identity file", file=IDENTITY_FILE, offset=0)
         identity = FolderIdentity(
@@ -62,12 +86,9 @@ def claim_folder(disk: Disk, config: NodeConfig, incarnation: str, *, origin: st
             members=sorted(config.members),
             origin=origin,
         )
-        _write(disk, identity)
+        _write_identity(disk, identity)
         return identity
-    try:
-        identity = msgspec.json.decode(disk.read(IDENTITY_FILE), type=FolderIdentity)
-    except msgspec.MsgspecError as error:
-        raise LogCorruptError(f"the identity file is damaged: {error}", file=IDENTITY_FILE, offset=0) from None
+    identity = read_identity(disk)
     _check(identity, config)
     if identity.started and not exists(disk):
         raise LogCorruptError(
@@ -76,12 +97,56 @@ def claim_folder(disk: Disk, config: NodeConfig, incarnation: str, *, origin: st
     return identity
 
 
+def has_identity(disk: Disk) -> bool:
+    """Whether the folder belongs to a node."""
+    return IDENTITY_FILE in disk.names()
+
+
+def read_identity(disk: Disk) -> FolderIdentity:
+    """Of whom the folder is, unchecked. Raises `LogCorruptError` when the file is damaged."""
+    try:
+        return msgspec.json.decode(disk.read(IDENTITY_FILE), type=FolderIdentity)
+    except msgspec.MsgspecError as error:
+        raise LogCorruptError(f"the identity file is damaged: {error}", file=IDENTITY_FILE, offset=0) from None
+
+
+def joining_incarnation(disk: Disk, incarnation: str) -> str:
+    """The incarnation with which to ask for membership: durable before the first question, the same at every later one."""
+    if JOINING_FILE in disk.names():
+        try:
+            return msgspec.json.decode(disk.read(JOINING_FILE), type=str)
+        except msgspec.MsgspecError as error:
+            raise LogCorruptError(f"the file is damaged: {error}", file=JOINING_FILE, offset=0) from None
+    _write(disk, JOINING_FILE, msgspec.json.encode(incarnation))
+    return incarnation
+
+
+def write_joined(disk: Disk, joined: PeerJoined, name: str, incarnation: str) -> None:
+    """Become the member that the cluster has made of this node: whom to reach first, then who it is."""
+    disk.execute(roster_ops(Roster(joined.index, joined.next_id, joined.members)))
+    identity = FolderIdentity(
+        cluster=joined.cluster,
+        node=joined.node,
+        name=name,
+        incarnation=incarnation,
+        members=joined.founders,
+        joined=True,
+    )
+    _write_identity(disk, identity)
+    disk.execute([Unlink(JOINING_FILE), SyncFolder()])
+
+
+def mark_removed(disk: Disk, identity: FolderIdentity) -> None:
+    """Remember, durably, that this node is no member any more."""
+    _write_identity(disk, msgspec.structs.replace(identity, removed=True))
+
+
 def mark_started(disk: Disk, identity: FolderIdentity) -> FolderIdentity:
     """Remember, durably, that the log exists now."""
     if identity.started:
         return identity
     started = msgspec.structs.replace(identity, started=True)
-    _write(disk, started)
+    _write_identity(disk, started)
     return started
 
 
@@ -91,15 +156,22 @@ def _check(identity: FolderIdentity, config: NodeConfig) -> None:
             f"data_dir {config.data_dir} was written by a newer release (identity version {identity.version})",
             reason=Reason.VERSION,
         )
+    if identity.removed:
+        raise UsageError(
+            f"data_dir {config.data_dir} belongs to node {identity.name!r}, which was removed from its cluster",
+            reason=Reason.MEMBER_REMOVED,
+            node=identity.name,
+            hint="Start with an empty data folder and --join to make it a new member",
+        )
     described = cluster_of(config, identity.origin)
-    if identity.cluster != described:
+    if identity.cluster != described and not identity.joined:
         raise UsageError(
             f"data_dir {config.data_dir} belongs to cluster {identity.cluster} of {', '.join(identity.members)}; "
             f"this configuration describes cluster {described} of {', '.join(sorted(config.members))}",
             reason=Reason.WRONG_CLUSTER,
             hint="Restore peers and cluster_token as they were, or give the node another data_dir",
         )
-    if (identity.node, identity.name) != (config.node_id, config.name):
+    if identity.name != config.name:
         raise UsageError(
             f"data_dir {config.data_dir} belongs to node {identity.name!r}, this is {config.name!r}",
             reason=Reason.WRONG_NODE,
@@ -107,16 +179,19 @@ def _check(identity: FolderIdentity, config: NodeConfig) -> None:
         )
 
 
-def _write(disk: Disk, identity: FolderIdentity) -> None:
-    temporary = IDENTITY_FILE + ".tmp"
-    data = msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n"
+def _write_identity(disk: Disk, identity: FolderIdentity) -> None:
+    _write(disk, IDENTITY_FILE, msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n")
+
+
+def _write(disk: Disk, name: str, data: bytes) -> None:
+    temporary = name + ".tmp"
     disk.execute(
         [
             Unlink(temporary),
             Create(temporary),
             Write(temporary, 0, data),
             Sync(temporary),
-            Rename(temporary, IDENTITY_FILE),
+            Rename(temporary, name),
             SyncFolder(),
         ]
     )

@@ -4,7 +4,7 @@ Whatever arrives, a client's frame, a peer's message, the end of disk work, goes
 for the end of the loop's round, in which all that gathered is carried out together: one log write, one frame per peer,
 one write per connection.
 
-    start:  lock the folder -> bind the ports -> identity -> recover the log -> listen -> dial the peers
+    start:  lock the folder -> bind the ports -> join, if it is to -> identity -> recover the log -> listen -> dial the peers
     stop:   hand leadership on -> no new connections -> tell the clients -> finish disk work -> free everything
 """
 
@@ -24,10 +24,20 @@ from ringleader.consensus.raft import RaftOptions
 from ringleader.errors import NotAppliedError, Reason, RingleaderError
 from ringleader.group.host import Host, HostOutput
 from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.group.roster import Peer
+from ringleader.group.standing import expulsion
 from ringleader.log import LogOptions
 from ringleader.node.config import NodeConfig, is_loopback, parse_address
 from ringleader.node.http import HttpServer
-from ringleader.node.identity import FolderIdentity, claim_folder, mark_started
+from ringleader.node.identity import (
+    FolderIdentity,
+    claim_folder,
+    has_identity,
+    mark_removed,
+    mark_started,
+    read_identity,
+)
+from ringleader.node.join import answer_join, become_member
 from ringleader.node.local import LocalDialer, LocalLink
 from ringleader.node.security import peer_tls, port_tls, warn_of_gaps
 from ringleader.node.sockets import address_of, bind
@@ -40,11 +50,14 @@ from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
 from ringleader.runtime.tls import TlsDoor, TlsFiles
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
+from ringleader.wire.peer import PeerHello, PeerJoined, PeerRefused
 
 __all__ = ["Node"]
 
 logger = logging.getLogger("ringleader.node")
 
+ALONE = 0.02
+"""Seconds between two turns of a cluster of one, which has nobody to hear in time."""
 SWEEP = 1.0
 """Seconds between two looks at connections that are slow, silent or stuck."""
 STATUS = 0.1
@@ -63,7 +76,6 @@ class Node:
         self.stats = Stats()
         self.client_address = self.peer_address = self.http_address = ""
         self._entropy = entropy or random.SystemRandom()
-        self._cluster = config.cluster_id  # until the folder says that the cluster was made from a back-up
         self._tls: TlsFiles | None = None
         self._peer_tls: TlsFiles | None = None
         self._client_tls: TlsDoor | None = None
@@ -75,19 +87,23 @@ class Node:
         self._sockets: dict[str, socket.socket] = {}
         self._servers: list[asyncio.Server] = []
         self._http: HttpServer | None = None
+        self._identity: FolderIdentity | None = None
         self._links: dict[int, PeerLink] = {}
+        self._parting: set[asyncio.Task[None]] = set()  # links that end
+        self._me: PeerSelf | None = None
+        self._expelled: RingleaderError | None = None
         self._peer_door: PeerDoor | None = None
         self._locals: dict[int, LocalLink] = {}
         self._planned = False
-        # A cluster of one has nobody to hear in time: it may doze more deeply.
-        self._tick = 0.02 if len(config.members) == 1 else max(config.heartbeat_ms / 10_000, 0.001)
+        self._tick = ALONE
         self._timer: asyncio.TimerHandle | None = None
         self._last_sweep = self._last_status = 0.0
         self._ready: asyncio.Event = asyncio.Event()
         self._disk_idle: asyncio.Event = asyncio.Event()
         self._disk_idle.set()
         self._stopped = False
-        self._names = {number: name for name, number in config.members.items()}
+        self._names: dict[int, str] = {}
+        self._told: dict[int, tuple[str, int]] = {}  # peer addresses as the table last had them
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
         self._complaints = complaints
         self._door = ClientDoor(self, complaints, max_connections=config.max_connections)
@@ -102,20 +118,20 @@ class Node:
             self._tls, self._peer_tls = port_tls(self.config), peer_tls(self.config)
             self._lock = FolderLock(self.config.data_dir)
             self._bind()
+            if self.config.join:
+                await self._join()
             self._host = await self._open_beside_the_loop()
             await self._listen()
         except BaseException:
             await self._release()
             raise
-        for link in self._links.values():
-            link.start()
         self._turn()
         warn_of_gaps(self.config, is_loopback)
         logger.info(
             "node %s (%d of cluster %s) is up: clients %s, peers %s, http %s; %s",
             self.config.name,
-            self.config.node_id,
-            self._cluster,
+            self.node_id,
+            self.identity.cluster,
             self.client_address or "none",
             self.peer_address or "none",
             self.http_address or "none",
@@ -152,7 +168,7 @@ class Node:
         self._door.close_all("the node is stopping")
         for local in list(self._locals.values()):
             local.end("the node is stopping")
-        if not self.stats.failure:
+        if not self.stats.failure and not self.stats.disk_full:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._disk_idle.wait(), 10)
         await asyncio.sleep(0)  # farewells leave
@@ -173,8 +189,8 @@ class Node:
             return
         self._plan()
         patience = time.monotonic() + self.config.election_ms / 1000
-        while time.monotonic() < patience and not self.stats.failure and self._links[heir].connected:
-            if host.core.leader not in (0, self.config.node_id):
+        while time.monotonic() < patience and not self.stats.failure and heir in self._links:
+            if host.core.leader not in (0, self.node_id):
                 return
             await asyncio.sleep(self._tick)
 
@@ -186,6 +202,23 @@ class Node:
         await self.stop()
 
     @property
+    def identity(self) -> FolderIdentity:
+        """Who this node is; known after `start`."""
+        assert self._identity is not None, "the node has not been started"
+        return self._identity
+
+    @property
+    def node_id(self) -> int:
+        """The id of this node; known after `start`."""
+        return self.identity.node
+
+    @property
+    def advertised_peer(self) -> str:
+        """Where the others reach the peer port."""
+        config = self.config
+        return config.advertise_peer or config.peers.get(config.name, "") or self.peer_address
+
+    @property
     def dialer(self) -> LocalDialer:
         """How a client in this process connects to the node without a socket."""
         return LocalDialer(self)
@@ -195,7 +228,7 @@ class Node:
         """What others are told of this node."""
         config = self.config
         return NodeInfo(
-            config.node_id,
+            self.node_id,
             config.name,
             config.advertise_client or self.client_address,
             config.advertise_http or self.http_address,
@@ -206,7 +239,7 @@ class Node:
     def _bind(self) -> None:
         config = self.config
         wanted = {"listen_client": config.listen_client, "http": config.http}
-        if len(config.peers) > 1:
+        if config.peers or config.join or self._has_joined():
             wanted["listen_peer"] = config.listen_peer
         for field, address in wanted.items():
             if address:
@@ -215,6 +248,29 @@ class Node:
         self.client_address = addresses.get("listen_client", "")
         self.peer_address = addresses.get("listen_peer", "")
         self.http_address = addresses.get("http", "")
+
+    def _has_joined(self) -> bool:
+        """Whether the data folder belongs to a node that joined: then it needs its peer port without being told."""
+        disk = FolderDisk(self.config.data_dir)
+        try:
+            return has_identity(disk) and read_identity(disk).joined
+        finally:
+            disk.close()
+
+    async def _join(self) -> None:
+        """Become a member, unless the folder shows that this has been done."""
+        config = self.config
+        info = NodeInfo(
+            0, config.name, config.advertise_client or self.client_address, config.advertise_http or self.http_address
+        )
+        disk = FolderDisk(config.data_dir)
+        try:
+            if not has_identity(disk):
+                await become_member(disk, config, info, self.advertised_peer, self._entropy, self._peer_tls)
+        except OSError as error:
+            raise DiskFailedError(f"cannot write to the data folder {config.data_dir}: {error}") from error
+        finally:
+            disk.close()
 
     async def _open_beside_the_loop(self) -> Host:
         """`_open` in a thread. When this is cancelled it still waits for the thread, which uses the folder until then."""
@@ -230,25 +286,26 @@ class Node:
         config = self.config
         try:
             disk = self._disk = FolderDisk(config.data_dir)
-            identity = claim_folder(disk, config, secrets.token_hex(8))
-            self._cluster = identity.cluster
+            identity = self._identity = claim_folder(disk, config, secrets.token_hex(8))
             host = Host.open(self._host_config(identity), disk, self._entropy, time.monotonic())
-            mark_started(disk, identity)
+            self._identity = mark_started(disk, identity)
         except OSError as error:
             raise DiskFailedError(f"cannot open the data folder {config.data_dir}: {error}") from error
-        self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed)
+        self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed, self._tell_full, config.reserve_bytes)
         return host
 
     def _host_config(self, identity: FolderIdentity) -> HostConfig:
         config = self.config
-        others = [NodeInfo(number, name, "") for name, number in config.members.items() if name != config.name]
+        founders = identity.founders
+        others = [NodeInfo(number, name, "") for number, name in founders.items() if number != identity.node]
         return HostConfig(
             cluster=identity.cluster,
-            node=config.node_id,
+            node=identity.node,
             name=config.name,
             nodes=tuple(sorted([self.client_info, *others], key=lambda info: info.id)),
-            voters=tuple(config.members.values()),
+            voters=tuple(founders),
             incarnation=identity.incarnation,
+            peer=self.advertised_peer,
             raft=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
             log=LogOptions(segment_bytes=config.segment_bytes),
             group=GroupOptions(
@@ -259,22 +316,18 @@ class Node:
         )
 
     async def _listen(self) -> None:
-        sockets, config = self._sockets, self.config
+        sockets, config, identity = self._sockets, self.config, self.identity
         if "http" in sockets:
             self._http = HttpServer(sockets.pop("http"), self.stats, tls=self._tls)
             self._http.start()
         if "listen_peer" in sockets:
-            names = {number: name for name, number in config.members.items()}
-            me = PeerSelf(self._cluster, config.cluster_token, self.client_info, names)
-            options = PeerOptions(tls=self._peer_tls)
-            self._peer_door = PeerDoor(me, self, self._entropy, self._complaints, options)
+            self._me = PeerSelf(
+                identity.cluster, config.cluster_token, self.client_info, self.advertised_peer, identity.incarnation
+            )
+            self._peer_door = PeerDoor(self._me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls))
             self._servers.append(
                 await self._loop.create_server(self._peer_door.factory, sock=sockets.pop("listen_peer"))
             )
-            for name, address in config.peers.items():
-                if name != config.name:
-                    number, target = config.members[name], parse_address(address)
-                    self._links[number] = PeerLink(me, number, target, self._entropy, options, self._count_links)
         if "listen_client" in sockets:
             factory: Callable[[], asyncio.Protocol] = self._door.factory
             if self._tls is not None:
@@ -290,7 +343,7 @@ class Node:
         self._stopped = True
         for server in self._servers:
             server.close()
-        await asyncio.gather(*(link.stop() for link in self._links.values()))
+        await asyncio.gather(*(link.stop() for link in self._links.values()), *self._parting)
         self._door.abort_all()
         if self._peer_door is not None:
             self._peer_door.abort_all()
@@ -298,6 +351,9 @@ class Node:
         if self._disk_thread is not None:
             await self._loop.run_in_executor(None, self._disk_thread.close)
         if self._disk is not None:
+            if self._expelled is not None and self._expelled.reason is Reason.MEMBER_REMOVED:
+                with contextlib.suppress(OSError):  # the members refuse it all the same
+                    mark_removed(self._disk, self.identity)
             self._disk.close()
         if self._http is not None:
             await self._loop.run_in_executor(None, self._http.close)
@@ -354,6 +410,49 @@ class Node:
             self._answer(out)
         for conn in out.close:
             self._close(conn)
+        if out.links is not None:
+            self._keep_links(out.links)
+        if out.expelled is not None and self._expelled is None:
+            # What leads away from here, a hand-over of leadership above all, is to leave first.
+            self._expelled = out.expelled
+            self._loop.call_later(self.config.election_ms / 2000, self._fail, out.expelled)
+
+    def _keep_links(self, peers: list[Peer]) -> None:
+        """Links to exactly these: dial the new ones, end those to nodes that are no members any more."""
+        self._names = {peer.id: peer.name for peer in peers} | {self.node_id: self.config.name}
+        if self._me is None or self._peer_door is None:
+            return
+        self._tick = max(self.config.heartbeat_ms / 10_000, 0.001) if peers else ALONE
+        for peer in peers:
+            address = parse_address(peer.address) if peer.address else None
+            first = self.config.peers.get(peer.name, "")  # in the table there may be a place where it was before
+            link = self._links.get(peer.id)
+            if link is None:
+                options = self._peer_door.options
+                link = PeerLink(
+                    self._me, peer.id, address, self._entropy, options, self._count_links, self._turned_away
+                )
+                link.name = peer.name
+                self._links[peer.id] = link
+                link.start()
+            elif address is not None and address != self._told.get(peer.id):
+                link.move(address)
+            if address is not None:
+                self._told[peer.id] = address
+            if first:
+                link.try_also(parse_address(first))
+        for number in self._links.keys() - {peer.id for peer in peers}:
+            text = f"node {number} was removed from this cluster"
+            self._peer_door.expel(number, PeerRefused(Reason.MEMBER_REMOVED, text))
+            task = self._loop.create_task(self._links.pop(number).stop())
+            self._parting.add(task)
+            task.add_done_callback(self._parting.discard)
+
+    def _turned_away(self, refusal: PeerRefused) -> None:
+        """A member that proved to be one says that this node is none."""
+        if refusal.reason in (Reason.MEMBER_REMOVED, Reason.DATA_REPLACED) and self._expelled is None:
+            self._expelled = expulsion(refusal.reason, refusal.message, self.config.name)
+            self._fail(self._expelled)
 
     def _answer(self, out: HostOutput) -> None:
         self.stats.client_answers += len(out.clients)
@@ -443,12 +542,32 @@ class Node:
             self._host.client_writable(conn, flag)
             self._plan()
 
-    def peer_known(self, info: NodeInfo) -> None:
-        """A peer said where its clients reach it."""
+    def admit(self, hello: PeerHello) -> PeerRefused | None:
+        """Why this caller, which knows the secret, may not link; None when it may."""
+        if self._host is None or self._stopped or self.stats.failure:
+            return PeerRefused(Reason.STOPPING, "the node does not run")
+        refusal = self._host.members.admit(hello.from_node, hello.from_name, hello.incarnation)
+        if hello.from_node == self.node_id:
+            refusal = (Reason.WRONG_NODE, f"node {hello.from_node} is no other member, it is this very one")
+        return PeerRefused(*refusal) if refusal is not None else None
+
+    def join(self, hello: PeerHello, answer: Callable[[PeerJoined | PeerRefused], None]) -> None:
+        """A node that knows the secret wants to become a member."""
+        if self._host is None or self._stopped or self.stats.failure:
+            answer(PeerRefused(Reason.STOPPING, "the node does not run"))
+            return
+        answer_join(self._host, self.identity, hello, answer)
+        self._plan()
+
+    def peer_known(self, info: NodeInfo, address: str) -> None:
+        """A peer has linked; it says where clients and peers reach it."""
         if self._host is not None and not self._stopped:
             self._host.learn_node(info)
-            if info.id in self._links:
-                self._links[info.id].wake()
+            link = self._links.get(info.id)
+            if link is not None:
+                with contextlib.suppress(ValueError):
+                    link.move(parse_address(address))
+                link.wake()
             self._plan()
 
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
@@ -485,6 +604,22 @@ class Node:
 
     def _tell_done(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._disk_done, number)
+
+    def _tell_full(self, flag: bool) -> None:
+        self._loop.call_soon_threadsafe(self._disk_full, flag)
+
+    def _disk_full(self, flag: bool) -> None:
+        if self._host is None or self._stopped or self.stats.failure:
+            return
+        if flag:
+            logger.error(
+                "the disk of %s is full: this node takes no new work until there is room", self.config.data_dir
+            )
+        else:
+            logger.warning("the disk of %s has room again", self.config.data_dir)
+        self.stats.disk_full = flag
+        self._host.disk_full(flag)
+        self._plan()
 
     def _tell_failed(self, error: Exception) -> None:
         self._loop.call_soon_threadsafe(self._disk_failed, error)

@@ -29,9 +29,11 @@ from ringleader.wire.peer import (
     Handshake,
     PeerChallenge,
     PeerHello,
+    PeerJoined,
     PeerMessages,
     PeerProof,
     PeerRefused,
+    PeerWelcome,
     check_hello,
     decode_handshake,
     decode_messages,
@@ -47,24 +49,27 @@ logger = logging.getLogger("ringleader.peers")
 
 @dataclass(frozen=True)
 class PeerSelf:
-    """Who this node is to its peers. `members`: names of all members by id. `secret` is proved, never sent."""
+    """Who this node is to its peers. `secret` is proved, never sent. `peer`: where its own peer port is reached."""
 
     cluster: str
     secret: str
     node: NodeInfo
-    members: dict[int, str]
+    peer: str = ""
+    incarnation: str = ""
 
 
 @dataclass(frozen=True)
 class PeerOptions:
     """Times in seconds, sizes in bytes.
 
-    `connect`: from dialling to being welcome. `pause_min`, `pause_max`: between attempts, doubling, jittered. `limit`: with
-    more than so many bytes waiting for a slow peer new messages are dropped; `patience`: bytes that wait for so long mean
-    that the connection is dead. `tls`: with what links are mutual TLS, `None`: they are not.
+    `connect`: from dialling to being welcome. `join`: a node that wants to become a member is kept waiting for so long.
+    `pause_min`, `pause_max`: between attempts, doubling, jittered. `limit`: with more than so many bytes waiting for a slow
+    peer new messages are dropped; `patience`: bytes that wait for so long mean that the connection is dead.
+    `tls`: with what links are mutual TLS, `None`: they are not.
     """
 
     connect: float = 2.0
+    join: float = 10.0
     pause_min: float = 0.05
     pause_max: float = 1.0
     limit: int = 32 * 1024 * 1024
@@ -73,10 +78,24 @@ class PeerOptions:
     tls: TlsFiles | None = None
 
 
+PLACES = 4
+"""Most addresses of one peer that are tried in turn."""
+
+
 class PeerHandler(Protocol):
     """What the node is told."""
 
-    def peer_known(self, info: NodeInfo) -> None: ...
+    def admit(self, hello: PeerHello) -> PeerRefused | None:
+        """Why this caller, which knows the secret, may not link; None when it may."""
+        ...
+
+    def join(self, hello: PeerHello, answer: Callable[[PeerJoined | PeerRefused], None]) -> None:
+        """A node that knows the secret wants to become a member; `answer` it once, now or later."""
+        ...
+
+    def peer_known(self, info: NodeInfo, address: str) -> None:
+        """A member has linked; it says where clients and peers reach it."""
+        ...
 
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None: ...
 
@@ -110,8 +129,14 @@ class PeerDoor:
     def sweep(self, now: float) -> None:
         """Close those who do not finish their handshake; call about once a second. `now`: loop time."""
         for link in list(self.strangers):
-            if now - link.opened_at > self.options.connect:
+            if now - link.opened_at > link.patience:
                 link.abort()
+
+    def expel(self, peer: int, refusal: PeerRefused) -> None:
+        """End the link of a node that is no member any more, and say why."""
+        link = self.links.pop(peer, None)
+        if link is not None:
+            link.refuse(refusal)
 
     def abort_all(self) -> None:
         """Close all at once."""
@@ -126,6 +151,7 @@ class _Incoming(FrameProtocol):
         super().__init__(MAX_HANDSHAKE_FRAME)
         self.door = door
         self.opened_at = self._loop.time()
+        self.patience = door.options.connect
         self.hello: PeerHello | None = None
         self.nonce = b""
         self.sender = 0
@@ -143,7 +169,7 @@ class _Incoming(FrameProtocol):
             try:
                 frame = decode_messages(data) if self.sender else decode_handshake(data)
             except UNREADABLE as error:
-                self._refuse(PeerRefused(Reason.PROTOCOL, f"a frame of {len(data)} bytes is not understood: {error}"))
+                self.refuse(PeerRefused(Reason.PROTOCOL, f"a frame of {len(data)} bytes is not understood: {error}"))
                 return
             if isinstance(frame, list):
                 self.door.handler.peer_messages(self.sender, frame)
@@ -153,14 +179,14 @@ class _Incoming(FrameProtocol):
     def _greet(self, frame: Handshake) -> None:
         me = self.door.me
         if isinstance(frame, PeerHello) and self.hello is None:
-            refusal = check_hello(frame, me.cluster, me.node.id, me.members)
+            refusal = check_hello(frame, me.cluster, me.node.id)
             if refusal is not None:
-                self._refuse(refusal)
+                self.refuse(refusal)
                 return
             if self.door.options.tls is not None:
                 problem = not_for(self.transport, frame.from_name)
                 if problem:
-                    self._refuse(PeerRefused(Reason.UNTRUSTED, problem))
+                    self.refuse(PeerRefused(Reason.UNTRUSTED, problem))
                     return
             self.hello = frame
             self.nonce = self.door.entropy.getrandbits(8 * NONCE_BYTES).to_bytes(NONCE_BYTES, "big")
@@ -168,13 +194,30 @@ class _Incoming(FrameProtocol):
             self.flush()
         elif isinstance(frame, PeerProof) and self.hello is not None:
             if not proof_holds(frame.proof, me.secret, "dialler", self.hello, self.nonce):
-                self._refuse(PeerRefused(Reason.WRONG_CLUSTER, "the caller does not know this cluster's token"))
+                self.refuse(PeerRefused(Reason.WRONG_CLUSTER, "the caller does not know this cluster's token"))
+                return
+            if self.hello.role == "join":
+                self.patience = self.door.options.join
+                self.door.handler.join(self.hello, self._joined)
+                return
+            refusal = self.door.handler.admit(self.hello)
+            if refusal is not None:
+                self.refuse(refusal)
                 return
             self._welcome(self.hello)
         else:
-            self._refuse(PeerRefused(Reason.PROTOCOL, f"{type(frame).__name__} does not come here in the handshake"))
+            self.refuse(PeerRefused(Reason.PROTOCOL, f"{type(frame).__name__} does not come here in the handshake"))
+
+    def _joined(self, answer: PeerJoined | PeerRefused) -> None:
+        if isinstance(answer, PeerRefused):
+            self.refuse(answer)
+        else:
+            self.send(encode(answer))
+            self.close()
 
     def _welcome(self, hello: PeerHello) -> None:
+        self.send(encode(PeerWelcome()))
+        self.flush()
         self.sender = hello.from_node
         self.reader.limit = MAX_PEER_FRAME
         self.door.strangers.discard(self)
@@ -182,12 +225,14 @@ class _Incoming(FrameProtocol):
         if old is not None:
             old.abort()
         logger.info("node %d (%s) is connected from %s", hello.from_node, hello.from_name, self.address)
-        self.door.handler.peer_known(NodeInfo(hello.from_node, hello.from_name, hello.client, hello.http))
+        self.door.handler.peer_known(NodeInfo(hello.from_node, hello.from_name, hello.client, hello.http), hello.peer)
 
     def on_bad_stream(self, message: str) -> None:
-        self._refuse(PeerRefused(Reason.PROTOCOL, message))
+        self.refuse(PeerRefused(Reason.PROTOCOL, message))
 
-    def _refuse(self, refusal: PeerRefused) -> None:
+    def refuse(self, refusal: PeerRefused) -> None:
+        """Say why, and close."""
+        self.sender = 0
         self.door.refused += 1
         self.door.complaints.say(self.address, refusal.reason, f"refused as a peer: {refusal.message}")
         self.send(encode(refusal))
@@ -215,23 +260,27 @@ class PeerLink:
         self,
         me: PeerSelf,
         peer: int,
-        address: tuple[str, int],
+        address: tuple[str, int] | None,
         entropy: Entropy,
         options: PeerOptions,
         on_change: Callable[[], object] = lambda: None,
+        on_expelled: Callable[[PeerRefused], object] = lambda _: None,
     ) -> None:
         self.me = me
         self.peer = peer
-        self.host, self.port = address
+        self.places = [address] if address is not None else []
         self.entropy = entropy
         self.options = options
         self.on_change = on_change
+        self.name = ""  # of the peer: what its certificate has to be for
+        self.on_expelled = on_expelled
+        self.host, self.port = "", 0  # where it was dialled last
         self.dropped = 0
         self.connects = 0
         self._protocol: _Outgoing | None = None
         self._queue: list[tuple[int, Any]] = []
         self._stuck_since = 0.0
-        self._last_trouble = ""
+        self._said: set[str] = set()  # what has been logged since the last connection
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -243,6 +292,20 @@ class PeerLink:
     def start(self) -> None:
         """Dial, and go on dialling, until `stop`."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"ringleader-peer-{self.peer}")
+
+    def move(self, address: tuple[str, int]) -> None:
+        """The peer is reached there from now on; a connection that lives is kept. Where it was is tried too, last."""
+        if self.places[:1] != [address]:
+            self.places = [address, *(place for place in self.places if place != address)][:PLACES]
+            self.wake()
+
+    def try_also(self, address: tuple[str, int]) -> None:
+        """It may be reached there too."""
+        if address not in self.places:
+            self.places.append(address)
+
+    def _next_place(self) -> None:
+        self.places = [*self.places[1:], *self.places[:1]]
 
     def wake(self) -> None:
         """The peer is known to be up: dial now if we are waiting to."""
@@ -298,6 +361,10 @@ class PeerLink:
     async def _run(self) -> None:
         pause = self.options.pause_min
         while True:
+            if not self.places:  # nobody has said yet where it is
+                await self._wait(self.options.pause_max)
+                continue
+            self.host, self.port = self.places[0]
             protocol = self._make()
             tls = self.options.tls
             layer = None if tls is None else TlsLayer(lambda protocol=protocol: protocol, tls.dial)  # type: ignore[misc]  # binds now
@@ -310,18 +377,23 @@ class PeerLink:
                     await protocol.greeted
                 pause = self.options.pause_min
                 self.connects += 1
-                self._last_trouble = ""
+                self._said.clear()
                 logger.info("connected to node %d at %s:%d", self.peer, self.host, self.port)
                 self.on_change()
                 await protocol.lost
                 self._trouble("the connection was lost")
             except TimeoutError:
                 self._trouble("no answer in time")
+                self._next_place()
             except _RefusedError as error:
                 pause = self.options.pause_max
+                if error.proven is not None:
+                    self.on_expelled(error.proven)
                 self._trouble(f"it refuses us: {error}", logging.ERROR)
+                self._next_place()
             except (OSError, UnicodeError) as error:  # a name that cannot even be asked for is a UnicodeError
                 self._trouble(str(error))
+                self._next_place()
             finally:
                 protocol.abort()
                 if layer is not None:
@@ -341,15 +413,19 @@ class PeerLink:
         return _Outgoing(self)
 
     def _trouble(self, text: str, level: int = logging.WARNING) -> None:
-        """Log what keeps us from the peer, once until it changes."""
-        if text != self._last_trouble:
-            self._last_trouble = text
+        """Log what keeps us from the peer, each thing once until the link is up again."""
+        if text not in self._said and len(self._said) < 16:
+            self._said.add(text)
             host = self.host.encode("utf-8", "backslashreplace").decode()  # a log must be writable, whatever the name
             logger.log(level, "no link to node %d at %s:%d: %s", self.peer, host, self.port, text)
 
 
 class _RefusedError(Exception):
-    """The other end does not want us."""
+    """The other end does not want us. `proven`: what it said after it had proved to know the secret."""
+
+    def __init__(self, why: str, proven: PeerRefused | None) -> None:
+        super().__init__(why)
+        self.proven = proven
 
 
 class _Outgoing(FrameProtocol):
@@ -358,6 +434,7 @@ class _Outgoing(FrameProtocol):
     def __init__(self, link: PeerLink) -> None:
         super().__init__(MAX_HANDSHAKE_FRAME)
         self.link = link
+        self.proven = False  # the acceptor knows the secret
         self.welcome = False
         self.greeted: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -376,11 +453,13 @@ class _Outgoing(FrameProtocol):
             nonce,
             me.node.client,
             me.node.http,
+            me.peer,
+            me.incarnation,
         )
 
     def on_open(self) -> None:
         if self.link.options.tls is not None:
-            problem = not_for(self.transport, self.link.me.members.get(self.link.peer, ""))
+            problem = not_for(self.transport, self.link.name)
             if problem:
                 self._fail(problem)
                 return
@@ -399,21 +478,23 @@ class _Outgoing(FrameProtocol):
     def _greet(self, frame: Handshake) -> None:
         secret = self.link.me.secret
         if isinstance(frame, PeerRefused):
-            self._fail(frame.message)
-        elif isinstance(frame, PeerChallenge) and not self.welcome:
+            self._fail(frame.message, frame if self.proven else None)
+        elif isinstance(frame, PeerChallenge) and not self.proven:
             if not proof_holds(frame.proof, secret, "acceptor", self.hello, frame.nonce):
                 self._fail("it does not know this cluster's token")
                 return
             self.send(encode(PeerProof(prove(secret, "dialler", self.hello, frame.nonce))))
             self.flush()
+            self.proven = True
+        elif isinstance(frame, PeerWelcome) and self.proven:
             self.welcome = True
             if not self.greeted.done():
                 self.greeted.set_result(None)
         else:
             self._fail(f"{type(frame).__name__} does not come here in the handshake")
 
-    def _fail(self, why: str) -> None:
-        error = _RefusedError(why)
+    def _fail(self, why: str, proven: PeerRefused | None = None) -> None:
+        error = _RefusedError(why, proven)
         for future in (self.greeted, self.lost):
             if not future.done():
                 future.set_exception(error)

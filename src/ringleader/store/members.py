@@ -124,7 +124,8 @@ class Members:
         known = next((row for row in self.active() if row.name == op.name), None)
         if known is not None:
             if op.incarnation and known.incarnation == op.incarnation:
-                return known
+                self._check_address_free(op.peer, known.id)
+                return self._put(msgspec.structs.replace(known, **_given(op)))
             if known.incarnation or known.standing is not Standing.LEARNER or not op.incarnation:
                 raise _refuse(Reason.MEMBER_EXISTS, f"there is already a member {op.name!r}, node {known.id}")
         self._check_address_free(op.peer, known.id if known else 0)

@@ -4,10 +4,14 @@ The node that dialled is the *dialler*, the other one the *acceptor*. A link car
 the acceptor; the answers travel on the acceptor's own link.
 
     dialler                          acceptor
-    PeerHello(nonce)          ->     checks magic, version, role, cluster and both names
+    PeerHello(nonce)          ->     checks magic, version, role, cluster and whom the caller wants
                               <-     PeerChallenge(nonce, proof) or PeerRefused and close
-    PeerProof(proof)          ->     reads no message before this proof holds
+    PeerProof(proof)          ->     reads nothing else before this proof holds
+                              <-     PeerWelcome, or PeerRefused and close when the caller is no member (any more)
     PeerMessages ...          ->
+
+A node that wants to become a member says the role "join" in its hello; it proves itself alike, and is answered by
+`PeerJoined` instead of a welcome, after which the connection is closed.
 
 A proof is HMAC-SHA256 under the secret over both nonces, both nodes, the cluster and the side that speaks, so that neither
 an old proof nor the other side's can be played back. Frames are length-prefixed like those of clients, but on a port of
@@ -23,19 +27,23 @@ import msgspec
 
 from ringleader.consensus.raft.messages import RaftMessage
 from ringleader.errors import Reason
+from ringleader.store.member_ops import MemberRow
 from ringleader.wire.relay import RelayMessage
 
 __all__ = [
     "MAX_HANDSHAKE_FRAME",
+    "MAX_JOINED_FRAME",
     "MAX_PEER_FRAME",
     "PEER_MAGIC",
     "PEER_VERSION",
     "Handshake",
     "PeerChallenge",
     "PeerHello",
+    "PeerJoined",
     "PeerMessages",
     "PeerProof",
     "PeerRefused",
+    "PeerWelcome",
     "check_hello",
     "decode_handshake",
     "decode_messages",
@@ -50,13 +58,16 @@ MAX_PEER_FRAME = 1024 * 1024 * 1024
 """The largest frame between nodes, in bytes: a whole snapshot has to fit."""
 MAX_HANDSHAKE_FRAME = 4096
 """The largest frame before the other side has proved itself, in bytes."""
+MAX_JOINED_FRAME = 1024 * 1024
+"""The largest answer to a node that joins, in bytes; read once the acceptor has proved itself."""
 NONCE_BYTES = 16
 
 
 class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
     """The dialler's first frame: who is calling whom, and where clients and monitoring reach the caller.
 
-    `role` leaves room for links of another kind (bulk, gateways).
+    `role`: "peer", or "join" for a node that is no member yet (then `cluster`, `from_node` and `to_node` are empty).
+    `peer`: where the caller's own peer port is reached. `incarnation`: of its data folder.
     """
 
     magic: str
@@ -69,6 +80,8 @@ class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
     nonce: bytes
     client: str = ""
     http: str = ""
+    peer: str = ""
+    incarnation: str = ""
 
 
 class PeerChallenge(msgspec.Struct, array_like=True, frozen=True, tag=2):
@@ -91,13 +104,32 @@ class PeerRefused(msgspec.Struct, array_like=True, frozen=True, tag=4):
     message: str
 
 
+class PeerWelcome(msgspec.Struct, array_like=True, frozen=True, tag=6):
+    """The dialler is a member: messages may come."""
+
+
+class PeerJoined(msgspec.Struct, array_like=True, frozen=True, tag=7):
+    """The dialler is a member from now on: of this `cluster`, as `node`.
+
+    `founders`: the names of the members that the cluster started with, whose ids are 1, 2 ... in the order of the names.
+    `members`: the table of members as of log entry `index`, and the next id to be given.
+    """
+
+    cluster: str
+    node: int
+    founders: list[str]
+    members: list[MemberRow]
+    index: int
+    next_id: int
+
+
 class PeerMessages(msgspec.Struct, array_like=True, tag=5):
     """Messages, oldest first, as (group, message)."""
 
     messages: list[tuple[int, RaftMessage | RelayMessage]]
 
 
-Handshake = PeerHello | PeerChallenge | PeerProof | PeerRefused
+Handshake = PeerHello | PeerChallenge | PeerProof | PeerRefused | PeerWelcome | PeerJoined
 
 _encoder = msgspec.msgpack.Encoder()
 _handshake_decoder: msgspec.msgpack.Decoder[Handshake] = msgspec.msgpack.Decoder(Handshake)
@@ -119,14 +151,21 @@ def decode_messages(data: bytes | memoryview) -> list[tuple[int, RaftMessage | R
     return _messages_decoder.decode(data).messages
 
 
-def check_hello(hello: PeerHello, cluster: str, node: int, members: dict[int, str]) -> PeerRefused | None:
-    """Why the acceptor `node` of `cluster` does not want this caller; `None` when it does. `members`: names by id."""
-    if hello.magic != PEER_MAGIC or hello.role != "peer":
-        return PeerRefused(Reason.PROTOCOL, f"expected a link of kind 'peer', not {hello.role[:40]!r}")
+def check_hello(hello: PeerHello, cluster: str, node: int) -> PeerRefused | None:
+    """Why the acceptor `node` of `cluster` does not even talk to this caller; `None` when it does.
+
+    Whether the caller is a member is asked only once it has proved to know the secret.
+    """
+    if hello.magic != PEER_MAGIC or hello.role not in ("peer", "join"):
+        return PeerRefused(Reason.PROTOCOL, f"expected a link of kind 'peer' or 'join', not {hello.role[:40]!r}")
     if hello.version != PEER_VERSION:
         return PeerRefused(
             Reason.VERSION, f"the caller speaks version {hello.version} of the peer protocol, this node {PEER_VERSION}"
         )
+    if len(hello.nonce) != NONCE_BYTES:
+        return PeerRefused(Reason.PROTOCOL, f"the nonce must have {NONCE_BYTES} bytes")
+    if hello.role == "join":
+        return None
     if hello.cluster != cluster:
         return PeerRefused(
             Reason.WRONG_CLUSTER,
@@ -135,13 +174,6 @@ def check_hello(hello: PeerHello, cluster: str, node: int, members: dict[int, st
         )
     if hello.to_node != node:
         return PeerRefused(Reason.WRONG_NODE, f"the caller wants node {hello.to_node}, this is node {node}")
-    if hello.from_node == node or members.get(hello.from_node) != hello.from_name:
-        return PeerRefused(
-            Reason.WRONG_NODE,
-            f"node {hello.from_node} named {hello.from_name[:40]!r} is no other member of this cluster",
-        )
-    if len(hello.nonce) != NONCE_BYTES:
-        return PeerRefused(Reason.PROTOCOL, f"the nonce must have {NONCE_BYTES} bytes")
     return None
 
 

@@ -17,11 +17,14 @@ from ringleader.consensus.raft.messages import Append, Vote
 from ringleader.consensus.shape import Entry
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.joining import NoMemberError, ask_to_join
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.store.member_ops import MemberRow, Standing
 from ringleader.wire.frames import NodeInfo
 from ringleader.wire.peer import (
     PEER_MAGIC,
     PeerHello,
+    PeerJoined,
     PeerMessages,
     PeerProof,
     PeerRefused,
@@ -35,8 +38,8 @@ from ringleader.wire.peer import (
 from ringleader.wire.relay import ReadIndex
 
 MEMBERS = {1: "n1", 2: "n2", 3: "n3"}
-ONE = PeerSelf("cluster", "secret", NodeInfo(1, "n1", "host:4400", "host:4402"), MEMBERS)
-TWO = PeerSelf("cluster", "secret", NodeInfo(2, "n2", ""), MEMBERS)
+ONE = PeerSelf("cluster", "secret", NodeInfo(1, "n1", "host:4400", "host:4402"), "host:4401", "aa")
+TWO = PeerSelf("cluster", "secret", NodeInfo(2, "n2", ""))
 QUICK = PeerOptions(connect=2.0, pause_min=0.01, pause_max=0.02)
 
 
@@ -46,9 +49,23 @@ class Heard:
     def __init__(self) -> None:
         self.known: list[NodeInfo] = []
         self.messages: list[tuple[int, int, Any]] = []
+        self.addresses: list[str] = []
+        self.asked: list[tuple[PeerHello, Callable[[PeerJoined | PeerRefused], None]]] = []
+        self.gone: set[int] = set()
 
-    def peer_known(self, info: NodeInfo) -> None:
+    def admit(self, hello: PeerHello) -> PeerRefused | None:
+        if hello.from_node in self.gone:
+            return PeerRefused(Reason.MEMBER_REMOVED, f"node {hello.from_node} was removed")
+        if hello.from_node == 2 or MEMBERS.get(hello.from_node) != hello.from_name:
+            return PeerRefused(Reason.WRONG_NODE, "it is no other member")
+        return None
+
+    def join(self, hello: PeerHello, answer: Callable[[PeerJoined | PeerRefused], None]) -> None:
+        self.asked.append((hello, answer))
+
+    def peer_known(self, info: NodeInfo, address: str) -> None:
         self.known.append(info)
+        self.addresses.append(address)
 
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
         self.messages += [(sender, group, message) for group, message in messages]
@@ -91,6 +108,7 @@ async def test_messages_arrive_in_order_and_the_caller_is_known() -> None:
     link.start()
     await until(lambda: link.connected and acceptor.heard.known)
     assert acceptor.heard.known == [NodeInfo(1, "n1", "host:4400", "host:4402")]
+    assert acceptor.heard.addresses == ["host:4401"]
     sent = [(0, Append(3, number, 2, [Entry(3, 0, b"x" * number)], number)) for number in range(50)]
     for group, message in sent:
         link.send(group, message)
@@ -273,6 +291,75 @@ async def test_a_peer_that_reads_nothing_costs_bounded_memory_and_is_dialled_ane
     await acceptor.close()
 
 
+async def test_a_removed_member_hears_it_from_a_member_that_proved_itself() -> None:
+    acceptor = await Acceptor().open()
+    heard: list[PeerRefused] = []
+    target = ("127.0.0.1", acceptor.port)
+    link = PeerLink(ONE, 2, target, random.Random(1), QUICK, on_expelled=heard.append)
+    link.start()
+    await until(lambda: link.connected and acceptor.door.links)
+    acceptor.heard.gone.add(1)
+    acceptor.door.expel(1, PeerRefused(Reason.MEMBER_REMOVED, "node 1 was removed"))
+    await until(lambda: len(heard) >= 2)  # by the open link, and when it dialled again
+    assert {refusal.reason for refusal in heard} == {Reason.MEMBER_REMOVED}
+    await link.stop()
+    liar = await Acceptor(dataclasses.replace(TWO, cluster="other", secret="guess")).open()
+    link = PeerLink(ONE, 2, ("127.0.0.1", liar.port), random.Random(1), QUICK, on_expelled=heard.append)
+    before = len(heard)
+    link.start()
+    await asyncio.sleep(0.1)
+    assert len(heard) == before, "whoever has not proved to know the secret cannot stop a node"
+    await link.stop()
+    await liar.close()
+    await acceptor.close()
+
+
+async def test_a_link_waits_until_it_is_told_where_to_go() -> None:
+    acceptor = await Acceptor().open()
+    link = PeerLink(ONE, 2, None, random.Random(1), QUICK)
+    link.start()
+    await asyncio.sleep(0.05)
+    assert not link.connected
+    link.move(("127.0.0.1", 1))
+    link.try_also(("127.0.0.1", acceptor.port))  # what it was told first need not be true any more
+    await until(lambda: link.connected)
+    await link.stop()
+    await acceptor.close()
+
+
+def joining() -> PeerHello:
+    return PeerHello(PEER_MAGIC, 1, "join", "", 0, "n4", 0, bytes(16), "c:1", "", "p:1", "bb")
+
+
+async def test_a_node_joins_once_both_have_proved_the_secret() -> None:
+    acceptor = await Acceptor().open()
+    target = ("127.0.0.1", acceptor.port)
+    asking = asyncio.create_task(ask_to_join(target, "secret", joining(), 5))
+    await until(lambda: acceptor.heard.asked)
+    hello, answer = acceptor.heard.asked.pop()
+    assert hello == joining()
+    rows = [MemberRow(id, f"n{id}", Standing.VOTER, "some.host.example:4401") for id in range(1, 65)]
+    joined = PeerJoined("cluster", 4, ["n1", "n2", "n3"], rows, 7, 65)
+    answer(joined)
+    assert await asking == joined
+    asking = asyncio.create_task(ask_to_join(target, "secret", joining(), 5))
+    await until(lambda: acceptor.heard.asked)
+    acceptor.heard.asked.pop()[1](PeerRefused(Reason.MEMBER_EXISTS, "there is one"))
+    refused = await asking
+    assert isinstance(refused, PeerRefused)
+    assert refused.reason is Reason.MEMBER_EXISTS
+    with pytest.raises(NoMemberError, match="does not know this cluster token"):
+        await ask_to_join(target, "guess", joining(), 5)
+    assert not acceptor.heard.asked, "nobody was asked before the secret was proved"
+    refusal = await raw(acceptor.port, encode(joining()), encode(PeerProof(bytes(32))))
+    assert refusal is not None
+    assert "does not know" in refusal.message
+    assert not acceptor.heard.asked
+    with pytest.raises(OSError):
+        await ask_to_join(("127.0.0.1", 1), "secret", joining(), 5)
+    await acceptor.close()
+
+
 def test_proofs_fit_one_side_one_secret_and_one_hello() -> None:
     hello = PeerHello(PEER_MAGIC, 1, "peer", "cluster", 1, "n1", 2, bytes(16))
     proof = prove("secret", "dialler", hello, b"n" * 16)
@@ -292,19 +379,18 @@ def test_what_a_hello_is_refused_for() -> None:
         }  # fmt: skip
         return PeerHello(**{**fields, **change})
 
-    assert check_hello(hello(), "c", 2, MEMBERS) is None
+    assert check_hello(hello(), "c", 2) is None
+    assert check_hello(hello(role="join", cluster="", from_node=0, to_node=0), "c", 2) is None
     refused: list[tuple[dict[str, Any], Reason]] = [
         ({"magic": "x"}, Reason.PROTOCOL),
         ({"role": "bulk"}, Reason.PROTOCOL),
         ({"version": 2}, Reason.VERSION),
         ({"cluster": "d"}, Reason.WRONG_CLUSTER),
         ({"to_node": 3}, Reason.WRONG_NODE),
-        ({"from_node": 2}, Reason.WRONG_NODE),
-        ({"from_name": "n3"}, Reason.WRONG_NODE),
         ({"nonce": b""}, Reason.PROTOCOL),
     ]
     for change, reason in refused:
-        refusal = check_hello(hello(**change), "c", 2, MEMBERS)
+        refusal = check_hello(hello(**change), "c", 2)
         assert refusal is not None
         assert refusal.reason is reason
 
@@ -313,5 +399,5 @@ def test_the_bytes_of_messages_are_golden() -> None:
     """Nodes of two releases talk to each other during an upgrade: these bytes are fixed; new fields go to the end."""
     messages = PeerMessages([(0, Vote(7, 3, 2, pre=True)), (1, ReadIndex(5))])
     data = encode(messages)
-    assert data.hex() == "92059292009601070302c3c2" + "9201921705"
+    assert data.hex() == "92059292009601070302c3c2" + "9201931705c2"
     assert decode_messages(data) == messages.messages

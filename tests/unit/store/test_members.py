@@ -64,6 +64,8 @@ def test_a_new_member_is_a_learner_with_an_id_that_was_never_given() -> None:
     row = table.row(MemberAdd("d", "h:1", "h:2", "h:3", "aa"))
     assert row == MemberRow(4, "d", Standing.LEARNER, "h:1", "h:2", "h:3", "aa", True)
     assert table.row(MemberAdd("d", "h:1", incarnation="aa")) == row, "the same node asks again: a lost answer"
+    row = table.row(MemberAdd("d", "h:9", incarnation="aa"))
+    assert (row.id, row.peer, row.client) == (4, "h:9", "h:2"), "meanwhile it has moved"
     assert table.row(MemberRemove("d")).standing is Standing.REMOVED
     assert table.row(MemberAdd("d", "h:1", incarnation="bb")).id == 5
     assert [(row.id, row.standing) for row in table.rows()][3:] == [(4, Standing.REMOVED), (5, Standing.LEARNER)]
