@@ -40,7 +40,7 @@ from ringleader.node.identity import (
 from ringleader.node.join import answer_join, become_member
 from ringleader.node.local import LocalDialer, LocalLink
 from ringleader.node.security import peer_tls, port_tls, warn_of_gaps
-from ringleader.node.sockets import address_of, bind
+from ringleader.node.sockets import CLIENT_BUFFER, address_of, bind
 from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
 from ringleader.runtime.clients import TLS_ONLY, ClientDoor
@@ -245,7 +245,8 @@ class Node:
             wanted["listen_peer"] = config.listen_peer
         for field, address in wanted.items():
             if address:
-                self._sockets[field] = bind(field, address)
+                buffer = CLIENT_BUFFER if field == "listen_client" else 0
+                self._sockets[field] = bind(field, address, receive_buffer=buffer)
         addresses = {field: address_of(sock) for field, sock in self._sockets.items()}
         self.client_address = addresses.get("listen_client", "")
         self.peer_address = addresses.get("listen_peer", "")
@@ -398,6 +399,8 @@ class Node:
 
     def _carry_out(self, out: HostOutput) -> None:
         """Start the disk first: it takes longest; then the peers, who have a disk of their own to write to."""
+        if out.more:
+            self._plan()
         if out.disk is not None:
             assert self._disk_thread is not None
             self._disk_idle.clear()

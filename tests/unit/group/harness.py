@@ -156,7 +156,7 @@ class World:
             self.disks[id].execute(out.bulk.ops)
             read = out.bulk.read
             host.bulk_done(out.bulk.number, self.disks[id].read(read.name, read.offset, read.length) if read else b"")
-        return bool(out.peers or out.clients or out.disk or out.bulk or out.bulk_peers)
+        return bool(out.peers or out.clients or out.disk or out.bulk or out.bulk_peers or out.more)
 
     def run(self, seconds: float, step: float = 0.02) -> None:
         end = self.now + seconds
