@@ -21,6 +21,7 @@ from ringleader.errors import RingleaderError
 __all__ = ["app", "main"]
 
 GROUPS = {
+    "cluster": ("ringleader.cli.cluster", "Members: list, add, promote, remove; hand leadership over."),
     "debug": ("ringleader.cli.debug", "Look into the files of a node."),
     "kv": ("ringleader.cli.kv", "Keys and values: put, get, delete, range, watch, txn."),
     "lease": ("ringleader.cli.lease", "Leases: keys that go away when nobody keeps them alive."),
