@@ -37,6 +37,7 @@ def start(
     segment_bytes: Annotated[int | None, typer.Option(help="Size of a log segment.")] = None,
     snapshot_bytes: Annotated[int | None, typer.Option(help="Log growth after which a snapshot is taken.")] = None,
     snapshot_entries: Annotated[int | None, typer.Option(help="Entries after which a snapshot is taken.")] = None,
+    reserve_bytes: Annotated[int | None, typer.Option(help="Kept free for when the disk is full.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     end_with_parent: Annotated[
         int, typer.Option("--end-with-parent", hidden=True, help="Stop when the parent, this process id, dies (Linux).")
@@ -61,6 +62,7 @@ def start(
         "segment_bytes": segment_bytes,
         "snapshot_bytes": snapshot_bytes,
         "snapshot_entries": snapshot_entries,
+        "reserve_bytes": reserve_bytes,
         "log_level": log_level,
     }
     if end_with_parent:

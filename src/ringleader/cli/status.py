@@ -51,6 +51,8 @@ def _ask(node: NodeStatus, timeout: float) -> dict[str, Any]:
 def _used(row: dict[str, Any]) -> str:
     from ringleader.cli.settings import show_size
 
+    if row.get("disk_full"):
+        return "[red]DISK FULL[/]"
     if row.get("full"):
         return "[red]FULL[/]"
     quota = row.get("quota_bytes", 0)

@@ -48,6 +48,8 @@ GROUP = 0
 """The group of the strong store; frames, records and file names have room for more."""
 OWN = -1
 """The connection number of what a node asks of itself."""
+PROMISES = 16 * 1024
+"""Bytes that are left for terms and votes when the disk is full: for hundreds of them."""
 IDLE_MARK = 1.0
 """Seconds after the last batch at which an empty one is written."""
 
@@ -190,8 +192,13 @@ class Host:
 
     def peer_message(self, sender: int, group: int, message: Any) -> None:
         """A message of node `sender`; of an unknown group it is ignored."""
-        if group == GROUP:
+        if group == GROUP and not self._too_much(message):
             self.member.step(sender, message)
+
+    def _too_much(self, message: Any) -> bool:
+        """Whether the disk is full and the message's entries would take the room left for promises: then it is lost."""
+        entries = getattr(message, "entries", ()) if self.member.disk_full else ()
+        return bool(entries) and sum(len(one.data) + 64 for one in entries) + PROMISES > self.writer.room
 
     def client_opened(self, conn: int, identity: str = "") -> None:
         """A client connection was accepted; `conn` is a number never used before.
@@ -224,6 +231,11 @@ class Host:
         self.asked[self.ask_number] = on_done
         raw = msgspec.Raw(_encode([(0, command) for command in commands]))
         self.member.submit(OWN, Submit(self.ask_number, timeout_ms, 0, 0, raw))
+
+    def disk_full(self, flag: bool) -> None:
+        """The disk is full (what was handed out waits for room), or has room again."""
+        self.member.disk_full = flag
+        self.writer.disk_full(flag)
 
     def disk_done(self, number: int) -> None:
         """The work handed out under `number` is carried out and durable."""
@@ -343,6 +355,7 @@ class Host:
             used_bytes=self.store.used_bytes,
             quota_bytes=self.store.settings.quota_bytes,
             full=self.store.quota.full,
+            disk_full=self.member.disk_full,
         )
 
 

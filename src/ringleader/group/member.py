@@ -53,6 +53,9 @@ EXPIRY_PERIOD = 0.2
 ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
+DISK_FULL = "the disk of the leader is full; it takes writes again when there is room"
+HAND_ON = 10.0
+"""Seconds between two attempts of a leader with a full disk to hand leadership to somebody else."""
 LEADERS_OWN = (ExpireLeases, ExpireTokens)
 """Commands that no client may send."""
 
@@ -106,6 +109,8 @@ class Member:
         self.clock_runs = False
         self.expiry_due = 0.0
         self.compactor = Compactor()
+        self.disk_full = False  # told by the host: a leader takes no new work then
+        self.hand_on_due = 0.0
         self.exports = Exports(store, 0, entropy.getrandbits(48))
         # Reads.
         self.readers = Readers(entropy.getrandbits(62))
@@ -135,6 +140,10 @@ class Member:
             return
         if any(type(command) in LEADERS_OWN for _, command in commands):
             self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "that is for the leader alone to say")
+            return
+        if self.disk_full and self.core.leads:
+            self.counts["refused_no_room"] += 1
+            self._refuse(conn, request.frame, Reason.NO_SPACE, DISK_FULL)
             return
         size = len(memoryview(request.commands)) + 64
         if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
@@ -237,11 +246,14 @@ class Member:
                 1  # whom to tell cannot be read either: the writes run into their deadline
             )
             return
+        origins = [envelope.origin for envelope in envelopes]
+        if self.disk_full and self.core.leads:
+            self.relay(sender, ForwardRefused(origins, Reason.NO_SPACE, DISK_FULL))
+            return
         if self.core.leads and self.core.term == message.term:
             for raw, envelope in zip(message.envelopes, envelopes, strict=True):
                 self._enqueue(Queued(bytes(raw), envelope, sender))
             return
-        origins = [envelope.origin for envelope in envelopes]
         self.relay(sender, ForwardRefused(origins, Reason.NOT_LEADER, "the node asked does not lead in that term"))
 
     def _on_read_index(self, sender: int, token: int, view: bool) -> None:
@@ -294,8 +306,20 @@ class Member:
         for token in self.readers.asked_before(now - self.options.read_patience):
             self._refuse_readers(self.readers.failed(token), "no answer of the leader")
         self._refuse_readers(self.readers.overdue(now), "this node lags behind the cluster", Reason.DEADLINE)
-        if self.core.leads and self.clock_runs:
+        if self.core.leads and self.disk_full:
+            self._hand_on()
+        elif self.core.leads and self.clock_runs:
             self._tend(self.clock.read(now))
+
+    def _hand_on(self) -> None:
+        """The disk is full: somebody else may have room."""
+        if self.now < self.hand_on_due:
+            return
+        self.hand_on_due = self.now + HAND_ON
+        status = self.core.status()
+        others = [voter for voter in status.config.voters if voter != self.node]
+        if others:
+            self.core.transfer(max(others, key=lambda voter: status.match.get(voter, 0)))
 
     def _tend(self, time_ms: int) -> None:
         """What the leader proposes of its own accord at log time `time_ms`."""

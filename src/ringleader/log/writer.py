@@ -79,6 +79,7 @@ class LogWriter:
     """Appends batches to the newest segment. Made by `create` or `recover`.
 
     `position`: of the last batch appended. `durable`: the highest position known on disk. `segments`: oldest first.
+    `full`: the disk is; then no room is prepared ahead and no segment started, so that small batches still fit in.
     """
 
     def __init__(
@@ -102,10 +103,12 @@ class LogWriter:
         self._seed = segment_seed(identity, segments[-1].number)
         self._offset = offset
         self._allocated = max(allocated, offset)
+        self._certain = self._allocated  # so far at least, even if the last spare write was left out
         self._pending: list[tuple[int, bytes]] = []
         self._pending_bytes = 0
         self._ops: list[DiskOp] = []
         self._last_is_mark = False
+        self.full = False
 
     # ---------------------------------------------------------------------------------------------------- appending
 
@@ -163,17 +166,29 @@ class LogWriter:
 
     def _extend_runway(self) -> None:
         runway = self.options.runway_bytes
-        if self._allocated - self._offset >= runway // 2 or self._offset >= self.options.segment_bytes:
+        if self.full or self._allocated - self._offset >= runway // 2 or self._offset >= self.options.segment_bytes:
             return
-        self._ops.append(Write(self._name, self._allocated, bytes(runway)))
+        self._ops.append(Write(self._name, self._allocated, bytes(runway), spare=True))
+        self._certain = self._allocated
         self._allocated += runway
+
+    def disk_full(self, flag: bool) -> None:
+        """The disk has become full, and may have left out the last spare write; or it has room again."""
+        self.full = flag
+        if flag:
+            self._allocated = max(self._certain, self._offset)
+
+    @property
+    def room(self) -> int:
+        """Bytes that can still be appended without asking the disk for more."""
+        return self._allocated - self._offset - self._pending_bytes
 
     # ----------------------------------------------------------------------------------------------------- segments
 
     @property
     def wants_roll(self) -> bool:
         """Whether the newest segment has reached its size: call `roll` when convenient."""
-        return self._offset + self._pending_bytes >= self.options.segment_bytes
+        return not self.full and self._offset + self._pending_bytes >= self.options.segment_bytes
 
     def roll(self, checkpoint: Sequence[LogRecord], last_index: Mapping[int, int] | None = None) -> int:
         """Start a new segment with the checkpoint records of all groups as its first batch; returns its position.
@@ -197,7 +212,7 @@ class LogWriter:
         self.segments[-1].note(known)
         self._name = segment_name(number)
         self._offset = len(encode_header(header)) + len(batch)
-        self._allocated = self._offset + self.options.runway_bytes
+        self._allocated = self._certain = self._offset + self.options.runway_bytes
         self.position = before + 1
         self._last_is_mark = False
         return self.position

@@ -35,7 +35,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `peers`, else where it listens). `advertise_client`, `advertise_http`: what others are told ("": where
     it listens). `cluster_token`: the secret that members prove to each other; members with another token are another
     cluster. `election_ms` is how long a follower waits for its leader (to twice that), `heartbeat_ms` how often a leader
-    is heard. Sizes are in bytes. `keep_entries` stay in memory behind a snapshot for members that lag a little.
+    is heard. Sizes are in bytes; `reserve_bytes` are kept for when the disk is full. `keep_entries` stay in memory behind a
+    snapshot for members that lag a little.
     `log_level`: of the program's log.
     """
 
@@ -56,6 +57,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     segment_bytes: int = 16 * 1024 * 1024
     snapshot_bytes: int = 64 * 1024 * 1024
     snapshot_entries: int = 100_000
+    reserve_bytes: int = 4 * 1024 * 1024
     keep_entries: int = 5_000
     log_level: str = "info"
 
@@ -217,6 +219,7 @@ def _check_numbers(config: NodeConfig) -> None:
         "segment_bytes": (4096, 1 << 30),
         "snapshot_bytes": (4096, 1 << 40),
         "snapshot_entries": (10, 1 << 40),
+        "reserve_bytes": (0, 1 << 30),
         "keep_entries": (0, 1 << 40),
     }
     for field, (low, high) in bounds.items():

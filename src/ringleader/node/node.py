@@ -162,7 +162,7 @@ class Node:
         self._door.close_all("the node is stopping")
         for local in list(self._locals.values()):
             local.end("the node is stopping")
-        if not self.stats.failure:
+        if not self.stats.failure and not self.stats.disk_full:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._disk_idle.wait(), 10)
         await asyncio.sleep(0)  # farewells leave
@@ -285,7 +285,7 @@ class Node:
             self._identity = mark_started(disk, identity)
         except OSError as error:
             raise DiskFailedError(f"cannot open the data folder {config.data_dir}: {error}") from error
-        self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed)
+        self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed, self._tell_full, config.reserve_bytes)
         return host
 
     def _host_config(self, identity: FolderIdentity) -> HostConfig:
@@ -590,6 +590,22 @@ class Node:
 
     def _tell_done(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._disk_done, number)
+
+    def _tell_full(self, flag: bool) -> None:
+        self._loop.call_soon_threadsafe(self._disk_full, flag)
+
+    def _disk_full(self, flag: bool) -> None:
+        if self._host is None or self._stopped or self.stats.failure:
+            return
+        if flag:
+            logger.error(
+                "the disk of %s is full: this node takes no new work until there is room", self.config.data_dir
+            )
+        else:
+            logger.warning("the disk of %s has room again", self.config.data_dir)
+        self.stats.disk_full = flag
+        self._host.disk_full(flag)
+        self._plan()
 
     def _tell_failed(self, error: Exception) -> None:
         self._loop.call_soon_threadsafe(self._disk_failed, error)

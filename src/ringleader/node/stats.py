@@ -60,6 +60,7 @@ class Stats:
     disk_seconds: Histogram = field(default_factory=Histogram)
     turn_seconds: Histogram = field(default_factory=Histogram)
     failure: str = ""
+    disk_full: bool = False
     stopping: bool = False
 
 
@@ -97,6 +98,7 @@ class NodeCollector(Collector):
             ("compact_revision", "History below this revision is gone", status.compact_revision),
             ("used_bytes", "Bytes of keys, values and history, as the quota counts them", status.used_bytes),
             ("quota_bytes", "Most of them that are allowed, 0 for no limit", status.quota_bytes),
+            ("disk_full", "Whether the disk of this node is full", status.disk_full),
             ("full", "Whether puts are refused for lack of room", status.full),
             ("voters", "Voting members", len(status.voters)),
         ]

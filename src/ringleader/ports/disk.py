@@ -23,11 +23,15 @@ class Create(msgspec.Struct, frozen=True, gc=False):
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):
-    """Write `data` at byte `offset` of `name`, making the file longer if need be. Durable only after `Sync`."""
+    """Write `data` at byte `offset` of `name`, making the file longer if need be. Durable only after `Sync`.
+
+    `spare`: it may be left out when the disk is full.
+    """
 
     name: str
     offset: int
     data: bytes
+    spare: bool = False
 
 
 class Sync(msgspec.Struct, frozen=True, gc=False):

@@ -1,7 +1,8 @@
 """The real disk: a folder behind `ports.Disk`, and the thread that carries out its operations beside the event loop.
 
-Files stay open between operations. Any error is final: after a failed sync the kernel may have dropped the dirty pages,
-so trying again would report success for bytes that are gone. The thread stops at the first error and says so.
+Files stay open between operations. Any error but one is final: after a failed sync the kernel may have dropped the dirty
+pages, so trying again would report success for bytes that are gone. The thread stops at the first error and says so. The
+exception is a full disk, which is waited out (see `runtime.space`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 from ringleader.errors import Reason, RingleaderError
 from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
+from ringleader.runtime.space import SpaceKeeper
 
 if sys.platform != "win32":
     import fcntl
@@ -24,6 +26,8 @@ __all__ = ["DiskFailedError", "DiskThread", "FolderDisk", "sync_descriptor"]
 
 _T = TypeVar("_T")
 _ZEROS = bytes(1024 * 1024)
+ROOM_PERIOD = 0.5
+"""Seconds between two looks for room on a full disk."""
 
 
 class DiskFailedError(RingleaderError):
@@ -143,11 +147,20 @@ class DiskThread:
     """One thread that carries out lists of operations in the order in which they were submitted.
 
     `done(number)` and `failed(error)` are called in that thread: hand in functions that switch to the loop
-    (`loop.call_soon_threadsafe`). After a failure nothing more is carried out.
+    (`loop.call_soon_threadsafe`). After a failure nothing more is carried out. `full(flag)` is called likewise when the
+    disk becomes full, and when there is room again; meanwhile what was submitted waits.
     """
 
-    def __init__(self, disk: FolderDisk, done: Callable[[int], object], failed: Callable[[Exception], object]) -> None:
-        self._disk = disk
+    def __init__(
+        self,
+        disk: FolderDisk,
+        done: Callable[[int], object],
+        failed: Callable[[Exception], object],
+        full: Callable[[bool], object] = lambda _: None,
+        reserve_bytes: int = 0,
+    ) -> None:
+        self._space = SpaceKeeper(disk, reserve_bytes, lambda flag: _tell(full, flag))
+        self._closing = threading.Event()
         self._done = done
         self._failed = failed
         self._work: queue.SimpleQueue[tuple[int, Sequence[DiskOp]] | None] = queue.SimpleQueue()
@@ -159,20 +172,36 @@ class DiskThread:
         self._work.put((number, ops))
 
     def close(self, timeout: float = 10.0) -> bool:
-        """Finish what was submitted and stop; False when the disk hangs for longer than `timeout` seconds."""
+        """Finish what was submitted and stop; False when the disk hangs for longer than `timeout` seconds.
+
+        What waits for room on a full disk is given up: it was never acknowledged, and the next start cuts it off.
+        """
+        self._closing.set()
         self._work.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (item := self._work.get()) is not None:
-            number, ops = item
+        try:
+            self._space.recover()
+            while (item := self._next()) is not None:
+                number, ops = item
+                for op in ops:
+                    while not self._space.attempt(op):
+                        if self._closing.wait(ROOM_PERIOD):
+                            return
+                _tell(self._done, number)
+        except Exception as error:  # also a programming error: to go on after a lost write would be worse
+            _tell(self._failed, error)
+
+    def _next(self) -> tuple[int, Sequence[DiskOp]] | None:
+        """The next piece of work; while the disk is full, look for room meanwhile."""
+        while self._space.full:
             try:
-                self._disk.execute(ops)
-            except Exception as error:  # also a programming error: to go on after a lost write would be worse
-                _tell(self._failed, error)
-                return
-            _tell(self._done, number)
+                return self._work.get(timeout=ROOM_PERIOD)
+            except queue.Empty:
+                self._space.recover()
+        return self._work.get()
 
 
 def _tell(function: Callable[[_T], object], value: _T) -> None:

@@ -199,6 +199,7 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
     """One node's own view. `role`: "leader" | "follower" | "candidate" | "learner". `uptime`: seconds.
 
     `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
+    `disk_full`: this node's disk has no room; it takes no new work.
     """
 
     frame: int
@@ -219,6 +220,7 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
     used_bytes: int = 0
     quota_bytes: int = 0
     full: bool = False
+    disk_full: bool = False
 
 
 ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong | StatusReply | Challenge
