@@ -26,10 +26,10 @@ NAMES = {
         Queue ReadLock ReadWriteLock Semaphore Shard ShardChange Shards WatchStream WriteLock connect embedded
     """,
     "ringleader.crdt": """
-        Alarm BoundedCounter CausalBuffer Change ChangeStream Conflict Crdt DWFlag DecodeError Delta
-        DuplicateIdentityError EWFlag GCounter GSet GapError HyperLogLog InsufficientRightsError JsonDocument LWWMap
-        LWWRegister Limits List MVRegister Model ORMap ORSet PNCounter RWSet ReadOnlyCopyError Replica ReplicaContext
-        Shape SortedSet Text TextEdit TwoPhaseSet UndoStack register shape_of type_of
+        Alarm BoundedCounter CausalBuffer Change ChangeStream Conflict Crdt DWFlag DecodeError Delta Difference
+        DuplicateIdentityError EWFlag GCounter GSet GapError History HyperLogLog InsufficientRightsError JsonDocument
+        LWWMap LWWRegister Limits List MVRegister Model ORMap ORSet PNCounter RWSet ReadOnlyCopyError Replica
+        ReplicaContext Shape SortedSet Text TextEdit TwoPhaseSet UndoStack register shape_of type_of
     """,
     "ringleader.clock": """
         ClockDriftError Dot DotContext HybridClock Order Stability VersionVector format_stamp pack_stamp unpack_stamp

@@ -7,7 +7,7 @@ connections nor files: `Host` carries its output on.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 
 from ringleader.consensus.shape import Config, Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
+from ringleader.group.admission import Admission
 from ringleader.group.compaction import Compactor
 from ringleader.group.exports import Exports
 from ringleader.group.logtime import LogTime
@@ -53,6 +54,7 @@ EXPIRY_PERIOD = 0.2
 ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
+CATCHING_UP = "this node was away for long and is replacing its state by a snapshot: ask another one"
 DISK_FULL = "the disk of the leader is full; it takes writes again when there is room"
 HAND_ON = 10.0
 """Seconds between two attempts of a leader with a full disk to hand leadership to somebody else."""
@@ -100,8 +102,10 @@ class Member:
         self.applied_term = 0
         # Writes.
         self.writes = PendingWrites(entropy.getrandbits(62))
+        self.admission = Admission(options.backlog_least, options.backlog_bytes, options.backlog_wait)
         self.queue: list[Queued] = []  # for the log, waiting for the end of the turn
         self.forwards: list[tuple[int, bytes]] = []  # (origin, envelope) for the leader
+        self.backlog: deque[tuple[int, Entry]] = deque()  # decided, not applied yet
         self.decoded: dict[int, tuple[bytes, Batch]] = {}  # own proposals by index, to spare decoding them again
         self.led_term = 0  # the term in which this member noticed that it leads; 0: it does not
         self.led_from = 0  # it proposes once this index is applied
@@ -124,12 +128,18 @@ class Member:
         # Snapshots.
         self.snapshot_index = 0
         self.bytes_since_snapshot = 0
+        self.installing = False  # the state is being replaced by a snapshot
 
     # ---------------------------------------------------------------------------------------------------- clients
 
     def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
         """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
+        size = len(memoryview(request.commands)) + 64
+        if not self.admission.admits(self.writes.bytes, size):  # before it costs more than a look
+            self.counts["overloaded"] += 1
+            self._refuse(conn, request.frame, Reason.OVERLOADED, "more writes are waiting than can be served in time")
+            return
         try:
             commands = decode_commands(request.commands)
         except ValueError as error:
@@ -144,11 +154,6 @@ class Member:
         if self.disk_full and self.core.leads:
             self.counts["refused_no_room"] += 1
             self._refuse(conn, request.frame, Reason.NO_SPACE, DISK_FULL)
-            return
-        size = len(memoryview(request.commands)) + 64
-        if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
-            self.counts["overloaded"] += 1
-            self._refuse(conn, request.frame, Reason.OVERLOADED, "too many writes are waiting on this node")
             return
         if not self.core.leader:
             self._refuse(conn, request.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
@@ -170,6 +175,9 @@ class Member:
         if any(type(op) is MemberList for op in request.reads):
             self.view_wanted = True
         reader = Reader(conn, request.frame, request.reads, deadline, caller)
+        if self.installing:
+            self._refuse(conn, request.frame, Reason.UNREACHABLE, CATCHING_UP)
+            return
         if request.consistency == "linearizable" or request.consistency == "leader_lease":
             lease = request.consistency == "leader_lease" and self.core.lease_valid()
             if lease and self.store.applied >= self.core.commit:
@@ -196,7 +204,7 @@ class Member:
 
     def catch_up(self, then: Callable[[bool], None]) -> None:
         """Tell `then` once all that is committed by now is applied here (True), or that this cannot be said (False)."""
-        if not self.core.leader or self.readers.waiting >= self.options.reads_waiting:
+        if not self.core.leader or self.installing or self.readers.waiting >= self.options.reads_waiting:
             then(False)
         else:
             self.readers.add(Reader(0, 0, (), self.now + self.options.read_patience, NODE, then))
@@ -391,26 +399,30 @@ class Member:
     # ------------------------------------------------------------------------------------------------ end of a turn
 
     def end_turn(self) -> Output:
-        """Send off what gathered in this turn and take what the core wants done; committed entries are applied."""
+        """Send off what gathered in this turn and take what the core wants done; what is committed goes to `apply`."""
         self._notice_leadership()
         self._propose()
         self._forward()
         self._ask_barrier()
         out = self.core.take_output()
-        if out.install is not None:
-            self._install(*out.install)
         for token in out.failed_barriers:
             self._barrier_failed(token)
         for token, index in out.barriers:
             self._barrier_done(token, index)
-        for index, entry in out.committed:
-            self._apply(index, entry)
-        if out.committed:
+        return out
+
+    def apply(self, committed: list[tuple[int, Entry]]) -> None:
+        """Apply what is decided, and serve those who waited for it. While the state is being replaced it has to wait."""
+        self.backlog.extend(committed)
+        if self.installing:
+            return
+        if self.backlog:
+            self._apply_some()
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
+        self.admission.turn(self.now, self.writes.bytes)
         self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
-        return out
 
     def _notice_leadership(self) -> None:
         if not self.core.leads:
@@ -431,15 +443,19 @@ class Member:
         elif self.clock_runs:
             if self.member_commands:
                 self._write_view_into_queue()
-            queue, self.queue = self.queue, []
             time_ms = self.clock.read(self.now)
-            start = size = 0
-            for end, item in enumerate(queue):
+            start = size = total = 0
+            for end, item in enumerate(self.queue):
                 if end > start and size + len(item.raw) > self.options.entry_bytes:
-                    self._propose_entry(time_ms, queue[start:end])
-                    start, size = end, 0
+                    self._propose_entry(time_ms, self.queue[start:end])
+                    start, total, size = end, total + size, 0
+                    if total >= self.options.turn_bytes:
+                        break
                 size += len(item.raw)
-            self._propose_entry(time_ms, queue[start:])
+            else:
+                self._propose_entry(time_ms, self.queue[start:])
+                start = len(self.queue)
+            del self.queue[:start]
 
     def _propose_entry(self, time_ms: int, part: list[Queued]) -> None:
         data = _encode((BATCH_VERSION, time_ms, [msgspec.Raw(item.raw) for item in part]))
@@ -464,10 +480,16 @@ class Member:
         leader = self.core.leader
         if leader and leader != self.node:
             term = self.core.term
-            same = [(origin, raw) for origin, raw in forwards if self._forwarded_in(origin, term)]
+            same: list[msgspec.Raw] = []
+            others: list[tuple[int, bytes]] = []
+            for origin, raw in forwards:
+                if self._forwarded_in(origin, term):
+                    same.append(msgspec.Raw(raw))
+                else:
+                    others.append((origin, raw))
             if same:
-                self.relay(leader, Forward(term, [msgspec.Raw(raw) for _, raw in same]))
-            forwards = [item for item in forwards if item not in same]
+                self.relay(leader, Forward(term, same))
+            forwards = others
         for write in self.writes.take_all(origin for origin, _ in forwards):
             self._refuse(write.conn, write.frame, Reason.NOT_LEADER, LEADER_CHANGED)
 
@@ -492,6 +514,19 @@ class Member:
 
     # ------------------------------------------------------------------------------------------------------- apply
 
+    @property
+    def busy(self) -> bool:
+        """Whether more is to be proposed or applied than one turn should do: the next turn should come at once."""
+        return (bool(self.backlog) and not self.installing) or (self.clock_runs and bool(self.queue))
+
+    def _apply_some(self) -> None:
+        """As much as one turn should do: a turn that takes long keeps heartbeats and answers waiting."""
+        room = self.options.turn_bytes
+        while self.backlog and room > 0:
+            index, entry = self.backlog.popleft()
+            room -= len(entry.data)
+            self._apply(index, entry)
+
     def _apply(self, index: int, entry: Entry) -> None:
         self.bytes_since_snapshot += len(entry.data) + 16
         if entry.term != self.applied_term:
@@ -505,6 +540,7 @@ class Member:
         for envelope, results in zip(batch.envelopes, self.store.apply(index, batch), strict=True):
             write = self.writes.take(envelope.origin)
             if write is not None:
+                self.admission.served(write.size)
                 self.answer(write.conn, Results(write.frame, results))
         if self.store.members.heir:
             self._hand_over()
@@ -516,18 +552,30 @@ class Member:
         for write in self.writes.take_all(self.writes.older_than(term)):
             self._refuse(write.conn, write.frame, Reason.NOT_LEADER, "the leader changed before the write was copied")
 
-    def _install(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
-        self.store.restore(data)
-        self.compactor.forget()
+    # --------------------------------------------------------------------------------------------------- snapshots
+
+    def begin_install(self, meta: SnapshotMeta) -> None:
+        """The state is about to be replaced; until `end_install` nothing is applied or read here.
+
+        What became of writes whose entries the snapshot covers cannot be told.
+        """
+        self.installing = True
+        while self.backlog and self.backlog[0][0] <= meta.index:
+            self.backlog.popleft()
+        self.snapshot_index = meta.index
+        self.bytes_since_snapshot = 0
         self.applied_term = meta.term
         self.decoded.clear()
-        self.counts["snapshots_installed"] += 1
         for write in self.writes.take_all(self.writes.older_than(meta.term + 1)):
             text = "this node caught up by a snapshot that may or may not contain the write"
             self._refuse(write.conn, write.frame, Reason.CONNECTION_LOST, text, unknown=True)
+        self._refuse_readers(self.readers.take_confirmed(), CATCHING_UP, Reason.UNREACHABLE)
 
-    # --------------------------------------------------------------------------------------------------- snapshots
+    def end_install(self) -> None:
+        """The store has become the snapshot; what was committed meanwhile follows."""
+        self.installing = False
+        self.compactor.forget()
+        self.counts["snapshots_installed"] += 1
 
     @property
     def wants_snapshot(self) -> bool:
@@ -538,13 +586,10 @@ class Member:
         many = self.store.applied - self.snapshot_index >= options.snapshot_entries
         return many or self.bytes_since_snapshot >= options.snapshot_bytes
 
-    def take_snapshot(self) -> tuple[SnapshotMeta, bytes]:
-        """The state as of the last applied entry."""
-        return self.core.snapshot_meta(self.store.applied), self.store.snapshot()
-
-    def snapshot_durable(self, index: int) -> None:
-        """The snapshot at `index` is on disk: the core may forget what lies well behind it."""
-        self.core.compact(max(index - self.options.keep_entries, 0))
+    def snapshot_started(self, index: int) -> None:
+        """A snapshot of the state as of `index` is on its way to the disk."""
+        self.snapshot_index = index
+        self.bytes_since_snapshot = 0
 
 
 def _with_view(command: Command, view: LeaderView | None) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import msgspec
@@ -39,6 +40,8 @@ class ClientDoor:
 
     `greeting`: a connection that has not said `Hello` by then is closed. `patience`: as is one that has read nothing
     for so long while answers wait. `limit`: as is one with more than so many bytes of answers waiting.
+    `intake`: bytes read from all clients in one round of the loop; whoever sends more waits for the next one, so that a
+    flood of requests never keeps the node from its peers, its disk and its clock.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class ClientDoor:
         greeting: float = 10.0,
         patience: float = 30.0,
         limit: int = 64 * 1024 * 1024,
+        intake: int = 1024 * 1024,
     ) -> None:
         self.handler = handler
         self.complaints = complaints
@@ -57,12 +61,15 @@ class ClientDoor:
         self.greeting = greeting
         self.patience = patience
         self.limit = limit
+        self.intake = intake
         self.connections: dict[int, ClientConnection] = {}
         self.refused = 0
         self._next = 1
         self._dirty: dict[int, ClientConnection] = {}
         self._strangers: dict[int, ClientConnection] = {}  # no Hello yet
         self._closing: set[ClientConnection] = set()
+        self._taken_in = 0
+        self._held: list[ClientConnection] = []
 
     def new_number(self) -> int:
         """A connection number; also for links that are no sockets."""
@@ -98,6 +105,24 @@ class ClientDoor:
             connection.flush()
             if connection.waiting_bytes > self.limit:
                 connection.drop(f"has left {connection.waiting_bytes} bytes of answers unread")
+
+    def took_in(self, connection: ClientConnection, size: int) -> None:
+        """The connection has delivered so many bytes in this round of the loop."""
+        if not self._taken_in:
+            # After the node's turn, which is planned in the same way and earlier.
+            asyncio.get_running_loop().call_soon(self._renew)
+        self._taken_in += size
+        if self._taken_in > self.intake:
+            connection.hold()
+            self._held.append(connection)
+
+    def _renew(self) -> None:
+        """The round is over: everyone may send again."""
+        self._taken_in = 0
+        if self._held:
+            held, self._held = self._held, []
+            for connection in held:
+                connection.resume()
 
     def complain(self, conn: int, reason: Reason, message: str) -> None:
         """The node itself has told this connection why it ends."""
@@ -160,6 +185,11 @@ class ClientConnection(FrameProtocol):
         door.connections[self.number] = self
         door._strangers[self.number] = self
         door.handler.client_opened(self.number)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        super().data_received(data)
+        self.door.took_in(self, len(data))
 
     def on_frames(self, frames: list[memoryview]) -> None:
         """Decode and hand on."""

@@ -104,6 +104,7 @@ class FrameProtocol(asyncio.Protocol):
         self.paused_since: float | None = None
         self.closing = False
         self.closing_since = 0.0
+        self._held = False
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -124,6 +125,21 @@ class FrameProtocol(asyncio.Protocol):
 
     def on_close(self, error: Exception | None) -> None:
         """The connection is gone."""
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def hold(self) -> None:
+        """Read nothing more for now, until `resume`; what the other end sends waits in the kernel, and then with it."""
+        if not self._held and self.transport is not None and not self.transport.is_closing():
+            self._held = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Undo `hold`."""
+        if self._held:
+            self._held = False
+            if self.paused_since is None and self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
 
     # ------------------------------------------------------------------------------------------------ writing
 
@@ -197,7 +213,7 @@ class FrameProtocol(asyncio.Protocol):
         """Called by the loop."""
         if self.paused_since is not None:
             self.paused_since = None
-            if self.transport is not None and not self.closing:
+            if self.transport is not None and not self.closing and not self._held:
                 self.transport.resume_reading()
             self.on_writable(True)
 
