@@ -203,12 +203,12 @@ class Host:
         entries = getattr(message, "entries", ()) if self.member.disk_full else ()
         return bool(entries) and sum(len(one.data) + 64 for one in entries) + PROMISES > self.writer.room
 
-    def client_opened(self, conn: int, identity: str = "") -> None:
+    def client_opened(self, conn: int, identity: str = "", *, own: bool = False) -> None:
         """A client connection was accepted; `conn` is a number never used before.
 
-        `identity`: the name in the certificate that it came with; `store.auth.NODE.principal` for this very process.
+        `identity`: the name in the certificate that it came with. `own`: it comes from this very process, and may do all.
         """
-        self.service.opened(conn, identity)
+        self.service.opened(conn, identity, own=own)
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None:
         """A frame of a client."""

@@ -66,6 +66,10 @@ class MemoryDisk:
                     pass
 
 
+OWN = "@own"
+"""As identity: the connection comes from the node's own process."""
+
+
 class Login:
     """One attempt: what became of it."""
 
@@ -180,7 +184,7 @@ class World:
         conn = len(self.inbox) + 1
         self.inbox[conn] = []
         self.where[conn] = node
-        self.hosts[node].client_opened(conn, identity)
+        self.hosts[node].client_opened(conn, identity, own=identity == OWN)
         return conn
 
     def connect(self, node: int, identity: str = "") -> int:
