@@ -24,14 +24,17 @@ from ringleader.consensus.raft.entries import EntryLog
 from ringleader.consensus.raft.messages import Append, AppendReply, SnapshotReply, Vote, VoteReply
 from ringleader.consensus.raft.quorum import quorum_value
 from ringleader.consensus.shape import Entry, Record, Role, Send, SnapshotMeta
-from ringleader.group.host import Host
+from ringleader.group import transfer
+from ringleader.group.host import Host, HostOutput
 from ringleader.group.member import Member
-from ringleader.log import recovery, writer
+from ringleader.group.taking import Taking
+from ringleader.log import recovery, snapshots, writer
 from ringleader.log.format import Batch, decode_batch, decode_header, segment_seed
 from ringleader.ports import DiskOp, Sync, SyncFolder
 from ringleader.sim.disk import DiskHabits
 from ringleader.sim.options import NetOptions, Options
 from ringleader.store import session as store_session
+from ringleader.store.store import Store
 from ringleader.wire.frames import Query
 
 __all__ = ["BUGS", "Bug"]
@@ -236,44 +239,46 @@ def truncation_not_replayed(stack: ExitStack) -> None:
 
 def segments_dropped_too_early(stack: ExitStack) -> None:
     """The log that a snapshot replaces goes when the snapshot is started, not when it is durable."""
-    original = Host._save_snapshot
+    original = Member.snapshot_started
 
-    def save(self: Host, meta: SnapshotMeta, data: bytes) -> None:
-        self.writer.drop_segments({0: meta.index})
-        self.pending_ops += self.writer.take_ops()
-        original(self, meta, data)
+    def started(self: Member, index: int) -> None:
+        original(self, index)
+        started_at[id(self)] = index
 
-    _set(stack, Host, "_save_snapshot", save)
+    started_at: dict[int, int] = {}
+    output = Host.take_output
+
+    def take_output(self: Host) -> HostOutput:
+        index = started_at.pop(id(self.member), 0)
+        if index:
+            self.writer.drop_segments({0: index})
+        return output(self)
+
+    _set(stack, Member, "snapshot_started", started)
+    _set(stack, Host, "take_output", take_output)
 
 
 def snapshot_after_log(stack: ExitStack) -> None:
-    """The records that follow an installed snapshot reach the disk before its file does."""
-    original = Host._start_work
+    """The records that follow a fetched snapshot may be durable before the bytes of its file are."""
 
-    def start_work(self: Host) -> None:
-        later, self.pending_ops = self.pending_ops, []
-        original(self)
-        if self.out.disk is not None:
-            self.out.disk.ops += later
-        elif later:
-            self.pending_ops = later
-            original(self)
+    def publish(unfinished: str, group: int, index: int) -> list[DiskOp]:
+        return [op for op in snapshots.publish_ops(unfinished, group, index) if type(op) is not Sync]
 
-    _set(stack, Host, "_start_work", start_work)
+    _set(stack, transfer, "publish_ops", publish)
 
 
 def stale_snapshot(stack: ExitStack) -> None:
     """A snapshot claims a later index than its data has."""
-    original = Member.take_snapshot
-    taken: dict[int, bytes] = {}
+    original = Taking.__init__
+    taken: dict[int, list[bytes]] = {}
 
-    def take(self: Member) -> tuple[SnapshotMeta, bytes]:
-        meta, data = original(self)
-        before = taken.get(id(self), data)
-        taken[id(self)] = data
-        return meta, before
+    def init(self: Taking, group: int, meta: SnapshotMeta, store: Store, *rest: Any) -> None:
+        original(self, group, meta, store, *rest)
+        found = [piece for piece in self._pieces if piece]
+        self._pieces = (piece for piece in taken.get(id(store), found))
+        taken[id(store)] = found
 
-    _set(stack, Member, "take_snapshot", take)
+    _set(stack, Taking, "__init__", init)
 
 
 # ---------------------------------------------------------------------------------------------------- replication

@@ -102,10 +102,13 @@ class Output(msgspec.Struct):
 
     `records`: to be appended to the log, in order. `messages`: see `Send`. `committed`: entries now decided, as (index,
     entry) in order, each once; apply them. `barriers`: (token, index): the read may be served once `index` is applied.
-    `failed_barriers`: tokens of reads that must be asked again (leadership was lost). `install`: a snapshot received from
-    the leader; the world writes its file durably *before* the records of this same output, then restores the state from
-    it before it applies anything. `wants_snapshot`: members that need a snapshot; answer with `offer_snapshot`.
-    `changed`: role, term or leader changed.
+    `failed_barriers`: tokens of reads that must be asked again (leadership was lost). `changed`: role, term or leader
+    changed.
+
+    Snapshots: the core decides who needs which, their content travels beside it. `wants_snapshot`: members that need
+    one; answer with `offer_snapshot`. `fetch`: (member, snapshot): it has what this member needs; bring it here, and call
+    `install` once it is durable. `install`: the log begins anew after this snapshot (which is therefore durable): replace
+    the state by it before applying anything of this or a later output.
     """
 
     records: list[Record] = []
@@ -113,8 +116,9 @@ class Output(msgspec.Struct):
     committed: list[tuple[int, Entry]] = []
     barriers: list[tuple[int, int]] = []
     failed_barriers: list[int] = []
-    install: tuple[SnapshotMeta, bytes] | None = None
     wants_snapshot: list[int] = []
+    fetch: tuple[int, SnapshotMeta] | None = None
+    install: SnapshotMeta | None = None
     changed: bool = False
 
 
@@ -236,8 +240,12 @@ class ReplicatedLog(Protocol):
         """What a snapshot taken at applied `index` has to say of itself."""
         ...
 
-    def offer_snapshot(self, to: int, meta: SnapshotMeta, data: bytes) -> None:
-        """Send this snapshot to `to`, which asked for one in `wants_snapshot`."""
+    def offer_snapshot(self, to: int, meta: SnapshotMeta) -> None:
+        """Tell `to`, which was named in `wants_snapshot`, that it can have this durable snapshot from here."""
+        ...
+
+    def install(self, meta: SnapshotMeta) -> None:
+        """A snapshot from elsewhere is durable here. `Output.install` says whether the state is to be replaced by it."""
         ...
 
     def take_output(self) -> Output:

@@ -12,35 +12,32 @@ from typing import Any
 import msgspec
 
 from ringleader.consensus.raft import Raft
-from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send, SnapshotMeta
+from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send
 from ringleader.errors import Reason, RingleaderError
+from ringleader.group.bulk import BulkWork
 from ringleader.group.member import Member
 from ringleader.group.options import HostConfig
 from ringleader.group.roster import Peer, Roster, read_roster, roster_ops
 from ringleader.group.service import Service
+from ringleader.group.shelf import Stored
+from ringleader.group.snapshots import Snapshots, recover_snapshot
 from ringleader.group.standing import MembersHere
 from ringleader.log import (
     Identity,
     LogCorruptError,
     LogRecord,
     LogWriter,
-    SnapshotDecoder,
-    cleanup_ops,
     create,
     exists,
-    newest_snapshot,
-    read_frames,
     recover,
-    snapshot_name,
-    snapshot_ops,
 )
 from ringleader.ports import Disk, DiskOp, Entropy
 from ringleader.store.commands import Command
 from ringleader.store.members import founders
-from ringleader.store.restoring import Restorer, split
 from ringleader.store.store import Store
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, Results, ServerFrame, StatusReply, Submit
 from ringleader.wire.relay import RelayMessage
+from ringleader.wire.transfer import TransferMessage
 
 __all__ = ["GROUP", "DiskWork", "Host", "HostOutput"]
 
@@ -54,7 +51,6 @@ IDLE_MARK = 1.0
 """Seconds after the last batch at which an empty one is written."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_meta = msgspec.msgpack.Decoder(SnapshotMeta)
 
 
 class DiskWork(msgspec.Struct):
@@ -65,14 +61,18 @@ class DiskWork(msgspec.Struct):
 
 
 class HostOutput(msgspec.Struct):
-    """`disk`: at most one piece of work at a time. `peers`: (node, group, message). `clients`: (connection, frame).
+    """`disk`, `bulk`: at most one piece of work at a time each; neither waits for the other.
+
+    `peers`, `bulk_peers`: (node, group, message), on connections of their own. `clients`: (connection, frame).
 
     `close`: connections to close once their frames are written. `links`: when it has changed, to whom links are to be kept.
     `expelled`: why this node is no member any more, and has to stop.
     """
 
     disk: DiskWork | None = None
+    bulk: BulkWork | None = None
     peers: list[tuple[int, int, Any]] = []
+    bulk_peers: list[tuple[int, int, TransferMessage]] = []
     clients: list[tuple[int, ServerFrame]] = []
     close: list[int] = []
     links: list[Peer] | None = None
@@ -80,11 +80,10 @@ class HostOutput(msgspec.Struct):
 
 
 class Covered(msgspec.Struct):
-    """What a piece of disk work makes durable: the log position, the core's record, perhaps a snapshot."""
+    """What a piece of disk work makes durable: the log position and the core's record."""
 
     position: int
     record: int
-    snapshot: int
 
 
 class Host:
@@ -99,6 +98,7 @@ class Host:
         entropy: Entropy,
         now: float,
         report: str,
+        stored: Stored | None = None,
         roster: Roster | None = None,
     ) -> None:
         self.config = config
@@ -124,6 +124,7 @@ class Host:
             self._close,
             self.status,
         )
+        self.snapshots = Snapshots(GROUP, self.member, stored, self._covered, self._tell)
         self.members = MembersHere(config, node, core, store, roster)
         self.asked: dict[int, Callable[[Results | Refused], None]] = {}  # by this node itself, by frame number
         self.ask_number = 0
@@ -131,7 +132,6 @@ class Host:
         self.records = 0  # of the core, handed to the log so far
         self.durable = 0  # of them, known on disk
         self.pending_ops: list[DiskOp] = []  # to go before the log's own in the next piece of work
-        self.pending_snapshot = 0
         self.appended = now
         self.work_number = 0
         self.working: Covered | None = None
@@ -147,18 +147,18 @@ class Host:
         names = {info.id: info.name for info in config.nodes if info.id in config.voters}
         store = Store(config.limits, founders(names))
         roster = read_roster(disk)
-        meta = _restore(disk, newest_snapshot(disk, GROUP), store)
-        disk.execute(cleanup_ops(disk))
+        stored = recover_snapshot(disk, GROUP, store)
         records: list[LogRecord] = []
         if exists(disk):
             recovery = recover(disk, identity, config.log)
             records, writer, report = recovery.records, recovery.writer, recovery.report
-        elif meta is not None:
+        elif stored is not None:
             raise LogCorruptError("there is a snapshot but no log", file="log-*", offset=0)
         else:
             writer, report = create(identity, config.log, disk), "started with an empty log"
         core = Raft(config.node, Config(config.voters), entropy, config.raft)
         try:
+            meta = stored.meta if stored is not None else None
             core.recover(meta, [Record(record.kind, record.payload) for record in records if record.group == GROUP])
         except ValueError as error:
             raise RingleaderError(
@@ -166,10 +166,8 @@ class Host:
                 reason=Reason.DATA_CORRUPT,
                 hint="Remove this node from the cluster and add it again with an empty data folder",
             ) from error
-        host = cls(config, core, store, writer, entropy, now, report, roster)
-        if meta is not None:
-            host.member.snapshot_index = meta.index
-            host.member.applied_term = meta.term
+        host = cls(config, core, store, writer, entropy, now, report, stored, roster)
+        host.snapshots.receiver.recover(disk)
         host.tick(now)
         return host
 
@@ -192,8 +190,11 @@ class Host:
 
     def peer_message(self, sender: int, group: int, message: Any) -> None:
         """A message of node `sender`; of an unknown group it is ignored."""
-        if group == GROUP and not self._too_much(message):
-            self.member.step(sender, message)
+        if group == GROUP:
+            if isinstance(message, TransferMessage):
+                self.snapshots.message(sender, message)
+            elif not self._too_much(message):
+                self.member.step(sender, message)
 
     def _too_much(self, message: Any) -> bool:
         """Whether the disk is full and the message's entries would take the room left for promises: then it is lost."""
@@ -253,22 +254,22 @@ class Host:
             else:
                 still.append(send)
         self.held = still
-        if done.snapshot:
-            self.member.snapshot_durable(done.snapshot)
-            self.writer.drop_segments({GROUP: done.snapshot})
+
+    def bulk_done(self, number: int, data: bytes) -> None:
+        """The bulk work handed out under `number` is carried out; `data` is what it read."""
+        self.snapshots.lane.finished(number, data)
 
     # ----------------------------------------------------------------------------------------------- what is to do
 
     def take_output(self) -> HostOutput:
         """Everything to be done since the last call; call it after events, once a turn."""
         out = self.member.end_turn()
-        if out.install is not None:
-            self._save_snapshot(*out.install)
+        self.snapshots.replace_state(out)
+        self.member.apply(out.committed)
         if self.members.changed():
             self._members_changed()
         self.service.end_turn()
-        for wanting in out.wants_snapshot:
-            self.core.offer_snapshot(wanting, *self.member.take_snapshot())
+        self.snapshots.turn(out, self.now)
         if out.records:
             batch = [LogRecord(GROUP, record.kind, record.payload) for record in out.records]
             self.writer.append(batch, {GROUP: self.core.last_index})
@@ -279,22 +280,11 @@ class Host:
                 self.out.peers.append((send.to, GROUP, send.message))
             else:
                 self.held.append(send)
-        if self.member.wants_snapshot and not self.pending_snapshot and not self._snapshot_on_the_way():
-            self._save_snapshot(*self.member.take_snapshot())
         if self.working is None:
             self._start_work()
+        self.out.bulk = self.snapshots.lane.take()
         result, self.out = self.out, HostOutput()
         return result
-
-    def _snapshot_on_the_way(self) -> bool:
-        return self.working is not None and self.working.snapshot > 0
-
-    def _save_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Its file must be durable before any record that follows it; so its operations go first."""
-        self.pending_ops += snapshot_ops(GROUP, meta.index, _encode(meta), split(data), [self.member.snapshot_index])
-        self.pending_snapshot = meta.index
-        self.member.snapshot_index = meta.index
-        self.member.bytes_since_snapshot = 0
 
     def _start_work(self) -> None:
         if self.writer.wants_roll:
@@ -303,9 +293,9 @@ class Host:
         ops = self.pending_ops + self.writer.take_ops()
         if not ops:
             return
+        self.pending_ops = []
         self.work_number += 1
-        self.working = Covered(self.writer.position, self.records, self.pending_snapshot)
-        self.pending_ops, self.pending_snapshot = [], 0
+        self.working = Covered(self.writer.position, self.records)
         self.out.disk = DiskWork(self.work_number, ops)
 
     def _members_changed(self) -> None:
@@ -327,6 +317,13 @@ class Host:
 
     def _relay(self, node: int, message: RelayMessage) -> None:
         self.out.peers.append((node, GROUP, message))
+
+    def _tell(self, node: int, message: TransferMessage) -> None:
+        self.out.bulk_peers.append((node, GROUP, message))
+
+    def _covered(self, index: int) -> None:
+        """A durable snapshot covers the log up to `index`."""
+        self.writer.drop_segments({GROUP: index})
 
     def _close(self, conn: int) -> None:
         self.out.close.append(conn)
@@ -357,24 +354,6 @@ class Host:
             full=self.store.quota.full,
             disk_full=self.member.disk_full,
         )
-
-
-def _restore(disk: Disk, index: int, store: Store) -> SnapshotMeta | None:
-    """Bring `store` to the snapshot at `index` (0: there is none), a piece at a time; returns its meta."""
-    if not index:
-        return None
-    decoder = SnapshotDecoder(snapshot_name(GROUP, index))
-    restorer = Restorer(store.limits)
-    try:
-        for piece in read_frames(disk, decoder.file, decoder):
-            restorer.feed(piece)
-        store.adopt(restorer.finish())
-    except ValueError as error:
-        raise LogCorruptError(str(error), file=decoder.file, offset=decoder.good) from error
-    assert decoder.header is not None
-    if (decoder.header.group, decoder.header.index) != (GROUP, index):
-        raise LogCorruptError("the snapshot does not hold what its name says", file=decoder.file, offset=0)
-    return _meta.decode(decoder.header.meta)
 
 
 RELEASE = "0.1.0"

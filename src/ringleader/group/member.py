@@ -53,6 +53,9 @@ EXPIRY_PERIOD = 0.2
 ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
+CATCHING_UP = "this node was away for long and is replacing its state by a snapshot: ask another one"
+BACKLOG_ENTRIES = 500
+"""Most entries applied in one turn after the state was replaced."""
 DISK_FULL = "the disk of the leader is full; it takes writes again when there is room"
 HAND_ON = 10.0
 """Seconds between two attempts of a leader with a full disk to hand leadership to somebody else."""
@@ -124,6 +127,8 @@ class Member:
         # Snapshots.
         self.snapshot_index = 0
         self.bytes_since_snapshot = 0
+        self.installing = False  # the state is being replaced by a snapshot
+        self.backlog: list[tuple[int, Entry]] = []  # committed meanwhile
 
     # ---------------------------------------------------------------------------------------------------- clients
 
@@ -170,6 +175,9 @@ class Member:
         if any(type(op) is MemberList for op in request.reads):
             self.view_wanted = True
         reader = Reader(conn, request.frame, request.reads, deadline, caller)
+        if self.installing:
+            self._refuse(conn, request.frame, Reason.UNREACHABLE, CATCHING_UP)
+            return
         if request.consistency == "linearizable" or request.consistency == "leader_lease":
             lease = request.consistency == "leader_lease" and self.core.lease_valid()
             if lease and self.store.applied >= self.core.commit:
@@ -196,7 +204,7 @@ class Member:
 
     def catch_up(self, then: Callable[[bool], None]) -> None:
         """Tell `then` once all that is committed by now is applied here (True), or that this cannot be said (False)."""
-        if not self.core.leader or self.readers.waiting >= self.options.reads_waiting:
+        if not self.core.leader or self.installing or self.readers.waiting >= self.options.reads_waiting:
             then(False)
         else:
             self.readers.add(Reader(0, 0, (), self.now + self.options.read_patience, NODE, then))
@@ -391,26 +399,32 @@ class Member:
     # ------------------------------------------------------------------------------------------------ end of a turn
 
     def end_turn(self) -> Output:
-        """Send off what gathered in this turn and take what the core wants done; committed entries are applied."""
+        """Send off what gathered in this turn and take what the core wants done; what is committed goes to `apply`."""
         self._notice_leadership()
         self._propose()
         self._forward()
         self._ask_barrier()
         out = self.core.take_output()
-        if out.install is not None:
-            self._install(*out.install)
         for token in out.failed_barriers:
             self._barrier_failed(token)
         for token, index in out.barriers:
             self._barrier_done(token, index)
-        for index, entry in out.committed:
+        return out
+
+    def apply(self, committed: list[tuple[int, Entry]]) -> None:
+        """Apply what is decided, and serve those who waited for it. While the state is being replaced it has to wait."""
+        if self.backlog or self.installing:
+            self.backlog += committed
+            if self.installing:
+                return
+            committed, self.backlog = self.backlog[:BACKLOG_ENTRIES], self.backlog[BACKLOG_ENTRIES:]
+        for index, entry in committed:
             self._apply(index, entry)
-        if out.committed:
+        if committed:
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
         self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
-        return out
 
     def _notice_leadership(self) -> None:
         if not self.core.leads:
@@ -516,18 +530,29 @@ class Member:
         for write in self.writes.take_all(self.writes.older_than(term)):
             self._refuse(write.conn, write.frame, Reason.NOT_LEADER, "the leader changed before the write was copied")
 
-    def _install(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Go on from the leader's snapshot; what became of writes whose entries it covers cannot be told."""
-        self.store.restore(data)
-        self.compactor.forget()
+    # --------------------------------------------------------------------------------------------------- snapshots
+
+    def begin_install(self, meta: SnapshotMeta) -> None:
+        """The state is about to be replaced; until `end_install` nothing is applied or read here.
+
+        What became of writes whose entries the snapshot covers cannot be told.
+        """
+        self.installing = True
+        self.backlog.clear()  # all of it is covered
+        self.snapshot_index = meta.index
+        self.bytes_since_snapshot = 0
         self.applied_term = meta.term
         self.decoded.clear()
-        self.counts["snapshots_installed"] += 1
         for write in self.writes.take_all(self.writes.older_than(meta.term + 1)):
             text = "this node caught up by a snapshot that may or may not contain the write"
             self._refuse(write.conn, write.frame, Reason.CONNECTION_LOST, text, unknown=True)
+        self._refuse_readers(self.readers.take_confirmed(), CATCHING_UP, Reason.UNREACHABLE)
 
-    # --------------------------------------------------------------------------------------------------- snapshots
+    def end_install(self) -> None:
+        """The store has become the snapshot; what was committed meanwhile follows."""
+        self.installing = False
+        self.compactor.forget()
+        self.counts["snapshots_installed"] += 1
 
     @property
     def wants_snapshot(self) -> bool:
@@ -538,13 +563,10 @@ class Member:
         many = self.store.applied - self.snapshot_index >= options.snapshot_entries
         return many or self.bytes_since_snapshot >= options.snapshot_bytes
 
-    def take_snapshot(self) -> tuple[SnapshotMeta, bytes]:
-        """The state as of the last applied entry."""
-        return self.core.snapshot_meta(self.store.applied), self.store.snapshot()
-
-    def snapshot_durable(self, index: int) -> None:
-        """The snapshot at `index` is on disk: the core may forget what lies well behind it."""
-        self.core.compact(max(index - self.options.keep_entries, 0))
+    def snapshot_started(self, index: int) -> None:
+        """A snapshot of the state as of `index` is on its way to the disk."""
+        self.snapshot_index = index
+        self.bytes_since_snapshot = 0
 
 
 def _with_view(command: Command, view: LeaderView | None) -> Command:

@@ -21,6 +21,8 @@ class GroupOptions(msgspec.Struct, frozen=True):
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
     `progress_period`: at most so often an idle watch is told how far it has come.
+    Of snapshots: `slice_bytes` are made in one turn (about a millisecond of work), `chunk_bytes` sent in one message,
+    `transfer_rate` sent to other members per second.
     """
 
     entry_bytes: int = 1 << 20
@@ -34,6 +36,9 @@ class GroupOptions(msgspec.Struct, frozen=True):
     watches_per_connection: int = 10_000
     read_patience: float = 2.0
     progress_period: float = 10.0
+    slice_bytes: int = 128 << 10
+    chunk_bytes: int = 256 << 10
+    transfer_rate: int = 64 << 20
 
 
 class HostConfig(msgspec.Struct, frozen=True):

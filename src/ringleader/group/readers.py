@@ -103,6 +103,13 @@ class Readers:
         self.waiting -= len(ready)
         return ready
 
+    def take_confirmed(self) -> list[Reader]:
+        """All readers that wait for an index to be applied, given up."""
+        readers = [reader for _, _, readers in self._by_index for reader in readers]
+        self._by_index = []
+        self.waiting -= len(readers)
+        return readers
+
     def overdue(self, now: float) -> list[Reader]:
         """Confirmed readers whose deadline has passed before their index was applied, given up."""
         late = [reader for _, _, readers in self._by_index for reader in readers if reader.deadline <= now]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ringleader.errors import Reason
 from ringleader.group.logins import Login
-from ringleader.group.member import Member
+from ringleader.group.member import CATCHING_UP, Member
 from ringleader.group.options import GroupOptions
 from ringleader.group.progress import Progress
 from ringleader.ports import Entropy
@@ -212,6 +212,9 @@ class Service:
             text = f"a connection may have {self.options.watches_per_connection} watches"
             self.send(conn, WatchEnd(frame.watch, Reason.OVERLOADED, text))
             return
+        if self.member.installing:
+            self.send(conn, WatchEnd(frame.watch, Reason.UNREACHABLE, CATCHING_UP))
+            return
         if self._may_watch(connection, frame) is None:
             self._watch_on(conn, connection, frame)
             return
@@ -255,6 +258,8 @@ class Service:
         A connection gets so many frames and then has to wait for the next turn, by when the world has said whether it
         reads: otherwise one watch from long ago would put all of history into memory at once.
         """
+        if self.member.installing:
+            return  # watches go on from where they are once the state is there
         sent: Counter[int] = Counter()
         behind = list(self.member.store.watches.ready())
         while behind:

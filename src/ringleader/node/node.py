@@ -44,7 +44,7 @@ from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
 from ringleader.runtime.clients import ClientDoor
 from ringleader.runtime.complaints import Complaints
-from ringleader.runtime.disk import DiskFailedError, DiskThread, FolderDisk
+from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
 from ringleader.store.auth import NODE
@@ -78,6 +78,7 @@ class Node:
         self._host: Host | None = None
         self._disk: FolderDisk | None = None
         self._disk_thread: DiskThread | None = None
+        self._bulk_thread: BulkThread | None = None
         self._disk_started = 0.0
         self._lock: FolderLock | None = None
         self._sockets: dict[str, socket.socket] = {}
@@ -85,6 +86,7 @@ class Node:
         self._http: HttpServer | None = None
         self._identity: FolderIdentity | None = None
         self._links: dict[int, PeerLink] = {}
+        self._bulk_links: dict[int, PeerLink] = {}  # for snapshots; made when first needed
         self._parting: set[asyncio.Task[None]] = set()  # links that end
         self._me: PeerSelf | None = None
         self._expelled: RingleaderError | None = None
@@ -286,6 +288,7 @@ class Node:
         except OSError as error:
             raise DiskFailedError(f"cannot open the data folder {config.data_dir}: {error}") from error
         self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed, self._tell_full, config.reserve_bytes)
+        self._bulk_thread = BulkThread(FolderDisk(config.data_dir), self._tell_bulk_done, self._tell_failed)
         return host
 
     def _host_config(self, identity: FolderIdentity) -> HostConfig:
@@ -333,13 +336,16 @@ class Node:
         self._stopped = True
         for server in self._servers:
             server.close()
-        await asyncio.gather(*(link.stop() for link in self._links.values()), *self._parting)
+        links = [*self._links.values(), *self._bulk_links.values()]
+        await asyncio.gather(*(link.stop() for link in links), *self._parting)
         self._door.abort_all()
         if self._peer_door is not None:
             self._peer_door.abort_all()
         await asyncio.sleep(0)  # transports close in the next round of the loop
         if self._disk_thread is not None:
             await self._loop.run_in_executor(None, self._disk_thread.close)
+        if self._bulk_thread is not None:
+            await self._loop.run_in_executor(None, self._bulk_thread.close)
         if self._disk is not None:
             if self._expelled is not None and self._expelled.reason is Reason.MEMBER_REMOVED:
                 with contextlib.suppress(OSError):  # the members refuse it all the same
@@ -388,6 +394,15 @@ class Node:
             self._disk_started = time.monotonic()
             self.stats.disk_bytes += sum(len(op.data) for op in out.disk.ops if isinstance(op, Write))
             self._disk_thread.submit(out.disk.number, out.disk.ops)
+        if out.bulk is not None:
+            assert self._bulk_thread is not None
+            self.stats.disk_bytes += sum(len(op.data) for op in out.bulk.ops if isinstance(op, Write))
+            self._bulk_thread.submit(out.bulk)
+        for node, group, message in out.bulk_peers:
+            bulk_link = self._bulk_link(node)
+            if bulk_link is not None:
+                bulk_link.send(group, message)
+                bulk_link.flush()
         if out.peers:
             for node, group, message in out.peers:
                 link = self._links.get(node)
@@ -433,9 +448,11 @@ class Node:
         for number in self._links.keys() - {peer.id for peer in peers}:
             text = f"node {number} was removed from this cluster"
             self._peer_door.expel(number, PeerRefused(Reason.MEMBER_REMOVED, text))
-            task = self._loop.create_task(self._links.pop(number).stop())
-            self._parting.add(task)
-            task.add_done_callback(self._parting.discard)
+            for links in (self._links, self._bulk_links):
+                if number in links:
+                    task = self._loop.create_task(links.pop(number).stop())
+                    self._parting.add(task)
+                    task.add_done_callback(self._parting.discard)
 
     def _turned_away(self, refusal: PeerRefused) -> None:
         """A member that proved to be one says that this node is none."""
@@ -478,7 +495,7 @@ class Node:
             self._door.sweep(loop_now)
             if self._peer_door is not None:
                 self._peer_door.sweep(loop_now)
-            for link in self._links.values():
+            for link in [*self._links.values(), *self._bulk_links.values()]:
                 link.sweep(loop_now)
 
     def _refresh_status(self) -> None:
@@ -493,6 +510,17 @@ class Node:
         stats.peer_messages_dropped = sum(link.dropped for link in self._links.values())
         if stats.status.leader:
             self._ready.set()
+
+    def _bulk_link(self, node: int) -> PeerLink | None:
+        """The connection to `node` on which snapshots travel; the first message asks for it in vain, and comes again."""
+        link = self._bulk_links.get(node)
+        control = self._links.get(node)
+        if link is None and control is not None:
+            link = self._bulk_links[node] = control.beside("bulk")
+            link.start()
+        if link is not None and control is not None:
+            link.places = control.places  # wherever it has moved to
+        return link
 
     def _count_links(self) -> None:
         self.stats.peers_connected = sum(link.connected for link in self._links.values())
@@ -590,6 +618,18 @@ class Node:
 
     def _tell_done(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._disk_done, number)
+
+    def _tell_bulk_done(self, number: int, data: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._bulk_done, number, data)
+
+    def _bulk_done(self, number: int, data: bytes) -> None:
+        if self._host is None or self._stopped or self.stats.failure:
+            return
+        try:
+            self._host.bulk_done(number, data)
+        except Exception as error:
+            self._fail_unexpectedly(error)
+        self._plan()
 
     def _tell_full(self, flag: bool) -> None:
         self._loop.call_soon_threadsafe(self._disk_full, flag)

@@ -4,7 +4,7 @@ Time has no port: the current time comes in as an argument (seconds as a float, 
 messages come in as events and go out as data.
 """
 
-from ringleader.ports.disk import Create, Disk, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
+from ringleader.ports.disk import Create, Disk, DiskOp, Read, Rename, Sync, SyncFolder, Truncate, Unlink, Write
 from ringleader.ports.entropy import Entropy
 
-__all__ = ["Create", "Disk", "DiskOp", "Entropy", "Rename", "Sync", "SyncFolder", "Truncate", "Unlink", "Write"]
+__all__ = ["Create", "Disk", "DiskOp", "Entropy", "Read", "Rename", "Sync", "SyncFolder", "Truncate", "Unlink", "Write"]

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Create", "Disk", "DiskOp", "Rename", "Sync", "SyncFolder", "Truncate", "Unlink", "Write"]
+__all__ = ["Create", "Disk", "DiskOp", "Read", "Rename", "Sync", "SyncFolder", "Truncate", "Unlink", "Write"]
 
 
 class Create(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +62,14 @@ class Unlink(msgspec.Struct, frozen=True, gc=False):
     """Remove `name`; a missing file is no error (the step may be repeated after a crash)."""
 
     name: str
+
+
+class Read(msgspec.Struct, frozen=True, gc=False):
+    """Read up to `length` bytes from `offset` of `name`; not an operation but a question, see `group.bulk`."""
+
+    name: str
+    offset: int
+    length: int
 
 
 DiskOp = Create | Write | Sync | SyncFolder | Rename | Truncate | Unlink

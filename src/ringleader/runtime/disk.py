@@ -13,18 +13,17 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from ringleader.errors import Reason, RingleaderError
+from ringleader.group.bulk import BulkWork
 from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
 from ringleader.runtime.space import SpaceKeeper
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["DiskFailedError", "DiskThread", "FolderDisk", "sync_descriptor"]
+__all__ = ["BulkThread", "DiskFailedError", "DiskThread", "FolderDisk", "sync_descriptor"]
 
-_T = TypeVar("_T")
 _ZEROS = bytes(1024 * 1024)
 ROOM_PERIOD = 0.5
 """Seconds between two looks for room on a full disk."""
@@ -204,8 +203,49 @@ class DiskThread:
         return self._work.get()
 
 
-def _tell(function: Callable[[_T], object], value: _T) -> None:
+class BulkThread:
+    """The second such thread, for snapshots: what it does the log never waits for. It also reads (see `group.bulk`).
+
+    It has a `FolderDisk` of its own. `done(number, data)` and `failed(error)` are called in that thread.
+    """
+
+    def __init__(
+        self, disk: FolderDisk, done: Callable[[int, bytes], object], failed: Callable[[Exception], object]
+    ) -> None:
+        self._disk = disk
+        self._done = done
+        self._failed = failed
+        self._work: queue.SimpleQueue[BulkWork | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ringleader-bulk", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: BulkWork) -> None:
+        """Carry it out, then report its number and what it read."""
+        self._work.put(work)
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Finish what was submitted and stop; False when the disk hangs for longer than `timeout` seconds."""
+        self._work.put(None)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            return False
+        self._disk.close()
+        return True
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                self._disk.execute(work.ops)
+                read = work.read
+                data = self._disk.read(read.name, read.offset, read.length) if read is not None else b""
+            except Exception as error:  # as above
+                _tell(self._failed, error)
+                return
+            _tell(self._done, work.number, data)
+
+
+def _tell(function: Callable[..., object], *values: object) -> None:
     try:
-        function(value)
+        function(*values)
     except RuntimeError:  # the loop was closed meanwhile: nobody is left to be told
         pass

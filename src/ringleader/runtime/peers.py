@@ -110,7 +110,7 @@ class PeerDoor:
         self.entropy = entropy
         self.complaints = complaints
         self.options = options
-        self.links: dict[int, _Incoming] = {}
+        self.links: dict[tuple[int, str], _Incoming] = {}  # by node and role
         self.strangers: set[_Incoming] = set()
         self.refused = 0
 
@@ -125,10 +125,9 @@ class PeerDoor:
                 link.abort()
 
     def expel(self, peer: int, refusal: PeerRefused) -> None:
-        """End the link of a node that is no member any more, and say why."""
-        link = self.links.pop(peer, None)
-        if link is not None:
-            link.refuse(refusal)
+        """End the links of a node that is no member any more, and say why."""
+        for place in [place for place in self.links if place[0] == peer]:
+            self.links.pop(place).refuse(refusal)
 
     def abort_all(self) -> None:
         """Close all at once."""
@@ -147,6 +146,7 @@ class _Incoming(FrameProtocol):
         self.hello: PeerHello | None = None
         self.nonce = b""
         self.sender = 0
+        self.place = (0, "")
 
     def on_open(self) -> None:
         if len(self.door.strangers) >= self.door.options.max_strangers:
@@ -208,9 +208,12 @@ class _Incoming(FrameProtocol):
         self.sender = hello.from_node
         self.reader.limit = MAX_PEER_FRAME
         self.door.strangers.discard(self)
-        old, self.door.links[self.sender] = self.door.links.get(self.sender), self
+        self.place = (self.sender, hello.role)
+        old, self.door.links[self.place] = self.door.links.get(self.place), self
         if old is not None:
             old.abort()
+        if hello.role != "peer":
+            return
         logger.info("node %d (%s) is connected from %s", hello.from_node, hello.from_name, self.address)
         self.door.handler.peer_known(NodeInfo(hello.from_node, hello.from_name, hello.client, hello.http), hello.peer)
 
@@ -229,8 +232,8 @@ class _Incoming(FrameProtocol):
 
     def on_close(self, error: Exception | None) -> None:
         self.door.strangers.discard(self)
-        if self.sender and self.door.links.get(self.sender) is self:
-            del self.door.links[self.sender]
+        if self.sender and self.door.links.get(self.place) is self:
+            del self.door.links[self.place]
             logger.info("node %d has closed its link%s", self.sender, f": {error}" if error else "")
 
 
@@ -252,7 +255,9 @@ class PeerLink:
         options: PeerOptions,
         on_change: Callable[[], object] = lambda: None,
         on_expelled: Callable[[PeerRefused], object] = lambda _: None,
+        role: str = "peer",
     ) -> None:
+        self.role = role
         self.me = me
         self.peer = peer
         self.places = [address] if address is not None else []
@@ -274,6 +279,12 @@ class PeerLink:
     def connected(self) -> bool:
         """Whether the other end has welcomed us and the link lives."""
         return self._protocol is not None and self._protocol.welcome and not self._protocol.closing
+
+    def beside(self, role: str) -> PeerLink:
+        """Another link to the same peer, for messages of another kind; not started yet."""
+        link = PeerLink(self.me, self.peer, None, self.entropy, self.options, role=role)
+        link.places = self.places
+        return link
 
     def start(self) -> None:
         """Dial, and go on dialling, until `stop`."""
@@ -427,7 +438,7 @@ class _Outgoing(FrameProtocol):
         self.hello = PeerHello(
             PEER_MAGIC,
             PEER_VERSION,
-            "peer",
+            link.role,
             me.cluster,
             me.node.id,
             me.node.name,

@@ -192,6 +192,8 @@ class Leasing:
         self.acquiring = False
         if not isinstance(answer, TxnResult) or not answer.succeeded:
             return
+        if own.id not in self.owned:
+            return  # it has given the lease up meanwhile, and the lock goes with it
         self.token, self.under = answer.revision, own
         self.world.probes.hit("lock taken")
         self.world.one_holder()

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ringleader.errors import Reason, RingleaderError
+from ringleader.group.bulk import BulkWork
 from ringleader.group.host import Host
-from ringleader.ports import DiskOp, Rename, Sync, SyncFolder
+from ringleader.ports import DiskOp, Read, Rename, Sync, SyncFolder
 from ringleader.sim.choice import stream
 from ringleader.sim.clock import SimClock
 from ringleader.sim.disk import CrashPoint, SimDisk
@@ -26,16 +27,24 @@ __all__ = ["Machine"]
 
 
 class _Work:
-    """A batch of disk operations under way. `due[i]`: when operation i is done; `done`: how many were carried out."""
+    """A batch of disk operations under way. `due[i]`: when operation i is done; `done`: how many were carried out.
 
-    __slots__ = ("done", "due", "number", "ops", "records")
+    `read`: of bulk work, what is to be read after them.
+    """
 
-    def __init__(self, number: int, ops: list[DiskOp], due: list[float], records: int) -> None:
+    __slots__ = ("done", "due", "number", "ops", "read", "records")
+
+    def __init__(self, number: int, ops: list[DiskOp], due: list[float], records: int, read: Read | None) -> None:
         self.number = number
         self.ops = ops
         self.due = due
         self.records = records
+        self.read = read
         self.done = 0
+
+    def next_due(self) -> float:
+        """When the next operation is carried out."""
+        return self.due[self.done] if self.done < len(self.ops) else float("inf")
 
 
 class Machine:
@@ -66,11 +75,12 @@ class Machine:
         self.damage: Damage | None = None
         self.compared = 0  # the applied index at which the state was last compared
         self._work: _Work | None = None
+        self._bulk: _Work | None = None
 
     @property
     def busy(self) -> bool:
         """Whether the disk is at work."""
-        return self._work is not None
+        return self._work is not None or self._bulk is not None
 
     # ------------------------------------------------------------------------------------------------ start, stop
 
@@ -148,11 +158,12 @@ class Machine:
         world = self.world
         now = self.timeline.now
         self._settle()
-        work, self._work = self._work, None
-        if work is not None and 0 < work.done < len(work.ops):
+        works = [work for work in (self._work, self._bulk) if work is not None and work.done < len(work.ops)]
+        self._work = self._bulk = None
+        if any(work.done for work in works):
             world.probes.hit("crash in disk work")
         if power:
-            if work is not None and work.done < len(work.ops):
+            for work in works:
                 self.disk.begin(work.ops[work.done])
             report = self.disk.power_cut()
             world.probes.count_cut(report)
@@ -264,7 +275,9 @@ class Machine:
         assert host is not None
         out = host.take_output()
         applied = host.store.applied
-        if applied >> 3 != self.compared >> 3:  # now and then, since it hashes the whole state
+        if (
+            applied >> 3 != self.compared >> 3 and not host.store.unloaded
+        ):  # now and then, since it hashes the whole state
             self.compared = applied
             self.world.truth.compare(self.id, host.store)
         if out.links is not None:
@@ -275,6 +288,10 @@ class Machine:
         point = self.crash_point
         if out.disk is not None:
             self._start_work(out.disk.number, out.disk.ops)
+        if out.bulk is not None:
+            self._start_bulk(out.bulk)
+        if out.bulk_peers:
+            self._send(out.bulk_peers)
         if out.peers:
             if point == "send" and self._crash_while_sending(out.peers):
                 return
@@ -327,6 +344,22 @@ class Machine:
 
     def _start_work(self, number: int, ops: list[DiskOp]) -> None:
         assert self._work is None, "two disk batches at once"
+        due = self._times(ops)
+        self._work = _Work(number, ops, due, self.world.oracle.disk_taken(self.id), None)
+        self.timeline.at(due[-1], self._work_done, self.life, self._work)
+        self._crash_if_armed(ops, due)
+
+    def _start_bulk(self, bulk: BulkWork) -> None:
+        assert self._bulk is None, "two pieces of bulk work at once"
+        due = self._times(bulk.ops)
+        work = self._bulk = _Work(bulk.number, bulk.ops, due, 0, bulk.read)
+        read = self.world.options.disk.write * self.disk_slow
+        self.timeline.at((due[-1] if due else self.timeline.now) + read, self._bulk_done, self.life, work)
+        if due:
+            self._crash_if_armed(bulk.ops, due)
+
+    def _times(self, ops: list[DiskOp]) -> list[float]:
+        """When each operation of a batch that starts now is done."""
         options = self.world.options.disk
         time = self.timeline.now
         due: list[float] = []
@@ -335,8 +368,9 @@ class Machine:
             kind = type(op)
             time += self.choice.expovariate(1.0 / sync) if kind is Sync or kind is SyncFolder else write
             due.append(time)
-        self._work = _Work(number, ops, due, self.world.oracle.disk_taken(self.id))
-        self.timeline.at(time, self._work_done, self.life, self._work)
+        return due
+
+    def _crash_if_armed(self, ops: list[DiskOp], due: list[float]) -> None:
         point = self.crash_point
         if point == "disk" or (point == "rename" and any(type(op) is Rename for op in ops)):
             self._crash_in_work(due)
@@ -358,17 +392,18 @@ class Machine:
             self.world.restart_later(self)
 
     def _settle(self) -> None:
-        """Carry out the operations that are due by now."""
-        work = self._work
-        if work is None:
-            return
+        """Carry out the operations of both lanes that are due by now, in the order in which they are."""
         now = self.timeline.now
-        while work.done < len(work.ops) and work.due[work.done] <= now:
+        while True:
+            works = [work for work in (self._work, self._bulk) if work is not None]
+            work = min(works, key=_Work.next_due, default=None)
+            if work is None or work.next_due() > now:
+                return
             work.done += 1
             try:
                 self.disk.apply(work.ops[work.done - 1])
             except OSError as error:
-                self._work = None
+                self._work = self._bulk = None
                 self.timeline.at(now, self._disk_failed, self.life, error)
                 return
 
@@ -395,6 +430,21 @@ class Machine:
             world.restart_later(self)
             return
         host.disk_done(work.number)
+        self._drain()
+
+    def _bulk_done(self, life: int, work: _Work) -> None:
+        host = self.host
+        if life != self.life or host is None or self._bulk is not work:
+            return
+        self._settle()
+        if self._bulk is not work or self._held(self._bulk_done, life, work):
+            return
+        self._bulk = None
+        read = work.read
+        data = self.disk.read(read.name, read.offset, read.length) if read is not None else b""
+        if work.ops:
+            self.world.trace.add((self.timeline.now, Kind.DISK, self.id, 0, work.ops, 0.0))
+        host.bulk_done(work.number, data)
         self._drain()
 
     def _disk_failed(self, life: int, error: OSError) -> None:

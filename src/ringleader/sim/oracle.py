@@ -104,7 +104,7 @@ class Oracle:
         if out.changed or core.role is not seen.role or core.term != seen.term:
             self._standing(node, seen, core)
         if out.install is not None:
-            self._install(node, seen, out.install[0].index, out.install[0].term)
+            self._install(node, seen, out.install.index, out.install.term)
         if out.committed:
             self._committed(node, seen, core, out.committed)
 

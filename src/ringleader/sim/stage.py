@@ -255,7 +255,6 @@ class Stage:
         """Carry out what a core wants done."""
         out = actor.core.take_output()
         if out.install is not None:
-            actor.snapshot = out.install
             self._restore(actor)
             self.say(
                 actor.id, f"installs the snapshot: state {' '.join(actor.state)}", Sign.NOTE, "installs the snapshot"
@@ -273,8 +272,12 @@ class Stage:
         for member in out.wants_snapshot:
             assert actor.snapshot is not None
             self.say(actor.id, f"n{member} needs entries that are gone: sends it the snapshot")
-            actor.core.offer_snapshot(member, *actor.snapshot)
-        if out.wants_snapshot:
+            actor.core.offer_snapshot(member, actor.snapshot[0])
+        if out.fetch is not None:
+            source, meta = out.fetch
+            actor.snapshot = self.actors[source].snapshot  # the content travels at once here
+            actor.core.install(meta)
+        if out.wants_snapshot or out.fetch is not None:
             self.drain(actor)
         if actor.pending and not actor.slow:
             self.sync(actor.id)

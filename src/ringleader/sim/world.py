@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from ringleader.consensus.raft import Raft, RaftOptions
-from ringleader.consensus.raft.messages import RaftMessage
 from ringleader.consensus.shape import Output, Role
 from ringleader.errors import Reason
 from ringleader.group.host import Host
@@ -36,12 +35,13 @@ from ringleader.sim.truth import Truth
 from ringleader.sim.violation import Violation
 from ringleader.store.limits import Limits
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame
-from ringleader.wire.relay import Forward, RelayMessage
+from ringleader.wire.peer import PeerMessage
+from ringleader.wire.relay import Forward
 
 __all__ = ["World"]
 
 _encode = msgspec.msgpack.Encoder().encode
-_peer = msgspec.msgpack.Decoder(tuple[int, RaftMessage | RelayMessage]).decode
+_peer = msgspec.msgpack.Decoder(tuple[int, PeerMessage]).decode
 _client = msgspec.msgpack.Decoder(ClientFrame).decode
 _server = msgspec.msgpack.Decoder(ServerFrame).decode
 
@@ -170,7 +170,12 @@ class World:
             ),
             log=LogOptions(options.disk.segment_bytes, options.disk.runway_bytes),
             limits=self.limits,
-            group=GroupOptions(snapshot_entries=options.snapshot_every, keep_entries=options.keep_entries),
+            group=GroupOptions(
+                snapshot_entries=options.snapshot_every,
+                keep_entries=options.keep_entries,
+                slice_bytes=1000,  # so that taking, sending and becoming even a small snapshot takes many steps
+                chunk_bytes=1500,
+            ),
         )
         return Host.open(config, disk, entropy, now)
 

@@ -403,7 +403,7 @@ class Mvcc:
     def unload(self, limit: int) -> bool:
         """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more."""
         self.index = self.dead_index = KeyIndex()
-        del self.log[-limit:]
+        del self.log[max(len(self.log) - limit, 0) :]
         for table in (self.current, self.dead):
             for _ in range(min(limit, len(table))):
                 table.popitem()

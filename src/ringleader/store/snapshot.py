@@ -12,7 +12,7 @@ nothing but what it holds. The way back is `store.restoring`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from operator import attrgetter
 
@@ -152,7 +152,7 @@ def checksum(kind: int, body: bytes | memoryview, before: int) -> int:
     return int(xxh3_64_intdigest(body, seed=(before + kind) & 0xFFFFFFFFFFFFFFFF))
 
 
-def pieces(pin: Pin) -> Iterator[bytes]:
+def pieces(pin: Pin) -> Generator[bytes, None, None]:
     """The snapshot, piece by piece: first the magic, then one chunk at a time; now and then b"", as a place to pause.
 
     Anything may be applied to the store between two pieces. Joined they are the whole.

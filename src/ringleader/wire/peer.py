@@ -15,7 +15,7 @@ A node that wants to become a member says the role "join" in its hello; it prove
 
 A proof is HMAC-SHA256 under the secret over both nonces, both nodes, the cluster and the side that speaks, so that neither
 an old proof nor the other side's can be played back. Frames are length-prefixed like those of clients, but on a port of
-their own, and may be longer, because a snapshot travels in one.
+their own. A link of role "bulk" carries the content of snapshots, so that nothing else waits behind it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ringleader.consensus.raft.messages import RaftMessage
 from ringleader.errors import Reason
 from ringleader.store.member_ops import MemberRow
 from ringleader.wire.relay import RelayMessage
+from ringleader.wire.transfer import TransferMessage
 
 __all__ = [
     "MAX_HANDSHAKE_FRAME",
@@ -40,6 +41,7 @@ __all__ = [
     "PeerChallenge",
     "PeerHello",
     "PeerJoined",
+    "PeerMessage",
     "PeerMessages",
     "PeerProof",
     "PeerRefused",
@@ -54,8 +56,10 @@ __all__ = [
 
 PEER_MAGIC = "ringleader-peer"
 PEER_VERSION = 1
-MAX_PEER_FRAME = 1024 * 1024 * 1024
-"""The largest frame between nodes, in bytes: a whole snapshot has to fit."""
+MAX_PEER_FRAME = 128 * 1024 * 1024
+"""The largest frame between nodes, in bytes: everything for one node that gathered in one turn."""
+ROLES = ("peer", "bulk", "join")
+"""Kinds of links."""
 MAX_HANDSHAKE_FRAME = 4096
 """The largest frame before the other side has proved itself, in bytes."""
 MAX_JOINED_FRAME = 1024 * 1024
@@ -66,7 +70,7 @@ NONCE_BYTES = 16
 class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
     """The dialler's first frame: who is calling whom, and where clients and monitoring reach the caller.
 
-    `role`: "peer", or "join" for a node that is no member yet (then `cluster`, `from_node` and `to_node` are empty).
+    `role`: "peer", "bulk", or "join" for a node that is no member yet (then `cluster`, `from_node` and `to_node` are empty).
     `peer`: where the caller's own peer port is reached. `incarnation`: of its data folder.
     """
 
@@ -126,9 +130,10 @@ class PeerJoined(msgspec.Struct, array_like=True, frozen=True, tag=7):
 class PeerMessages(msgspec.Struct, array_like=True, tag=5):
     """Messages, oldest first, as (group, message)."""
 
-    messages: list[tuple[int, RaftMessage | RelayMessage]]
+    messages: list[tuple[int, PeerMessage]]
 
 
+PeerMessage = RaftMessage | RelayMessage | TransferMessage
 Handshake = PeerHello | PeerChallenge | PeerProof | PeerRefused | PeerWelcome | PeerJoined
 
 _encoder = msgspec.msgpack.Encoder()
@@ -146,7 +151,7 @@ def decode_handshake(data: bytes | memoryview) -> Handshake:
     return _handshake_decoder.decode(data)
 
 
-def decode_messages(data: bytes | memoryview) -> list[tuple[int, RaftMessage | RelayMessage]]:
+def decode_messages(data: bytes | memoryview) -> list[tuple[int, PeerMessage]]:
     """The messages of a frame. Raises `msgspec.MsgspecError`."""
     return _messages_decoder.decode(data).messages
 
@@ -156,8 +161,10 @@ def check_hello(hello: PeerHello, cluster: str, node: int) -> PeerRefused | None
 
     Whether the caller is a member is asked only once it has proved to know the secret.
     """
-    if hello.magic != PEER_MAGIC or hello.role not in ("peer", "join"):
-        return PeerRefused(Reason.PROTOCOL, f"expected a link of kind 'peer' or 'join', not {hello.role[:40]!r}")
+    if hello.magic != PEER_MAGIC or hello.role not in ROLES:
+        return PeerRefused(
+            Reason.PROTOCOL, f"expected a link of kind 'peer', 'bulk' or 'join', not {hello.role[:40]!r}"
+        )
     if hello.version != PEER_VERSION:
         return PeerRefused(
             Reason.VERSION, f"the caller speaks version {hello.version} of the peer protocol, this node {PEER_VERSION}"

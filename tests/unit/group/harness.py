@@ -140,7 +140,7 @@ class World:
             self.expelled[id] = out.expelled
         if out.links is not None:
             self.links[id] = out.links
-        for to, group, message in out.peers:
+        for to, group, message in [*out.peers, *out.bulk_peers]:
             if to in self.hosts and id not in self.cut and to not in self.cut:
                 self.hosts[to].peer_message(id, group, message)
         for conn, frame in out.clients:
@@ -148,7 +148,11 @@ class World:
         if out.disk is not None:
             self.disks[id].execute(out.disk.ops)
             host.disk_done(out.disk.number)
-        return bool(out.peers or out.clients or out.disk)
+        if out.bulk is not None:
+            self.disks[id].execute(out.bulk.ops)
+            read = out.bulk.read
+            host.bulk_done(out.bulk.number, self.disks[id].read(read.name, read.offset, read.length) if read else b"")
+        return bool(out.peers or out.clients or out.disk or out.bulk or out.bulk_peers)
 
     def run(self, seconds: float, step: float = 0.02) -> None:
         end = self.now + seconds

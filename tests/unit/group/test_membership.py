@@ -304,5 +304,5 @@ def test_a_snapshot_names_only_a_committed_configuration() -> None:
     assert core.change_members(Config((leader,)))
     world.settle()
     assert core.config.voters == (leader,)
-    meta, _ = world.hosts[leader].member.take_snapshot()
+    meta = core.snapshot_meta(world.hosts[leader].store.applied)
     assert meta.config == Config((1, 2, 3)), "hazard 18"

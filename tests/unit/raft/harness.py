@@ -46,7 +46,9 @@ class Cluster:
         member.barriers += out.barriers
         member.failed += out.failed_barriers
         for to in out.wants_snapshot:
-            member.core.offer_snapshot(to, member.core.snapshot_meta(member.core.log.offset), b"state")
+            member.core.offer_snapshot(to, member.core.snapshot_meta(member.core.log.offset))
+        if out.fetch is not None:
+            member.core.install(out.fetch[1])
         ready = [send for send in member.held if send.after <= member.synced]
         member.held = [send for send in member.held if send.after > member.synced]
         self.queue += [(member.id, send) for send in ready]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from ringleader.consensus.raft import Raft
-from ringleader.consensus.raft.messages import Append, AppendReply, InstallSnapshot, TimeoutNow, Vote
+from ringleader.consensus.raft.messages import Append, AppendReply, InstallSnapshot, SnapshotReply, TimeoutNow, Vote
+from ringleader.consensus.raft.progress import Pace
 from ringleader.consensus.raft.records import entries_record, hard_record
 from ringleader.consensus.shape import Config, Entry, Role, SnapshotMeta
 from unit.raft.harness import Cluster
@@ -212,10 +213,106 @@ def test_a_snapshot_of_what_is_already_here_only_moves_the_commit_index() -> Non
     follower.tick(1.0)
     follower.step(1, Append(1, 0, 0, [Entry(1, 0, b"a"), Entry(1, 0, b"b")], 0))
     meta = follower.snapshot_meta(0)
-    follower.step(1, InstallSnapshot(1, type(meta)(2, 1, meta.config), b""))
+    follower.step(1, InstallSnapshot(1, type(meta)(2, 1, meta.config)))
     out = follower.take_output()
     assert out.install is None
+    assert out.fetch is None
     assert [index for index, _ in out.committed] == [1, 2]
+
+
+def fetching() -> tuple[Raft, SnapshotMeta]:
+    """A follower with entries 1 to 4 of term 1 that was offered a snapshot at 9 of term 2."""
+    config = Config((1, 2, 3))
+    core = Raft(2, config, random.Random(1))
+    core.tick(1.0)
+    core.step(1, Append(1, 0, 0, [Entry(1, 0, b"a")] * 4, 0))
+    meta = SnapshotMeta(9, 2, config)
+    core.step(3, InstallSnapshot(2, meta))
+    out = core.take_output()
+    assert out.fetch == (3, meta)
+    assert out.install is None
+    assert not any(isinstance(send.message, SnapshotReply) for send in out.messages)
+    return core, meta
+
+
+def test_the_log_begins_anew_only_when_the_fetched_snapshot_is_durable() -> None:
+    core, meta = fetching()
+    core.install(meta)
+    out = core.take_output()
+    assert out.install == meta
+    assert (core.log.offset, core.commit, core.handed_out) == (9, 9, 9)
+    (reply,) = [send for send in out.messages if isinstance(send.message, SnapshotReply)]
+    assert (reply.to, reply.message.index, reply.after) == (3, 9, core.emitted), "after the record of the reset"
+
+
+def test_a_fetched_snapshot_that_the_log_has_overtaken_changes_nothing() -> None:
+    """Hazard 17: a new leader has sent the entries while the snapshot was on its way."""
+    core, meta = fetching()
+    core.step(1, Append(3, 4, 1, [Entry(2, 0, b"b")] * 5 + [Entry(3, 0, b"c")], 10))
+    core.take_output()
+    core.install(meta)
+    out = core.take_output()
+    assert out.install is None
+    assert core.log.offset == 0
+    assert core.log.last == core.commit == 10
+
+
+def test_two_snapshots_in_quick_succession() -> None:
+    """Hazard 17: the older one comes last."""
+    core, meta = fetching()
+    newer = SnapshotMeta(20, 2, meta.config)
+    core.install(newer)
+    assert core.take_output().install == newer
+    core.install(meta)
+    assert core.take_output().install is None
+    assert core.log.offset == 20
+
+
+def test_an_older_snapshot_than_the_one_offered_last_will_do() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    behind = next(id for id in cluster.members if id != leader.id)
+    cluster.drop = lambda sender, to, message: behind in (sender, to)
+    leader.core.propose([b"x"] * 10)
+    cluster.settle()
+    leader.core.compact(leader.core.commit - 5)
+    config = leader.core.config
+    old = leader.core.snapshot_meta(leader.core.commit - 3)
+    leader.core.progress[behind].probe(1)
+    assert leader.core.take_output().wants_snapshot == [behind]
+    leader.core.offer_snapshot(behind, SnapshotMeta(leader.core.commit, leader.core.term, config))
+    cluster.drop = lambda sender, to, message: isinstance(message, InstallSnapshot)
+    leader.core.step(behind, SnapshotReply(leader.core.term, old.index))
+    assert leader.core.progress[behind].pace is Pace.REPLICATE
+    assert leader.core.progress[behind].next == old.index + 1
+
+
+def test_a_snapshot_never_carries_a_configuration_that_is_not_committed() -> None:
+    """Hazard 18."""
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    before = leader.core.config
+    cluster.drop = lambda sender, to, message: True
+    assert leader.core.change_members(Config(before.voters[:1]))
+    cluster.settle()
+    assert leader.core.config != before
+    assert leader.core.snapshot_meta(leader.core.commit).config == before
+    assert leader.core.compact(leader.core.commit).config == before
+
+
+def test_an_append_from_before_the_compaction_deletes_nothing() -> None:
+    """Hazard 8."""
+    core, meta = fetching()
+    core.install(meta)
+    core.step(3, Append(2, 9, 2, [Entry(2, 0, b"d")] * 3, 10))
+    core.take_output()
+    core.compact(10)
+    core.step(3, Append(2, 6, 2, [Entry(2, 0, b"b")] * 3, 8))
+    out = core.take_output()
+    assert (core.log.offset, core.log.last, core.commit) == (10, 12, 10)
+    assert any(isinstance(send.message, AppendReply) and send.message.ok for send in out.messages)
 
 
 def test_leadership_is_handed_over() -> None:

@@ -271,7 +271,7 @@ async def test_a_peer_that_reads_nothing_costs_bounded_memory_and_is_dialled_ane
     link = PeerLink(ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), options)
     link.start()
     await until(lambda: link.connected and acceptor.door.links)
-    incoming = acceptor.door.links[1]
+    incoming = acceptor.door.links[1, "peer"]
     assert incoming.transport is not None
     incoming.transport.pause_reading()
     message = Append(1, 0, 0, [Entry(1, 0, bytes(500_000))], 0)
@@ -383,7 +383,7 @@ def test_what_a_hello_is_refused_for() -> None:
     assert check_hello(hello(role="join", cluster="", from_node=0, to_node=0), "c", 2) is None
     refused: list[tuple[dict[str, Any], Reason]] = [
         ({"magic": "x"}, Reason.PROTOCOL),
-        ({"role": "bulk"}, Reason.PROTOCOL),
+        ({"role": "gateway"}, Reason.PROTOCOL),
         ({"version": 2}, Reason.VERSION),
         ({"cluster": "d"}, Reason.WRONG_CLUSTER),
         ({"to_node": 3}, Reason.WRONG_NODE),

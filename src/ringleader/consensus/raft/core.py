@@ -226,9 +226,13 @@ class Raft:
         config = next(config for at, config in reversed(self.configs) if at <= index)
         return SnapshotMeta(index, self.log.term(index), config)
 
-    def offer_snapshot(self, to: int, meta: SnapshotMeta, data: bytes) -> None:
+    def offer_snapshot(self, to: int, meta: SnapshotMeta) -> None:
         """See `ReplicatedLog.offer_snapshot`."""
-        replication.send_snapshot(self, to, meta, data)
+        replication.send_snapshot(self, to, meta)
+
+    def install(self, meta: SnapshotMeta) -> None:
+        """See `ReplicatedLog.install`."""
+        replication.install_snapshot(self, meta)
 
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""

@@ -64,11 +64,10 @@ class AppendReply(msgspec.Struct, array_like=True, gc=False, tag=4):
 
 
 class InstallSnapshot(msgspec.Struct, array_like=True, gc=False, tag=5):
-    """The whole state after `meta.index`, in one piece (Raft section 7)."""
+    """The leader offers the state after `meta.index` (Raft section 7); its content travels beside the consensus."""
 
     term: int
     meta: SnapshotMeta
-    data: bytes
     round: int = 0
 
 

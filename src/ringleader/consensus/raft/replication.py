@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "advance_commit",
+    "install_snapshot",
     "on_append",
     "on_append_reply",
     "on_install_snapshot",
@@ -128,13 +129,13 @@ def _want_snapshot(raft: Raft, member: int, peer: Progress) -> None:
     raft.out.wants_snapshot.append(member)
 
 
-def send_snapshot(raft: Raft, to: int, meta: SnapshotMeta, data: bytes) -> None:
-    """The world has a snapshot for `to`."""
+def send_snapshot(raft: Raft, to: int, meta: SnapshotMeta) -> None:
+    """The world has a snapshot for `to`; it will fetch it. The offer is repeated until it has."""
     peer = raft.progress.get(to)
     if raft.role is not Role.LEADER or peer is None:
         return
     peer.snapshot_index = meta.index
-    raft.send(to, InstallSnapshot(raft.term, meta, data, raft.reads.number), 0)
+    raft.send(to, InstallSnapshot(raft.term, meta, raft.reads.number), 0)
 
 
 def on_append_reply(raft: Raft, sender: int, message: AppendReply) -> None:
@@ -160,6 +161,8 @@ def on_snapshot_reply(raft: Raft, sender: int, message: SnapshotReply) -> None:
     """A snapshot is installed; go on from there."""
     peer = _heard_from(raft, sender, message.term, message.round)
     if peer is not None and message.index <= raft.log.last:
+        if message.index >= raft.log.offset:
+            peer.snapshot_index = min(peer.snapshot_index, message.index)  # an older one than offered last: it will do
         peer.agreed(message.index)
         advance_commit(raft)
 
@@ -256,19 +259,40 @@ def _append_new(raft: Raft, first: int, entries: list[Entry]) -> None:
 
 
 def on_install_snapshot(raft: Raft, sender: int, message: InstallSnapshot) -> None:
-    """Replace the state by the leader's snapshot, unless the own log reaches that far anyway."""
+    """Have the leader's snapshot fetched, unless the own log reaches that far anyway."""
     if not _obey(raft, sender, message.term):
         raft.send(sender, SnapshotReply(raft.term, 0), 0)
-        return
-    meta = message.meta
+    elif _reaches(raft, message.meta):
+        raft.send(sender, SnapshotReply(raft.term, raft.commit, message.round), raft.next_record())
+    else:
+        raft.out.fetch = (sender, message.meta)
+
+
+def _reaches(raft: Raft, meta: SnapshotMeta) -> bool:
+    """Whether the own log holds what the snapshot stands for; all of it is then known to be committed."""
     if meta.index > raft.commit:
-        if raft.log.term(meta.index) == meta.term:
-            raft.commit = meta.index  # all its entries are here and now known to be committed
-        else:
-            raft.reset_log(meta)
-            raft.out.install = (meta, message.data)
-            raft.out.changed = True
-    raft.send(sender, SnapshotReply(raft.term, raft.commit, message.round), raft.next_record())
+        if raft.log.term(meta.index) != meta.term:
+            return False
+        raft.commit = meta.index
+    return True
+
+
+def install_snapshot(raft: Raft, meta: SnapshotMeta) -> None:
+    """A durable snapshot takes the place of the own log, unless that has got there by itself meanwhile (hazard 17).
+
+    It stands for committed entries, so it does not matter who leads by now.
+    """
+    if raft.role is Role.LEADER:
+        return  # its log holds all that is committed; what is not known to be so yet will be in its own term
+    if not _reaches(raft, meta):
+        if raft.role is Role.CANDIDATE:
+            raft.become_follower(raft.term, 0)
+        raft.reset_log(meta)
+        raft.out.install = meta
+        raft.out.fetch = None
+        raft.out.changed = True
+    if raft.leader:
+        raft.send(raft.leader, SnapshotReply(raft.term, raft.commit), raft.next_record())
 
 
 def _obey(raft: Raft, sender: int, term: int) -> bool:
