@@ -144,6 +144,8 @@ class Oracle:
                 raise Violation("log matching", f"terms go back at entry {index} of node {node}")
             before = entry.term
             log.append(before)
+            if entry.kind == EntryKind.CONFIG and self.leaders.get(before) == node:
+                self._probes.hit("leader removed", not membership.decode(entry.data).votes(node))
 
     def _standing(self, node: int, seen: _Seen, core: Raft) -> None:
         if core.term < seen.term:
@@ -207,7 +209,7 @@ class Oracle:
             ledger.entries.append(entry)
             ledger.terms.append(core.term)
             if entry.kind == EntryKind.CONFIG:
-                self._config(core, membership.decode(entry.data))
+                self._config(membership.decode(entry.data))
             if entry.term < core.term:
                 self._probes.hit("old-term entry committed")
             for call in self.on_commit:
@@ -218,12 +220,11 @@ class Oracle:
             )
         self._trace.add((self._timeline.now, Kind.COMMIT, node, 0, (first, seen.handed), 0.0))
 
-    def _config(self, core: Raft, config: Config) -> None:
+    def _config(self, config: Config) -> None:
         """A configuration is committed."""
         before, self.config = self.config, config
         self._probes.hit("configuration changed")
         self._probes.hit("learner promoted", bool(before and set(before.learners) & set(config.voters)))
-        self._probes.hit("leader removed", core.role is Role.LEADER and not config.votes(core.id))
 
     def _check_quorum(self, index: int, entry: Entry, core: Raft) -> None:
         """An entry counts as committed for the first time: a quorum must have it on disk."""
