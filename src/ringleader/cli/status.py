@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def _ask(node: NodeStatus, timeout: float) -> dict[str, Any]:
     if not node.http:
         return row | {"error": "its address is not known"}
     try:
-        with urllib.request.urlopen(f"http://{node.http}/status", timeout=timeout) as answer:
+        with _open(node.http, timeout) as answer:
             return row | {key: value for key, value in json.loads(answer.read(1 << 20)).items() if key != "frame"}
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
@@ -57,6 +58,17 @@ def _used(row: dict[str, Any]) -> str:
         return "[red]FULL[/]"
     quota = row.get("quota_bytes", 0)
     return show_size(row.get("used_bytes", 0)) + (f" of {show_size(quota)}" if quota else "")
+
+
+def _open(address: str, timeout: float) -> Any:
+    """The node's answer; over TLS when the environment names an authority, as for the connection to it."""
+    ca, cert, key = (os.environ.get(f"RINGLEADER_{each}", "") for each in ("CA", "CERT", "KEY"))
+    if not ca:
+        return urllib.request.urlopen(f"http://{address}/status", timeout=timeout)
+    from ringleader.client.tls import client_context
+
+    context = client_context(ca, cert, key)
+    return urllib.request.urlopen(f"https://{address}/status", timeout=timeout, context=context)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
