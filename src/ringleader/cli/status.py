@@ -49,6 +49,11 @@ def _ask(node: NodeStatus, timeout: float) -> dict[str, Any]:
         return row | {"error": f"cannot be reached: {reason}"}
 
 
+def _version(row: dict[str, Any]) -> str:
+    version, supports = row.get("cluster_version", 0), row.get("supports", 0)
+    return f"{version}" if supports <= version else f"{version} (knows {supports})"
+
+
 def _used(row: dict[str, Any]) -> str:
     from ringleader.cli.settings import show_size
 
@@ -76,11 +81,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("node", "client", "role", "term", "commit", "applied", "revision", "used", "up")
+    table = Table("node", "client", "role", "term", "commit", "applied", "revision", "used", "version", "up")
     for row in rows:
         if "error" in row:
             table.add_row(row["name"], row["client"], f"[red]{escape(row['error'])}[/]")
         else:
             numbers = (str(row[field]) for field in ("term", "commit", "applied", "revision"))
-            table.add_row(row["name"], row["client"], row["role"], *numbers, _used(row), f"{row['uptime']:.0f} s")
+            table.add_row(
+                row["name"], row["client"], row["role"], *numbers, _used(row), _version(row), f"{row['uptime']:.0f} s"
+            )
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -147,7 +147,7 @@ class Host:
         """
         identity = Identity(config.cluster, config.node, config.incarnation)
         names = {info.id: info.name for info in config.nodes if info.id in config.voters}
-        store = Store(config.limits, founders(names))
+        store = Store(config.limits, founders(names), config.supports)
         roster = read_roster(disk)
         stored = recover_snapshot(disk, GROUP, store)
         records: list[LogRecord] = []
@@ -356,6 +356,8 @@ class Host:
             quota_bytes=self.store.settings.quota_bytes,
             full=self.store.quota.full,
             disk_full=self.member.disk_full,
+            cluster_version=self.store.version,
+            supports=self.store.supports,
         )
 
 

@@ -22,6 +22,7 @@ from ringleader.runtime.joining import NoMemberError, ask_to_join
 from ringleader.runtime.tls import TlsFiles
 from ringleader.store.commands import Failure
 from ringleader.store.member_ops import MemberAdd, MemberResult
+from ringleader.store.version import SUPPORTED_VERSION
 from ringleader.wire.frames import NodeInfo, Refused, Results
 from ringleader.wire.peer import NONCE_BYTES, PEER_MAGIC, PEER_VERSION, PeerHello, PeerJoined, PeerRefused
 
@@ -70,6 +71,7 @@ async def become_member(
                 info.http,
                 peer,
                 incarnation,
+                SUPPORTED_VERSION,
             )
             answer = await _ask(address, config.cluster_token, hello, tls)
             if isinstance(answer, PeerJoined):
@@ -140,4 +142,7 @@ def answer_join(
     if not hello.incarnation:
         answer(PeerRefused(Reason.INVALID_ARGUMENT, "a node that joins has to say which data folder it has"))
         return
-    host.ask([MemberAdd(hello.from_name, hello.peer, hello.client, hello.http, hello.incarnation)], done)
+    host.ask(
+        [MemberAdd(hello.from_name, hello.peer, hello.client, hello.http, hello.incarnation, supports=hello.supports)],
+        done,
+    )

@@ -122,8 +122,14 @@ class World:
             log=self.log,
         )
         self.disks.setdefault(id, MemoryDisk())
-        self.hosts[id] = Host.open(config, self.disks[id], random.Random(1000 * id + self.boot), self.now)
+        self.hosts[id] = Host.open(
+            self.configured(config), self.disks[id], random.Random(1000 * id + self.boot), self.now
+        )
         return self.hosts[id]
+
+    def configured(self, config: HostConfig) -> HostConfig:
+        """For worlds that set their hosts up otherwise."""
+        return config
 
     def stop(self, id: int) -> None:
         del self.hosts[id]
