@@ -109,7 +109,8 @@ class Snapshots:
         index = stored.meta.index
         self._recent = [*self._recent[-HELD_SNAPSHOTS + 1 :], index]
         floor = min([held for held in self.shelf.pinned() if held >= self._recent[0]], default=index)
-        self.member.core.compact(max(min(index - self.member.options.keep_entries, floor), 0))
+        options = self.member.options
+        self.member.core.compact(min(index, floor), options.keep_entries, options.keep_bytes)
 
     def _fetched(self, stored: Stored) -> None:
         """A snapshot from another node is durable."""
