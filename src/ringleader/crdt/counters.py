@@ -17,6 +17,14 @@ from ringleader.errors import Reason, UsageError
 __all__ = ["GCounter", "PNCounter"]
 
 
+NOTHING: tuple[bool, dict[Any, Any]] = (False, {})
+
+
+def _both(part: Any) -> tuple[bool, dict[Any, Any]]:
+    """A part in its general form."""
+    return (False, {part[0]: part[1]}) if type(part[0]) is bytes else part
+
+
 class _Counter(Crdt):
     """What both counters share: a tally, sent row by row."""
 
@@ -106,10 +114,23 @@ class _Counter(Crdt):
     def _residue(self) -> bool:
         return bool(self._tally.rows)
 
+    # A part is `(whole, rows)`; or, by far the commonest, only `(replica, row)`: one row that changed.
+
     def _part(self, keys: Any, out: Outgoing) -> Any:
+        if keys is not None and len(keys) == 1:
+            (replica,) = keys
+            row = self._tally.rows.get(replica)
+            return NOTHING if row is None else (replica, row)
         return self._tally.part(keys)
 
     def _join(self, part: Any, incoming: Incoming) -> None:
+        first = part[0]
+        if type(first) is bytes:
+            if incoming.changed is None and self._tally.take(first, part[1], incoming.mine):
+                incoming.nodes.append(self)
+                incoming.keys.append(first)
+                return
+            part = _both(part)
         incoming.before(self, None)
         changed = self._tally.join(part, incoming.mine, incoming.theirs, incoming.duplicates)
         if part[0]:
@@ -126,7 +147,7 @@ class _Counter(Crdt):
 
     @classmethod
     def _pack(cls, part: Any, out: Encoder) -> Any:
-        return pack_tally(part, out)
+        return pack_tally(_both(part), out)
 
     @classmethod
     def _parse(cls, raw: Any, source: Decoder) -> Any:

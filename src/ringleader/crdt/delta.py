@@ -102,7 +102,7 @@ class Outgoing:
             # Most nodes hang where another did; only the first at a container has to be followed to the root.
             slots = via.get(parent)
             if slots is not None and node._attached:
-                slots[node._slot()] = node
+                slots[node._key, node.tag] = node
             elif not self._reach(node):
                 lost.append(node)
         if lost:  # (the caller keeps what it gave us)

@@ -25,6 +25,7 @@ from ringleader.errors import Reason, UsageError
 __all__ = ["Places"]
 
 Slot = tuple[Any, int]  # (frozen key, tag)
+UNTOUCHED: dict[Any, None] = {}
 
 
 class Places(Crdt):
@@ -281,10 +282,13 @@ class Places(Crdt):
                 slots[slot] = (EMPTY, True, type_of(slot[1])._empty_part())
             else:
                 slots[slot] = (node._presence, True, out.whole_of(node))
-        touched = out.touched
-        for slot, node in out.via.get(self, {}).items():
-            if slot not in slots:
-                slots[slot] = (node._presence, False, node._part(touched.get(node, {}), out))
+        below = out.via.get(self)
+        if below:
+            touched = out.touched.get
+            if slots:
+                below = {slot: node for slot, node in below.items() if slot not in slots}
+            for slot, node in below.items():
+                slots[slot] = (node._presence, False, node._part(touched(node, UNTOUCHED), out))
         return False, slots
 
     def _join(self, part: Any, incoming: Incoming) -> None:

@@ -97,11 +97,22 @@ class Tally:
         rows = self.rows
         if keys is None:
             return True, rows.copy()
-        if len(keys) == 1:
-            (key,) = keys
-            row = rows.get(key)
-            return False, {} if row is None else {key: row}
         return False, {key: rows[key] for key in keys if key in rows}
+
+    def take(self, replica: ReplicaId, row: Any, mine: VersionVector) -> bool:
+        """Join one row, when that is simple: neither side was ever reset. False, and nothing done, when it is not."""
+        own = self.rows.get(replica)
+        if len(row) != BARE:
+            return False
+        if own is None:
+            if row[0] > mine.get(replica, 0):
+                self.rows[replica] = row
+            return True
+        if len(own) != BARE or own[0] == row[0]:
+            return own == row  # type: ignore[no-any-return]
+        if row[0] > own[0]:
+            self.rows[replica] = row
+        return True
 
     def join(
         self,

@@ -1,4 +1,4 @@
-"""Fills a partition table up to its targets: free places first, then exchanges, then the order of the owners."""
+"""Fills a partition table up to its targets: free places, exchanges, needless moves given back, order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from math import ceil, floor
 
+from ringleader.placement.giveback import give_back
 from ringleader.placement.keys import mix
 from ringleader.placement.node import Node
 from ringleader.placement.targets import Targets
@@ -23,7 +24,7 @@ class Assignment:
         self.nodes = nodes
         self.goal = goal
         self.rows = [list(r) for r in rows]
-        self._before = [frozenset(r) for r in rows]
+        self.before = [frozenset(r) for r in rows]
         self.held = [0] * len(nodes)
         for row in self.rows:
             for i in row:
@@ -38,18 +39,22 @@ class Assignment:
         self._take_from_the_rich()
         self._exchange()
         self._fill_what_is_left()
+        give_back(self)
         self._order_primaries()
 
-    def missing(self) -> int:
-        """The copies that nodes lack of their targets: each of them has to travel."""
-        return sum(max(0, t - h) for t, h in zip(self.goal.counts, self.held, strict=True))
+    def least_moves(self) -> int:
+        """The copies that have to travel whatever the zones say: into nodes below their bounds, and into free places."""
+        goal, held = self.goal, self.held
+        free = len(self.rows) * goal.copies - sum(held)
+        above = sum(max(0, h - most) for h, most in zip(held, goal.high, strict=True))
+        return max(free + above, sum(max(0, least - h) for h, least in zip(held, goal.low, strict=True)))
 
     # Small questions.
 
     def _lacks(self, i: int) -> int:
         return self._want[i] - self.held[i]
 
-    def _allowed(self, i: int, row: list[int], leaving: int = -1) -> bool:
+    def allowed(self, i: int, row: list[int], leaving: int = -1) -> bool:
         """May node i enter this row (when `leaving` has left it)?"""
         zone_of, zone, inside = self.goal.zone_of, self.goal.zone_of[i], 0
         for j in row:
@@ -59,7 +64,7 @@ class Assignment:
                 inside += 1
         return inside < self.goal.zone_limit
 
-    def _put(self, p: int, i: int, leaving: int = -1) -> None:
+    def put(self, p: int, i: int, leaving: int = -1) -> None:
         """Node i enters row p, in the place of `leaving` if there is one."""
         row = self.rows[p]
         if leaving >= 0:
@@ -68,6 +73,10 @@ class Assignment:
         else:
             row.append(i)
         self.held[i] += 1
+
+    def price(self, p: int, leaving: int, entering: int) -> int:
+        """How many more copies travel when one node enters row p for another: -1, 0 or 1."""
+        return (entering not in self.before[p]) - (leaving not in self.before[p])
 
     def _jitter(self, i: int) -> float:
         """A number in [0, 1) that breaks ties, so that neighbours in one row are not neighbours in all."""
@@ -158,12 +167,12 @@ class Assignment:
                 if not givers:
                     break
                 y = min(givers, key=lambda i: (self._lacks(i), i))
-                place = next((p for p in where[y] if self._allowed(x, self.rows[p], y)), None)
+                place = next((p for p in where[y] if self.allowed(x, self.rows[p], y)), None)
                 if place is None:
                     blocked.add(y)
                     continue
                 where[y].remove(place)
-                self._put(place, x, y)
+                self.put(place, x, y)
 
     def _exchange(self) -> None:
         """What no single step could settle: cheapest paths of exchanges, from who lacks to who has, or a free place."""
@@ -182,9 +191,9 @@ class Assignment:
                 stuck.add(x)
                 continue
             for p, taker, giver in reversed(path):
-                if not self._allowed(taker, self.rows[p], giver) or (giver >= 0 and giver not in self.rows[p]):
+                if not self.allowed(taker, self.rows[p], giver) or (giver >= 0 and giver not in self.rows[p]):
                     break  # an earlier step of this path changed the row; the next round starts from what is true now
-                self._put(p, taker, giver)
+                self.put(p, taker, giver)
 
     def _round_otherwise(self, x: int) -> bool:
         """Gives a free place to a node that may be rounded up instead of x; the counts stay next to their shares.
@@ -200,8 +209,8 @@ class Assignment:
             if len(row) == self.goal.copies:
                 continue
             for i in able:
-                if self._allowed(i, row):
-                    self._put(p, i)
+                if self.allowed(i, row):
+                    self.put(p, i)
                     self._want[i] += 1
                     self._want[x] -= 1
                     return True
@@ -225,13 +234,13 @@ class Assignment:
             for p, row in enumerate(self.rows):
                 if taker in row:
                     continue
-                if len(row) < self.goal.copies and self._allowed(taker, row):
+                if len(row) < self.goal.copies and self.allowed(taker, row):
                     return self._trace(came, taker, [(p, taker, -1)])
                 for giver in row:
                     if giver in done:
                         continue
-                    price = cost[taker] + (giver in self._before[p])
-                    if price >= cost.get(giver, price + 1) or not self._allowed(taker, row, giver):
+                    price = cost[taker] + (giver in self.before[p])
+                    if price >= cost.get(giver, price + 1) or not self.allowed(taker, row, giver):
                         continue
                     came[giver], cost[giver] = (p, taker), price
                     if self._lacks(giver) < 0:

@@ -1,8 +1,9 @@
 """The next partition table with the fewest moves: keep what fits the targets, give away only what is too much.
 
-Every copy that a node lacks has to travel once, so no plan has fewer moves than the nodes lack of their targets. Most
-are found directly (a free place, or a node that has too much, in a partition where the newcomer is allowed); the rest
-by a cheapest exchange path. Pure and deterministic: no order of the members, no randomness, only names.
+Every copy that a node lacks of its bound has to travel once, and so does one into every free place: no plan has fewer
+moves. Most are found directly (a free place, or a node that has too much, in a partition where the newcomer is allowed),
+the rest by a cheapest exchange path; then what moved in vain is given back. Pure and deterministic: no order of the
+members, no randomness, only names.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Violation:
 class Plan:
     """`table`: the next one. `moves`: the copies that travel. `promotions`: partitions with a new primary but no move.
 
-    `lower_bound`: the moves that the counts alone ask for; zones and distinct owners can ask for more.
+    `lower_bound`: the moves that the counts alone (each share rounded down or up) ask for; zones and distinct owners can
+    ask for more.
     `violations`: empty when all is as it should be.
     """
 
@@ -83,7 +85,7 @@ def plan(
             held[i] += 1
     goal = targets(nodes, q, n, held)
     work = Assignment(nodes, before, goal)
-    lower_bound = max(work.missing(), q * goal.copies - sum(map(len, before)))
+    lower_bound = work.least_moves()
     work.solve()
     table = PartitionTable(nodes, tuple(map(tuple, work.rows)), n)
     moves, promotions = _changes(old, table)

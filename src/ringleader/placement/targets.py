@@ -23,7 +23,7 @@ class Targets:
     """`copies` per partition that are possible; `zone_of` node; `zone_limit`: copies of one partition in a zone.
 
     `ideal`: each node's share by weight, at most one copy a partition. `share`: the same within the zones' limits.
-    `counts`: the share rounded, summing to partitions * copies.
+    `counts`: the share rounded, summing to partitions * copies. `low`, `high`: the share rounded down and up.
     """
 
     copies: int
@@ -33,6 +33,16 @@ class Targets:
     ideal: tuple[float, ...]
     share: tuple[float, ...]
     counts: tuple[int, ...]
+
+    @property
+    def low(self) -> list[int]:
+        """The fewest copies of each node that are less than one below its share."""
+        return [floor(s + _EPSILON) for s in self.share]
+
+    @property
+    def high(self) -> list[int]:
+        """The most copies of each node that are less than one above its share."""
+        return [ceil(s - _EPSILON) for s in self.share]
 
 
 def targets(nodes: Sequence[Node], partitions: int, copies: int, held: Sequence[int]) -> Targets:

@@ -423,3 +423,53 @@ def test_long_files_are_synced_on_the_way() -> None:
         pair.step()
     assert pair.arrived()
     assert sum(isinstance(op, Sync) for work in pair.works for op in work.ops) >= 3
+
+
+def test_without_room_a_transfer_is_given_up_and_the_next_offer_tries_again() -> None:
+    pair = Pair()
+    pair.receiver.offer(1, META, 0.0)
+    for _ in range(3):
+        pair.step(limit=2)
+    pair.receiver.step(pair.now + RETRY + 0.1, 0)
+    asked = pair.to_sender[0]
+    assert isinstance(asked, SnapshotRequest)
+    pair.receiver.chunk(1, chunk_at(pair, asked.offset))
+    work = pair.lanes[1].take()
+    assert work is not None
+    pair.lanes[1].finished(work.number, None)
+    assert not pair.busy()
+    pair.work()
+    assert not pair.disks[1].files
+    pair.receiver.offer(1, META, pair.now)
+    for _ in range(20):
+        pair.step()
+    assert pair.arrived()
+
+
+def chunk_at(pair: Pair, offset: int) -> SnapshotChunk:
+    data = pair.data[offset : offset + 300]
+    return SnapshotChunk(META.index, META.term, len(pair.data), pair.stored.check, offset, data)
+
+
+def test_without_room_an_own_snapshot_is_given_up_and_taken_later() -> None:
+    world = ready(1)
+    conn = world.connect(1)
+    host = world.hosts[1]
+    full = True
+    original = world.hosts[1].bulk_done
+
+    def bulk_done(number: int, data: bytes | None) -> None:
+        writes = host.snapshots.taking is not None and not host.snapshots.taking.over
+        original(number, None if full and writes else data)
+
+    host.bulk_done = bulk_done  # type: ignore[method-assign]
+    write(world, conn, 60)
+    assert host.member.counts["snapshots_without_room"] == 1
+    assert not [name for name in world.disks[1].names() if name.startswith("snap-")]
+    full = False
+    write(world, conn, 5)
+    assert host.member.counts["snapshots_taken"] == 0
+    world.run(31, 0.5)
+    write(world, conn, 1)
+    assert host.member.counts["snapshots_taken"] == 1
+    assert newest_snapshot(world.disks[1], 0)

@@ -150,8 +150,14 @@ class Cache(Mapping[str | bytes, KeyValue]):
         """List the keys and begin to follow. Done by `async with`."""
         if self._task is not None:
             raise UsageError("a cache is opened once", reason=Reason.INVALID_ARGUMENT, hint="Make a new one.")
-        async with asyncio.timeout(self._timeout):
-            await self._list()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._list()
+        except TimeoutError as error:
+            if isinstance(error, RingleaderError):
+                raise
+            message = f"{self!r}: not listed within {self._timeout:g} s"
+            raise DeadlineError(message, reason=Reason.DEADLINE, hint="Check `ringleader status`.") from None
         self._task = asyncio.get_running_loop().create_task(self._follow(), name=repr(self))
         return self
 
