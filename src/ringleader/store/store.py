@@ -213,6 +213,8 @@ class Store:
                 answers.append(result)
                 if type(result) is not PutResult or result.prev_kv is not None:
                     self._sessions.weigh(session, seq)
+        if number in self._sessions.by_id:
+            self._sessions.settle(session)
         return answers
 
     def _run(self, command: Command) -> Result:
