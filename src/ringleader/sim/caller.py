@@ -18,6 +18,7 @@ from ringleader.sim.record import Record
 from ringleader.sim.trace import FIRST_CLIENT, Kind, name_of
 from ringleader.sim.watching import Watching, Wish
 from ringleader.store.commands import Command, Compact, Range, Read
+from ringleader.store.member_ops import MemberCommand
 
 if TYPE_CHECKING:
     from ringleader.sim.world import World
@@ -265,6 +266,8 @@ class Caller:
             log.not_applied(record)
             truth.refused(record.op)
             truth.no_lease(record.op)
+        elif isinstance(error, UsageError) and isinstance(record.op, MemberCommand):
+            log.not_applied(record)  # asked for twice, or of somebody who has gone meanwhile
         elif isinstance(error, UsageError):
             self.world.violated("client", f"{record.op!r} was refused as wrong: {error}")
         else:

@@ -70,9 +70,23 @@ class SimNetwork:
         self._random = choice.random
         self._exponential = choice.expovariate
 
+    def add(self, node: int) -> None:
+        """A new node, with links to and from all others."""
+        if node in self.nodes:
+            return
+        for other in self.nodes:
+            self.links[node, other], self.links[other, node] = Link(), Link()
+        self.nodes = sorted([*self.nodes, node])
+
+    def reach(self, a: int, b: int) -> bool:
+        """Whether messages get through, both ways."""
+        return all((link := self.links.get(pair)) is not None and not link.cuts for pair in ((a, b), (b, a)))
+
     def send(self, sender: int, receiver: int, messages: list[Any]) -> None:
         """Put messages on the way, in order, as one batch."""
-        link = self.links[sender, receiver]
+        link = self.links.get((sender, receiver))
+        if link is None:
+            return  # to a node that has not been started yet
         now = self._timeline.now
         if self._recode is not None:
             messages = [self._recode(message) for message in messages]

@@ -68,6 +68,9 @@ class Machine:
         self.crash_point = ""  # "disk", "rename", "done", "send" or "recovery": the next such moment is to be a crash
         self.connections: set[int] = set()
         self.absent = False  # it is not to be started
+        self.retired = False  # nor ever again
+        self.name = f"n{id}"
+        self.incarnation = ""  # of its data folder, if it joined
         self.damage: Damage | None = None
         self.compared = 0  # the applied index at which the state was last compared
         self._work: _Work | None = None
@@ -82,7 +85,7 @@ class Machine:
 
     def start(self) -> None:
         """Open the host on what the disk holds."""
-        if self.host is not None or self.absent:
+        if self.host is not None or self.absent or self.retired:
             return
         world = self.world
         self.life += 1
@@ -138,6 +141,14 @@ class Machine:
                 raise CrashPoint
 
         self.disk.on_change = count
+
+    def expelled(self) -> None:
+        """It has been told that it is no member any more: it stops, and never comes back."""
+        if self.world.churn is not None:
+            self.world.churn.told += 1
+        if self.host is not None:
+            self.crash("is no member any more", power=False)
+        self.world.retire(self)
 
     def crash(self, why: str, *, power: bool) -> None:
         """The process is gone at once; with `power` so is the page cache."""
@@ -257,6 +268,8 @@ class Machine:
         host = self.host
         assert host is not None
         out = host.take_output()
+        if out.expelled is not None:
+            self.timeline.after(self.world.options.election / 2, self._expelled, self.life)
         applied = host.store.applied
         if (
             applied >> 3 != self.compared >> 3 and not host.store.unloaded
@@ -279,6 +292,10 @@ class Machine:
         for conn in out.close:
             self.connections.discard(conn)
             self.world.close_client(self, conn)
+
+    def _expelled(self, life: int) -> None:
+        if life == self.life and not self.retired:
+            self.expelled()
 
     def _send(self, peers: list[tuple[int, int, Any]]) -> None:
         world = self.world

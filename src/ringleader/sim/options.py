@@ -110,6 +110,7 @@ class Options(msgspec.Struct, frozen=True):
     `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
     encoded and decoded instead of passed as objects. `keep_entries`: what nodes keep in memory behind a snapshot. `tick`:
     seconds between two ticks of a node. `image_checks`: how often a running node's durable image is recovered and checked.
+    `churn`: members come and go between `faults_from` and `faults_until`.
     `strikes`, `calls`: only these faults and calls happen, by number (None: all).
     """
 
@@ -136,6 +137,7 @@ class Options(msgspec.Struct, frozen=True):
     clock: ClockOptions = ClockOptions()
     load: LoadOptions = LoadOptions()
     faults: dict[str, float] = {}
+    churn: bool = False
     strikes: tuple[int, ...] | None = None
     calls: tuple[tuple[int, int], ...] | None = None
 

@@ -92,6 +92,10 @@ class Oracle:
         # (index, term) -> (term before, data, when a node first wrote it)
         self._entries: dict[tuple[int, int], tuple[int, bytes, float]] = {}
 
+    def add(self, node: int) -> None:
+        """A new node, which holds nothing."""
+        self.seen.setdefault(node, _Seen())
+
     # ----------------------------------------------------------------------------------------------- core output
 
     def output(self, node: int, core: Raft, out: Output) -> None:

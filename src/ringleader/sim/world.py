@@ -12,12 +12,14 @@ import msgspec
 
 from ringleader.consensus.raft import Raft, RaftOptions
 from ringleader.consensus.shape import Output, Role
+from ringleader.errors import Reason
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.log import LogOptions
 from ringleader.sim.cables import Wire
 from ringleader.sim.caller import Caller
 from ringleader.sim.choice import stream
+from ringleader.sim.churn import Churn
 from ringleader.sim.faults import Nemesis
 from ringleader.sim.network import SimNetwork
 from ringleader.sim.node import Machine
@@ -75,6 +77,8 @@ class World:
         self.callers: list[Caller] = []
         self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)
+        self.founders = ids
+        self.churn = Churn(self) if options.churn else None
 
     # --------------------------------------------------------------------------------------------------- the course
 
@@ -85,6 +89,8 @@ class World:
             machine.start()
         self.callers = [Caller(self, place) for place in range(options.load.clients)]
         self.nemesis.start()
+        if self.churn is not None:
+            self.churn.start()
         for _ in range(options.image_checks):
             timeline.at(self.choice.uniform(options.faults_from, options.faults_until), self._check_images)
         timeline.run_until(options.faults_until)
@@ -101,6 +107,8 @@ class World:
         if self.truth.chronicle.leases:
             return False  # nobody keeps them alive any more
         if not all(caller.finished(newest) for caller in self.callers):
+            return False
+        if self.churn is not None and not self.churn.idle:
             return False
         hosts = [machine.host for machine in self.machines.values()]
         running = [host for host in hosts if host is not None]
@@ -121,6 +129,8 @@ class World:
             for id, machine in self.machines.items():
                 assert machine.host is not None
                 self.truth.compare(id, machine.host.store)
+                if machine.host.store.members.rows != self.truth.store.members.rows:
+                    raise Violation("members", f"node {id} has another table of members than the log makes")
             return
         parts = [
             f"n{id}: " + ("down" if machine.host is None else str(self.core_of(machine.host).status()))
@@ -135,17 +145,34 @@ class World:
 
     def open_host(self, machine: Machine) -> Host:
         """Open the host of a machine on its disk."""
-        return self._open(machine.id, machine.disk, machine.choice, machine.clock.at(self.timeline.now))
+        return self._open(machine, machine.disk, machine.choice, machine.clock.at(self.timeline.now))
 
-    def _open(self, id: int, disk: Any, entropy: Any, now: float) -> Host:
-        options = self.options
-        nodes = tuple(NodeInfo(node, f"n{node}", f"n{node}:1") for node in self.machines)
+    def add_machine(self, id: int, name: str, incarnation: str) -> Machine:
+        """A new node, made a member by the table, starts with an empty disk; it knows of the founders alone."""
+        self.network.add(id)
+        self.oracle.add(id)
+        machine = self.machines[id] = Machine(self, id)
+        machine.name, machine.incarnation = name, incarnation
+        machine.start()
+        return machine
+
+    def retire(self, machine: Machine) -> None:
+        """This machine never starts again."""
+        machine.retired = True
+        self.machines.pop(machine.id, None)
+
+    def _open(self, machine: Machine, disk: Any, entropy: Any, now: float) -> Host:
+        options, id = self.options, machine.id
+        nodes = [NodeInfo(node, f"n{node}", f"n{node}:1") for node in self.founders]
+        if id not in self.founders:
+            nodes.append(NodeInfo(id, machine.name, f"n{id}:1"))
         config = HostConfig(
             cluster="sim",
             node=id,
-            name=f"n{id}",
-            nodes=nodes,
-            voters=tuple(self.machines),
+            name=machine.name,
+            nodes=tuple(nodes),
+            voters=tuple(self.founders),
+            incarnation=machine.incarnation,
             raft=RaftOptions(
                 heartbeat=options.heartbeat,
                 election=options.election,
@@ -215,7 +242,19 @@ class World:
         self.restart_later(machine)
 
     def _arrive(self, receiver: int, sender: int, messages: list[Any], sent: float) -> None:
-        self.machines[receiver].peer_messages(sender, messages, sent)
+        machine = self.machines.get(receiver)
+        if machine is None:
+            return
+        if self.churn is not None and machine.host is not None:
+            caller = self.machines.get(sender)
+            if caller is None:
+                return
+            refusal = machine.host.members.admit(sender, caller.name, caller.incarnation)
+            if refusal is not None:  # as the runtime's door does: nothing of it is heard, and it is told
+                if refusal[0] is Reason.MEMBER_REMOVED:
+                    caller.expelled()
+                return
+        machine.peer_messages(sender, messages, sent)
 
     def _check_images(self) -> None:
         """What every disk holds for certain right now, read by the real recovery, must hold what was promised."""
@@ -225,7 +264,7 @@ class World:
             copy = machine.disk.durable_copy(stream(self.options.seed, "image"))
             if not copy.names():
                 continue
-            host = self._open(id, copy, stream(self.options.seed, "image"), machine.clock.at(self.timeline.now))
+            host = self._open(machine, copy, stream(self.options.seed, "image"), machine.clock.at(self.timeline.now))
             self.oracle.check_image(id, self.core_of(host))
 
     # ----------------------------------------------------------------------------------------------------- clients
