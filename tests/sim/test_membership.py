@@ -1,48 +1,33 @@
-"""Members come and go in simulated worlds: grow, replace, shrink, hand over, under load, with and without other faults."""
+"""Members come and go in simulated worlds: grow, replace, shrink, hand over, under load, alone and among other faults."""
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
-from ringleader.sim.options import Options, draw
+from ringleader.sim.options import Options
 from ringleader.sim.run import run_seed
 from ringleader.sim.world import World
 
+OTHERS = {"kill": 4.0, "power-cut": 6.0, "partition": 6.0, "isolate-leader": 6.0, "pause": 8.0, "crash-point": 4.0}
 
-def churning(seed: int, **more: object) -> Options:
-    options = Options(seed=seed, nodes=3, snapshot_every=100, keep_entries=20, churn=True)
-    return msgspec.structs.replace(options, **more)
+
+def churning(seed: int, faults: dict[str, float]) -> Options:
+    """Changes of members about every second, and snapshots often, so that learners catch up by them."""
+    return Options(seed=seed, snapshot_every=100, keep_entries=20, faults={"churn": 0.8, **faults})
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_members_change_while_nothing_else_happens(seed: int) -> None:
-    world = World(churning(seed, duration=25.0, faults_until=20.0))
+    world = World(churning(seed, {}))
     world.run()
-    assert world.churn is not None
-    assert world.churn.done >= 5
-    assert world.churn.told >= 1
-    assert max(world.truth.store.members.rows) > 4
+    members = world.truth.store.members
+    assert len(members.rows) >= 6, "some joined"
+    assert any(not row.active for row in members.rows.values()), "some were removed"
+    assert world.probes.counts["expelled node stopped"] >= 1
+    assert world.probes.counts["configuration changed"] >= 5
 
 
-@pytest.mark.parametrize("seed", [10, 11, 12, 13])
+@pytest.mark.parametrize("seed", [10, 11, 12])
 def test_members_change_among_crashes_and_partitions(seed: int) -> None:
-    options = churning(
-        seed,
-        faults={
-            "kill": 4.0,
-            "power-cut": 6.0,
-            "partition": 6.0,
-            "isolate-leader": 6.0,
-            "pause": 8.0,
-            "crash-point": 4.0,
-        },
-    )
-    report = run_seed(seed, options)
-    assert report.ok, report.line()
-
-
-@pytest.mark.parametrize("seed", [21, 22, 23])
-def test_members_change_in_a_drawn_world(seed: int) -> None:
-    report = run_seed(seed, msgspec.structs.replace(draw(seed, nodes=3), churn=True))
+    report = run_seed(seed, churning(seed, OTHERS))
     assert report.ok, report.line()

@@ -7,6 +7,7 @@ import msgspec
 from ringleader.consensus.raft import RaftOptions
 from ringleader.log import LogOptions
 from ringleader.store.limits import Limits
+from ringleader.store.version import SUPPORTED_VERSION
 from ringleader.wire.frames import NodeInfo
 
 __all__ = ["GroupOptions", "HostConfig"]
@@ -59,6 +60,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     nodes: tuple[NodeInfo, ...]
     voters: tuple[int, ...]
     incarnation: str = ""
+    supports: int = SUPPORTED_VERSION
     peer: str = ""
     raft: RaftOptions = RaftOptions()
     log: LogOptions = LogOptions()

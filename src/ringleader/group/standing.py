@@ -160,12 +160,13 @@ class MembersHere:
         if row is None or not row.active:
             return None
         me, config = self.me, self.config
-        known = (row.peer, row.client, row.http, row.incarnation)
+        known = (row.peer, row.client, row.http, row.incarnation, row.supports)
         wanted = (
             config.peer or row.peer,
             me.client or row.client,
             me.http or row.http,
             row.incarnation or config.incarnation,
+            config.supports,
         )
         return MemberUpdate(row.id, *wanted) if known != wanted else None
 

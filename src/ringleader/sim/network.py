@@ -71,22 +71,16 @@ class SimNetwork:
         self._exponential = choice.expovariate
 
     def add(self, node: int) -> None:
-        """A new node, with links to and from all others."""
-        if node in self.nodes:
-            return
+        """One more node."""
         for other in self.nodes:
             self.links[node, other], self.links[other, node] = Link(), Link()
         self.nodes = sorted([*self.nodes, node])
-
-    def reach(self, a: int, b: int) -> bool:
-        """Whether messages get through, both ways."""
-        return all((link := self.links.get(pair)) is not None and not link.cuts for pair in ((a, b), (b, a)))
 
     def send(self, sender: int, receiver: int, messages: list[Any]) -> None:
         """Put messages on the way, in order, as one batch."""
         link = self.links.get((sender, receiver))
         if link is None:
-            return  # to a node that has not been started yet
+            return  # a member whose node has never been started
         now = self._timeline.now
         if self._recode is not None:
             messages = [self._recode(message) for message in messages]

@@ -36,6 +36,7 @@ FAULTS: dict[str, tuple[float, float]] = {
     "client-crash": (3.0, 15.0),
     "client-disconnect": (1.0, 8.0),
     "client-pause": (2.0, 12.0),
+    "churn": (0.7, 4.0),
 }
 """Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
 
@@ -110,7 +111,6 @@ class Options(msgspec.Struct, frozen=True):
     `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
     encoded and decoded instead of passed as objects. `keep_entries`: what nodes keep in memory behind a snapshot. `tick`:
     seconds between two ticks of a node. `image_checks`: how often a running node's durable image is recovered and checked.
-    `churn`: members come and go between `faults_from` and `faults_until`.
     `strikes`, `calls`: only these faults and calls happen, by number (None: all).
     """
 
@@ -137,7 +137,6 @@ class Options(msgspec.Struct, frozen=True):
     clock: ClockOptions = ClockOptions()
     load: LoadOptions = LoadOptions()
     faults: dict[str, float] = {}
-    churn: bool = False
     strikes: tuple[int, ...] | None = None
     calls: tuple[tuple[int, int], ...] | None = None
 

@@ -15,6 +15,8 @@ from ringleader.consensus.shape import Output, Role
 from ringleader.errors import Reason
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.group.roster import Roster, roster_ops
+from ringleader.group.standing import expulsion
 from ringleader.log import LogOptions
 from ringleader.sim.cables import Wire
 from ringleader.sim.caller import Caller
@@ -71,14 +73,16 @@ class World:
             _recode_peer if options.recode else None,
             _repeatable,
         )
-        self.machines = {id: Machine(self, id) for id in ids}
+        self.founders = tuple(ids)
+        self.machines = {id: Machine(self, id, f"n{id}", f"n{id}, first") for id in ids}
+        self._refused: dict[tuple[int, int], bool] = {}  # links that would not be made, as far as known
         self.wires: dict[int, tuple[Caller, Wire]] = {}
         self._last_wire = 0
         self.callers: list[Caller] = []
+        self._churned = "churn" in options.faults
         self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)
-        self.founders = ids
-        self.churn = Churn(self) if options.churn else None
+        self.churn = Churn(self)
 
     # --------------------------------------------------------------------------------------------------- the course
 
@@ -89,8 +93,6 @@ class World:
             machine.start()
         self.callers = [Caller(self, place) for place in range(options.load.clients)]
         self.nemesis.start()
-        if self.churn is not None:
-            self.churn.start()
         for _ in range(options.image_checks):
             timeline.at(self.choice.uniform(options.faults_from, options.faults_until), self._check_images)
         timeline.run_until(options.faults_until)
@@ -108,9 +110,9 @@ class World:
             return False  # nobody keeps them alive any more
         if not all(caller.finished(newest) for caller in self.callers):
             return False
-        if self.churn is not None and not self.churn.idle:
-            return False
-        hosts = [machine.host for machine in self.machines.values()]
+        table = self.truth.store.members
+        members = [self.machines.get(row.id) for row in table.active()]
+        hosts = [machine.host for machine in members if machine is not None and not machine.lost]
         running = [host for host in hosts if host is not None]
         if len(running) < len(hosts):
             return False
@@ -127,10 +129,8 @@ class World:
     def _must_be_settled(self) -> None:
         if self.settled():
             for id, machine in self.machines.items():
-                assert machine.host is not None
-                self.truth.compare(id, machine.host.store)
-                if machine.host.store.members.rows != self.truth.store.members.rows:
-                    raise Violation("members", f"node {id} has another table of members than the log makes")
+                if machine.host is not None and not machine.lost:
+                    self.truth.compare(id, machine.host.store)
             return
         parts = [
             f"n{id}: " + ("down" if machine.host is None else str(self.core_of(machine.host).status()))
@@ -145,33 +145,20 @@ class World:
 
     def open_host(self, machine: Machine) -> Host:
         """Open the host of a machine on its disk."""
-        return self._open(machine, machine.disk, machine.choice, machine.clock.at(self.timeline.now))
+        return self._open(machine.id, machine.disk, machine.choice, machine.clock.at(self.timeline.now))
 
-    def add_machine(self, id: int, name: str, incarnation: str) -> Machine:
-        """A new node, made a member by the table, starts with an empty disk; it knows of the founders alone."""
-        self.network.add(id)
-        self.oracle.add(id)
-        machine = self.machines[id] = Machine(self, id)
-        machine.name, machine.incarnation = name, incarnation
-        machine.start()
-        return machine
-
-    def retire(self, machine: Machine) -> None:
-        """This machine never starts again."""
-        machine.retired = True
-        self.machines.pop(machine.id, None)
-
-    def _open(self, machine: Machine, disk: Any, entropy: Any, now: float) -> Host:
-        options, id = self.options, machine.id
-        nodes = [NodeInfo(node, f"n{node}", f"n{node}:1") for node in self.founders]
+    def _open(self, id: int, disk: Any, entropy: Any, now: float) -> Host:
+        options = self.options
+        machine = self.machines[id]
+        nodes = tuple(NodeInfo(node, f"n{node}", f"n{node}:1") for node in self.founders)
         if id not in self.founders:
-            nodes.append(NodeInfo(id, machine.name, f"n{id}:1"))
+            nodes += (NodeInfo(id, machine.name, f"n{id}:1"),)
         config = HostConfig(
             cluster="sim",
             node=id,
             name=machine.name,
-            nodes=tuple(nodes),
-            voters=tuple(self.founders),
+            nodes=nodes,
+            voters=self.founders,
             incarnation=machine.incarnation,
             raft=RaftOptions(
                 heartbeat=options.heartbeat,
@@ -242,19 +229,53 @@ class World:
         self.restart_later(machine)
 
     def _arrive(self, receiver: int, sender: int, messages: list[Any], sent: float) -> None:
-        machine = self.machines.get(receiver)
-        if machine is None:
+        if self._churned and not self.linked(sender, receiver):
+            self.probes.hit("link refused")
+            self._turn_away(self.machines[sender], self.machines[receiver])
             return
-        if self.churn is not None and machine.host is not None:
-            caller = self.machines.get(sender)
-            if caller is None:
-                return
-            refusal = machine.host.members.admit(sender, caller.name, caller.incarnation)
-            if refusal is not None:  # as the runtime's door does: nothing of it is heard, and it is told
-                if refusal[0] is Reason.MEMBER_REMOVED:
-                    caller.expelled()
-                return
-        machine.peer_messages(sender, messages, sent)
+        self.machines[receiver].peer_messages(sender, messages, sent)
+
+    def join(self, id: int, name: str, incarnation: str) -> None:
+        """The node of a new member starts, with a disk that holds only the list of members it was told in the handshake."""
+        if id in self.machines:
+            return
+        self.network.add(id)
+        self.oracle.joined(id)
+        machine = self.machines[id] = Machine(self, id, name, incarnation)
+        table = self.truth.store.members
+        rows = [row for _, row in sorted(table.rows.items())]
+        machine.disk.execute(roster_ops(Roster(self.truth.store.applied, table.next_id, rows)))
+        self._churned = True
+        self.members_changed()
+        machine.start()
+
+    def members_changed(self) -> None:
+        """Some node sees the members otherwise than before: its links are to be judged anew."""
+        self._refused.clear()
+
+    def linked(self, sender: int, receiver: int) -> bool:
+        """Whether these two nodes would talk to each other, each by what it knows of the members: their handshake."""
+        refused = self._refused.get((sender, receiver))
+        if refused is None:
+            one, other = self.machines[sender], self.machines[receiver]
+            if one.host is None or other.host is None:
+                return not (one.lost or other.lost)
+            refused = self._refused[sender, receiver] = not (self._admits(one, other) and self._admits(other, one))
+        return not refused
+
+    @staticmethod
+    def _turn_away(machine: Machine, by: Machine) -> None:
+        """In the handshake `machine` is told why it is refused; one that is no member any more then stops."""
+        if by.host is not None and not by.lost:
+            why = by.host.members.admit(machine.id, machine.name, machine.incarnation)
+            if why is not None and why[0] in (Reason.MEMBER_REMOVED, Reason.DATA_REPLACED):
+                machine.expelled(expulsion(*why, machine.name))
+
+    @staticmethod
+    def _admits(machine: Machine, other: Machine) -> bool:
+        host = machine.host
+        assert host is not None
+        return host.members.admit(other.id, other.name, other.incarnation) is None
 
     def _check_images(self) -> None:
         """What every disk holds for certain right now, read by the real recovery, must hold what was promised."""
@@ -264,7 +285,7 @@ class World:
             copy = machine.disk.durable_copy(stream(self.options.seed, "image"))
             if not copy.names():
                 continue
-            host = self._open(machine, copy, stream(self.options.seed, "image"), machine.clock.at(self.timeline.now))
+            host = self._open(id, copy, stream(self.options.seed, "image"), machine.clock.at(self.timeline.now))
             self.oracle.check_image(id, self.core_of(host))
 
     # ----------------------------------------------------------------------------------------------------- clients
