@@ -6,43 +6,60 @@ Nothing is changed before everything is known to fit: events that a faulty peer 
 from __future__ import annotations
 
 from array import array
+from typing import NamedTuple
 
 from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.oplog import INSERT, OpLog
 from ringleader.crdt.text.part import Base, Dot, TextPart
 from ringleader.crdt.text.replay import BeyondEndError, Zone, merge
 from ringleader.crdt.text.rope import Rope
+from ringleader.crdt.text.walker import Edit
 from ringleader.crdt.wire import bad
 
-__all__ = ["adopt_whole", "receive"]
+__all__ = ["Arrival", "adopt_whole", "carry_out", "prepare"]
 
 
 class _UnknownParentError(Exception):
     """A chain builds on an event that is not here."""
 
 
-def receive(log: OpLog, rope: Rope, base: Base, part: TextPart, kept: Zone | None) -> Zone | None:
-    """Add the events of `part` that are new here to `log` and merge them into `rope`.
+class Arrival(NamedTuple):
+    """Events that are in the log already, and what they mean for the text: `edits`; `zone`, for the next merge.
 
-    `kept`: what the last call returned, if nothing was taken out of the log since. It is spent even after an error.
+    `end`, `heads`: the log before, to take the events out again.
+    """
+
+    edits: list[Edit]
+    zone: Zone | None
+    end: int
+    heads: Frontier
+
+
+def prepare(log: OpLog, length: int, base: Base, part: TextPart, kept: Zone | None) -> Arrival:
+    """Add the events of `part` that are new here to `log`, and work out what they mean for the text of that `length`.
+
+    `kept`: the zone of the last arrival, if nothing was taken out of the log since. It is spent even after an error.
     Raises `DecodeError`, and changes nothing, for events that no honest replica can have made.
     """
     end, heads = log.end, log.graph.heads
     try:
         _add_events(log, base, part)
-        edits, kept = merge(log, heads, log.graph.heads, rope.length, kept)
+        return Arrival(*merge(log, heads, log.graph.heads, length, kept), end, heads)
     except _UnknownParentError:
         log.truncate(end, heads)
         bad("an event builds on one that its sender claims we have, and we have not")
     except BeyondEndError:
         log.truncate(end, heads)
         bad("an event's position is beyond the end of the text that its author saw")
-    for kind, position, count, lv in edits:
+
+
+def carry_out(arrival: Arrival, log: OpLog, rope: Rope) -> None:
+    """Make the edits."""
+    for kind, position, count, lv in arrival.edits:
         if kind == INSERT:
             rope.insert(position, log.content(lv, count))
         else:
             rope.delete(position, count)
-    return kept
 
 
 def _add_events(log: OpLog, base: Base, part: TextPart) -> None:
