@@ -16,6 +16,7 @@ from ringleader.client.core import ClientCore
 from ringleader.client.options import ClientOptions
 from ringleader.client.transport import Dialer, Transport
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, RingleaderError
+from ringleader.ports import Entropy
 from ringleader.store.commands import Command, Read, Result
 from ringleader.wire.frames import ClientFrame, NodeInfo, ServerFrame, StatusReply, WatchEvents
 from ringleader.wire.login import Challenge
@@ -34,11 +35,20 @@ class Sink(Protocol):
 
 
 class Engine:
-    """Runs a `ClientCore` on the running event loop. `check`: raises when there is no way to connect from here and now."""
+    """Runs a `ClientCore` on the running event loop.
+
+    `check`: raises when there is no way to connect from here and now. `entropy`: the system's, unless one is given.
+    """
 
     def __init__(
-        self, endpoints: Sequence[str], dialer: Dialer, options: ClientOptions, check: Callable[[], None] | None = None
+        self,
+        endpoints: Sequence[str],
+        dialer: Dialer,
+        options: ClientOptions,
+        check: Callable[[], None] | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
+        self.entropy = entropy if entropy is not None else random.SystemRandom()
         self._check = check
         self._endpoints = list(endpoints)
         self._dialer = dialer
@@ -194,7 +204,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._scheduled = False
-        self._core = ClientCore(self._endpoints, random.SystemRandom(), self._loop.time(), self._options)
+        self._core = ClientCore(self._endpoints, self.entropy, self._loop.time(), self._options)
         return self._core
 
     def _schedule(self) -> None:

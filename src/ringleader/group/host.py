@@ -66,7 +66,8 @@ class HostOutput(msgspec.Struct):
     `peers`, `bulk_peers`: (node, group, message), on connections of their own. `clients`: (connection, frame).
 
     `close`: connections to close once their frames are written. `links`: when it has changed, to whom links are to be kept.
-    `expelled`: why this node is no member any more, and has to stop.
+    `expelled`: why this node is no member any more, and has to stop. `more`: there is more to do than fits into a turn: call
+    again soon, after what arrives meanwhile.
     """
 
     disk: DiskWork | None = None
@@ -77,6 +78,7 @@ class HostOutput(msgspec.Struct):
     close: list[int] = []
     links: list[Peer] | None = None
     expelled: RingleaderError | None = None
+    more: bool = False
 
 
 class Covered(msgspec.Struct):
@@ -145,7 +147,7 @@ class Host:
         """
         identity = Identity(config.cluster, config.node, config.incarnation)
         names = {info.id: info.name for info in config.nodes if info.id in config.voters}
-        store = Store(config.limits, founders(names))
+        store = Store(config.limits, founders(names), config.supports)
         roster = read_roster(disk)
         stored = recover_snapshot(disk, GROUP, store)
         records: list[LogRecord] = []
@@ -201,12 +203,12 @@ class Host:
         entries = getattr(message, "entries", ()) if self.member.disk_full else ()
         return bool(entries) and sum(len(one.data) + 64 for one in entries) + PROMISES > self.writer.room
 
-    def client_opened(self, conn: int, identity: str = "") -> None:
+    def client_opened(self, conn: int, identity: str = "", *, own: bool = False) -> None:
         """A client connection was accepted; `conn` is a number never used before.
 
-        `identity`: the name in the certificate that it came with; `store.auth.NODE.principal` for this very process.
+        `identity`: the name in the certificate that it came with. `own`: it comes from this very process, and may do all.
         """
-        self.service.opened(conn, identity)
+        self.service.opened(conn, identity, own=own)
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None:
         """A frame of a client."""
@@ -282,6 +284,7 @@ class Host:
                 self.held.append(send)
         if self.working is None:
             self._start_work()
+        self.out.more = self.member.busy
         self.out.bulk = self.snapshots.lane.take()
         result, self.out = self.out, HostOutput()
         return result
@@ -353,6 +356,8 @@ class Host:
             quota_bytes=self.store.settings.quota_bytes,
             full=self.store.quota.full,
             disk_full=self.member.disk_full,
+            cluster_version=self.store.version,
+            supports=self.store.supports,
         )
 
 

@@ -7,7 +7,7 @@ connections nor files: `Host` carries its output on.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 
 from ringleader.consensus.shape import Config, Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
 from ringleader.errors import Reason
+from ringleader.group.admission import Admission
 from ringleader.group.compaction import Compactor
 from ringleader.group.exports import Exports
 from ringleader.group.logtime import LogTime
@@ -34,6 +35,7 @@ from ringleader.store.commands import (
     ExpireLeases,
     LeaseInfoResult,
     LeaseListResult,
+    RaiseVersion,
     RangeResult,
     Read,
     Result,
@@ -43,6 +45,7 @@ from ringleader.store.commands import (
 )
 from ringleader.store.member_ops import MEMBER_COMMANDS, LeaderView, MemberList, MemberListResult, MemberPromote
 from ringleader.store.store import Store
+from ringleader.store.version import supported_by_all
 from ringleader.wire.frames import MAX_FRAME, Query, Refused, Results, ServerFrame, Submit
 from ringleader.wire.relay import Forward, ForwardRefused, ReadIndex, ReadIndexReply, RelayMessage
 
@@ -54,12 +57,10 @@ ANSWER_BYTES = MAX_FRAME * 3 // 4
 """Most bytes of keys and values in the answer to one query."""
 LEADER_CHANGED = "the leader changed"
 CATCHING_UP = "this node was away for long and is replacing its state by a snapshot: ask another one"
-BACKLOG_ENTRIES = 500
-"""Most entries applied in one turn after the state was replaced."""
 DISK_FULL = "the disk of the leader is full; it takes writes again when there is room"
 HAND_ON = 10.0
 """Seconds between two attempts of a leader with a full disk to hand leadership to somebody else."""
-LEADERS_OWN = (ExpireLeases, ExpireTokens)
+LEADERS_OWN = (ExpireLeases, ExpireTokens, RaiseVersion)
 """Commands that no client may send."""
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -103,8 +104,10 @@ class Member:
         self.applied_term = 0
         # Writes.
         self.writes = PendingWrites(entropy.getrandbits(62))
+        self.admission = Admission(options.backlog_least, options.backlog_bytes, options.backlog_wait)
         self.queue: list[Queued] = []  # for the log, waiting for the end of the turn
         self.forwards: list[tuple[int, bytes]] = []  # (origin, envelope) for the leader
+        self.backlog: deque[tuple[int, Entry]] = deque()  # decided, not applied yet
         self.decoded: dict[int, tuple[bytes, Batch]] = {}  # own proposals by index, to spare decoding them again
         self.led_term = 0  # the term in which this member noticed that it leads; 0: it does not
         self.led_from = 0  # it proposes once this index is applied
@@ -128,13 +131,17 @@ class Member:
         self.snapshot_index = 0
         self.bytes_since_snapshot = 0
         self.installing = False  # the state is being replaced by a snapshot
-        self.backlog: list[tuple[int, Entry]] = []  # committed meanwhile
 
     # ---------------------------------------------------------------------------------------------------- clients
 
     def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
         """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
+        size = len(memoryview(request.commands)) + 64
+        if not self.admission.admits(self.writes.bytes, size):  # before it costs more than a look
+            self.counts["overloaded"] += 1
+            self._refuse(conn, request.frame, Reason.OVERLOADED, "more writes are waiting than can be served in time")
+            return
         try:
             commands = decode_commands(request.commands)
         except ValueError as error:
@@ -149,11 +156,6 @@ class Member:
         if self.disk_full and self.core.leads:
             self.counts["refused_no_room"] += 1
             self._refuse(conn, request.frame, Reason.NO_SPACE, DISK_FULL)
-            return
-        size = len(memoryview(request.commands)) + 64
-        if self.writes.bytes + size > self.options.backlog_bytes and self.writes.bytes:
-            self.counts["overloaded"] += 1
-            self._refuse(conn, request.frame, Reason.OVERLOADED, "too many writes are waiting on this node")
             return
         if not self.core.leader:
             self._refuse(conn, request.frame, Reason.NO_LEADER, "the cluster has no leader at the moment")
@@ -343,6 +345,9 @@ class Member:
         )
         if target:
             self._say(Compact(target))
+        version = supported_by_all(store.members.rows.values())
+        if version > store.version:
+            self._say(RaiseVersion(version))
 
     def _say(self, command: Command) -> None:
         """Put a command of the leader's own into the log."""
@@ -413,15 +418,13 @@ class Member:
 
     def apply(self, committed: list[tuple[int, Entry]]) -> None:
         """Apply what is decided, and serve those who waited for it. While the state is being replaced it has to wait."""
-        if self.backlog or self.installing:
-            self.backlog += committed
-            if self.installing:
-                return
-            committed, self.backlog = self.backlog[:BACKLOG_ENTRIES], self.backlog[BACKLOG_ENTRIES:]
-        for index, entry in committed:
-            self._apply(index, entry)
-        if committed:
+        self.backlog.extend(committed)
+        if self.installing:
+            return
+        if self.backlog:
+            self._apply_some()
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
+        self.admission.turn(self.now, self.writes.bytes)
         self.store.trim()
         for reader in self.readers.servable(self.store.applied):
             self._serve(reader)
@@ -445,15 +448,19 @@ class Member:
         elif self.clock_runs:
             if self.member_commands:
                 self._write_view_into_queue()
-            queue, self.queue = self.queue, []
             time_ms = self.clock.read(self.now)
-            start = size = 0
-            for end, item in enumerate(queue):
+            start = size = total = 0
+            for end, item in enumerate(self.queue):
                 if end > start and size + len(item.raw) > self.options.entry_bytes:
-                    self._propose_entry(time_ms, queue[start:end])
-                    start, size = end, 0
+                    self._propose_entry(time_ms, self.queue[start:end])
+                    start, total, size = end, total + size, 0
+                    if total >= self.options.turn_bytes:
+                        break
                 size += len(item.raw)
-            self._propose_entry(time_ms, queue[start:])
+            else:
+                self._propose_entry(time_ms, self.queue[start:])
+                start = len(self.queue)
+            del self.queue[:start]
 
     def _propose_entry(self, time_ms: int, part: list[Queued]) -> None:
         data = _encode((BATCH_VERSION, time_ms, [msgspec.Raw(item.raw) for item in part]))
@@ -478,10 +485,16 @@ class Member:
         leader = self.core.leader
         if leader and leader != self.node:
             term = self.core.term
-            same = [(origin, raw) for origin, raw in forwards if self._forwarded_in(origin, term)]
+            same: list[msgspec.Raw] = []
+            others: list[tuple[int, bytes]] = []
+            for origin, raw in forwards:
+                if self._forwarded_in(origin, term):
+                    same.append(msgspec.Raw(raw))
+                else:
+                    others.append((origin, raw))
             if same:
-                self.relay(leader, Forward(term, [msgspec.Raw(raw) for _, raw in same]))
-            forwards = [item for item in forwards if item not in same]
+                self.relay(leader, Forward(term, same))
+            forwards = others
         for write in self.writes.take_all(origin for origin, _ in forwards):
             self._refuse(write.conn, write.frame, Reason.NOT_LEADER, LEADER_CHANGED)
 
@@ -506,6 +519,19 @@ class Member:
 
     # ------------------------------------------------------------------------------------------------------- apply
 
+    @property
+    def busy(self) -> bool:
+        """Whether more is to be proposed or applied than one turn should do: the next turn should come at once."""
+        return (bool(self.backlog) and not self.installing) or (self.clock_runs and bool(self.queue))
+
+    def _apply_some(self) -> None:
+        """As much as one turn should do: a turn that takes long keeps heartbeats and answers waiting."""
+        room = self.options.turn_bytes
+        while self.backlog and room > 0:
+            index, entry = self.backlog.popleft()
+            room -= len(entry.data)
+            self._apply(index, entry)
+
     def _apply(self, index: int, entry: Entry) -> None:
         self.bytes_since_snapshot += len(entry.data) + 16
         if entry.term != self.applied_term:
@@ -519,6 +545,7 @@ class Member:
         for envelope, results in zip(batch.envelopes, self.store.apply(index, batch), strict=True):
             write = self.writes.take(envelope.origin)
             if write is not None:
+                self.admission.served(write.size)
                 self.answer(write.conn, Results(write.frame, results))
         if self.store.members.heir:
             self._hand_over()
@@ -538,7 +565,8 @@ class Member:
         What became of writes whose entries the snapshot covers cannot be told.
         """
         self.installing = True
-        self.backlog.clear()  # all of it is covered
+        while self.backlog and self.backlog[0][0] <= meta.index:
+            self.backlog.popleft()
         self.snapshot_index = meta.index
         self.bytes_since_snapshot = 0
         self.applied_term = meta.term

@@ -7,6 +7,7 @@ import msgspec
 from ringleader.consensus.raft import RaftOptions
 from ringleader.log import LogOptions
 from ringleader.store.limits import Limits
+from ringleader.store.version import SUPPORTED_VERSION
 from ringleader.wire.frames import NodeInfo
 
 __all__ = ["GroupOptions", "HostConfig"]
@@ -15,8 +16,10 @@ __all__ = ["GroupOptions", "HostConfig"]
 class GroupOptions(msgspec.Struct, frozen=True):
     """Bounds of one group member; sizes in bytes, times in seconds.
 
-    `entry_bytes`: most data in one log entry. `backlog_bytes`: most data waiting to be applied here before new writes
-    are refused. `reads_waiting`: most queries waiting. `snapshot_bytes`, `snapshot_entries`: a snapshot is taken when
+    `entry_bytes`: most data in one log entry. `turn_bytes`: about as much is proposed
+    and applied in one turn, so that none takes long. `backlog_bytes`: most data waiting to be applied here before new writes
+    are refused; less, but not less than `backlog_least`, when it would wait for longer than `backlog_wait`.
+    `reads_waiting`: most queries waiting. `snapshot_bytes`, `snapshot_entries`: a snapshot is taken when
     the log has grown by either. `keep_entries`: kept in memory behind a snapshot for members that lag a little.
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
@@ -26,7 +29,10 @@ class GroupOptions(msgspec.Struct, frozen=True):
     """
 
     entry_bytes: int = 1 << 20
+    turn_bytes: int = 1 << 20
     backlog_bytes: int = 32 << 20
+    backlog_least: int = 1 << 20
+    backlog_wait: float = 1.0
     reads_waiting: int = 100_000
     snapshot_bytes: int = 64 << 20
     snapshot_entries: int = 100_000
@@ -54,6 +60,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     nodes: tuple[NodeInfo, ...]
     voters: tuple[int, ...]
     incarnation: str = ""
+    supports: int = SUPPORTED_VERSION
     peer: str = ""
     raft: RaftOptions = RaftOptions()
     log: LogOptions = LogOptions()

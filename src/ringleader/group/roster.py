@@ -82,7 +82,7 @@ def admit(
     """Why the node that proved the cluster's secret, and says it is `node`, may not speak here; None: it may.
 
     `row`: of that id in the table; `gone`: the id was given out once and is no member's now; `in_config`: it takes part by
-    the newest configuration in the log, which may be ahead of the table (and keeps a removed one until it is committed).
+    the newest configuration in the log, which may be ahead of the table, or by the one that this replaces.
     """
     if in_config and (row is None or row.name == name) and not _replaced(row, incarnation):
         return None

@@ -9,11 +9,18 @@ import sys
 from ringleader.errors import Reason, UsageError
 from ringleader.node.config import format_address, parse_address
 
-__all__ = ["bind"]
+__all__ = ["CLIENT_BUFFER", "address_of", "bind"]
 
 
-def bind(field: str, address: str) -> socket.socket:
-    """A socket bound to "host:port", not listening yet. Raises `UsageError` naming the configuration field."""
+CLIENT_BUFFER = 256 * 1024
+"""Bytes (the kernel doubles it) that may wait unread from one client: more would only be time that a request spends unseen."""
+
+
+def bind(field: str, address: str, *, receive_buffer: int = 0) -> socket.socket:
+    """A socket bound to "host:port", listening. Raises `UsageError` naming the configuration field.
+
+    `receive_buffer`: bytes, for each connection that it will accept; 0: as the system likes.
+    """
     host, port = parse_address(address)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -28,6 +35,8 @@ def bind(field: str, address: str) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.bind(target)
         # Two sockets may bind one address as long as none listens: only this shows that it is free.
         sock.listen(0 if sys.platform == "win32" else 1024)

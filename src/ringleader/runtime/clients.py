@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import msgspec
 
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
-from ringleader.runtime.framing import UNREADABLE, FrameProtocol
+from ringleader.runtime.framing import UNREADABLE, FrameProtocol, framed
+from ringleader.runtime.tls import common_name
 from ringleader.wire.frames import MAX_FRAME, ClientFrame, Hello, Refused, Results, ServerFrame, Welcome
 
 __all__ = ["ClientConnection", "ClientDoor", "ClientHandler"]
@@ -22,10 +24,14 @@ _decoder = msgspec.msgpack.Decoder(ClientFrame)
 _encoder = msgspec.msgpack.Encoder()
 
 
+TLS_ONLY = framed(_encoder.encode(Refused(0, Reason.PROTOCOL, "this port speaks TLS only", hint="Give ca=...")))
+"""What those are told who speak without."""
+
+
 class ClientHandler(Protocol):
     """What the node is told. Connections are numbered from 1 and never reused."""
 
-    def client_opened(self, conn: int) -> None: ...
+    def client_opened(self, conn: int, identity: str = "") -> None: ...
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None: ...
 
@@ -39,6 +45,8 @@ class ClientDoor:
 
     `greeting`: a connection that has not said `Hello` by then is closed. `patience`: as is one that has read nothing
     for so long while answers wait. `limit`: as is one with more than so many bytes of answers waiting.
+    `intake`: bytes read from all clients in one round of the loop; whoever sends more waits for the next one, so that a
+    flood of requests never keeps the node from its peers, its disk and its clock.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class ClientDoor:
         greeting: float = 10.0,
         patience: float = 30.0,
         limit: int = 64 * 1024 * 1024,
+        intake: int = 1024 * 1024,
     ) -> None:
         self.handler = handler
         self.complaints = complaints
@@ -57,12 +66,15 @@ class ClientDoor:
         self.greeting = greeting
         self.patience = patience
         self.limit = limit
+        self.intake = intake
         self.connections: dict[int, ClientConnection] = {}
         self.refused = 0
         self._next = 1
         self._dirty: dict[int, ClientConnection] = {}
         self._strangers: dict[int, ClientConnection] = {}  # no Hello yet
         self._closing: set[ClientConnection] = set()
+        self._taken_in = 0
+        self._held: list[ClientConnection] = []
 
     def new_number(self) -> int:
         """A connection number; also for links that are no sockets."""
@@ -98,6 +110,24 @@ class ClientDoor:
             connection.flush()
             if connection.waiting_bytes > self.limit:
                 connection.drop(f"has left {connection.waiting_bytes} bytes of answers unread")
+
+    def took_in(self, connection: ClientConnection, size: int) -> None:
+        """The connection has delivered so many bytes in this round of the loop."""
+        if not self._taken_in:
+            # After the node's turn, which is planned in the same way and earlier.
+            asyncio.get_running_loop().call_soon(self._renew)
+        self._taken_in += size
+        if self._taken_in > self.intake:
+            connection.hold()
+            self._held.append(connection)
+
+    def _renew(self) -> None:
+        """The round is over: everyone may send again."""
+        self._taken_in = 0
+        if self._held:
+            held, self._held = self._held, []
+            for connection in held:
+                connection.resume()
 
     def complain(self, conn: int, reason: Reason, message: str) -> None:
         """The node itself has told this connection why it ends."""
@@ -159,7 +189,13 @@ class ClientConnection(FrameProtocol):
         self.number = door.new_number()
         door.connections[self.number] = self
         door._strangers[self.number] = self
-        door.handler.client_opened(self.number)
+        certificate = self.transport.get_extra_info("peercert") if self.transport is not None else None
+        door.handler.client_opened(self.number, common_name(certificate) if certificate else "")
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        super().data_received(data)
+        self.door.took_in(self, len(data))
 
     def on_frames(self, frames: list[memoryview]) -> None:
         """Decode and hand on."""

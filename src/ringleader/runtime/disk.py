@@ -213,6 +213,8 @@ class BulkThread:
         self, disk: FolderDisk, done: Callable[[int, bytes], object], failed: Callable[[Exception], object]
     ) -> None:
         self._disk = disk
+        self._space = SpaceKeeper(disk, 0, lambda _: None)  # the reserve is the log's
+        self._closing = threading.Event()
         self._done = done
         self._failed = failed
         self._work: queue.SimpleQueue[BulkWork | None] = queue.SimpleQueue()
@@ -225,6 +227,7 @@ class BulkThread:
 
     def close(self, timeout: float = 10.0) -> bool:
         """Finish what was submitted and stop; False when the disk hangs for longer than `timeout` seconds."""
+        self._closing.set()
         self._work.put(None)
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -235,7 +238,10 @@ class BulkThread:
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             try:
-                self._disk.execute(work.ops)
+                for op in work.ops:
+                    while not self._space.attempt(op):
+                        if self._closing.wait(ROOM_PERIOD):
+                            return
                 read = work.read
                 data = self._disk.read(read.name, read.offset, read.length) if read is not None else b""
             except Exception as error:  # as above

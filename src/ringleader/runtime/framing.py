@@ -11,7 +11,15 @@ import asyncio
 import struct
 from typing import Any, cast
 
-__all__ = ["UNREADABLE", "FrameProtocol", "FrameReader", "FrameTooLargeError", "explain_garbage", "peer_address"]
+__all__ = [
+    "UNREADABLE",
+    "FrameProtocol",
+    "FrameReader",
+    "FrameTooLargeError",
+    "explain_garbage",
+    "framed",
+    "peer_address",
+]
 
 UNREADABLE = (ValueError, RecursionError)
 """What decoding may raise for bytes that make no sense: wrong types, wrong text, nested too deep."""
@@ -36,9 +44,16 @@ def explain_garbage(start: bytes) -> str:
         return "this port does not speak HTTP; health and metrics are on the node's HTTP port"
     if start[:2] == b"\x16\x03":
         return "this port does not speak TLS"
+    if start[:2] == b"\x15\x03":
+        return "the other end speaks TLS only"
     if start[:1] == b"*":
         return "this port does not speak the Redis protocol"
     return ""
+
+
+def framed(body: bytes) -> bytes:
+    """One frame as it stands in the stream."""
+    return _LENGTH.pack(len(body)) + body
 
 
 class FrameReader:
@@ -104,6 +119,7 @@ class FrameProtocol(asyncio.Protocol):
         self.paused_since: float | None = None
         self.closing = False
         self.closing_since = 0.0
+        self._held = False
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -124,6 +140,21 @@ class FrameProtocol(asyncio.Protocol):
 
     def on_close(self, error: Exception | None) -> None:
         """The connection is gone."""
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def hold(self) -> None:
+        """Read nothing more for now, until `resume`; what the other end sends waits in the kernel, and then with it."""
+        if not self._held and self.transport is not None and not self.transport.is_closing():
+            self._held = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Undo `hold`."""
+        if self._held:
+            self._held = False
+            if self.paused_since is None and self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
 
     # ------------------------------------------------------------------------------------------------ writing
 
@@ -197,7 +228,7 @@ class FrameProtocol(asyncio.Protocol):
         """Called by the loop."""
         if self.paused_since is not None:
             self.paused_since = None
-            if self.transport is not None and not self.closing:
+            if self.transport is not None and not self.closing and not self._held:
                 self.transport.resume_reading()
             self.on_writable(True)
 

@@ -53,8 +53,9 @@ class SpaceKeeper:
 
     def _fill_up(self) -> None:
         self.full = True
-        with contextlib.suppress(OSError):
-            self._disk.execute([Unlink(RESERVE_FILE)])
+        if self._bytes:
+            with contextlib.suppress(OSError):
+                self._disk.execute([Unlink(RESERVE_FILE)])
         self._told(True)
 
     def recover(self) -> bool:

@@ -161,6 +161,7 @@ class World:
                 keep_entries=options.keep_entries,
                 slice_bytes=1000,  # so that taking, sending and becoming even a small snapshot takes many steps
                 chunk_bytes=1500,
+                turn_bytes=2_000,
             ),
         )
         return Host.open(config, disk, entropy, now)

@@ -187,6 +187,30 @@ def test_too_much_waiting_is_refused_clearly() -> None:
     assert not answers[-1].unknown
 
 
+def test_much_at_once_is_proposed_and_applied_in_portions() -> None:
+    world = ready(3, GroupOptions(entry_bytes=300, turn_bytes=600))
+    leader = world.leader()
+    host = world.hosts[leader]
+    conn = world.connect(leader)
+    raw = msgspec.Raw(msgspec.msgpack.encode([(0, Put(b"k", b"x" * 100))]))
+    before = host.core.last_index
+    for number in range(1000, 1040):
+        host.client_frame(conn, Submit(number, 5000, 0, 0, raw))
+    out = host.take_output()
+    assert out.more, "another turn is wanted"
+    assert 2 <= host.core.last_index - before <= 4
+    for to, group, message in out.peers:
+        world.hosts[to].peer_message(leader, group, message)
+    assert out.disk is not None
+    world.disks[leader].execute(out.disk.ops)
+    host.disk_done(out.disk.number)
+    world.settle()
+    world.run(0.3)
+    answered = [frame.frame for frame in world.inbox[conn] if isinstance(frame, Results)]
+    assert answered == list(range(1000, 1040)), "all of them, in their order"
+    assert not host.take_output().more
+
+
 def test_a_lease_ends_by_log_time_and_takes_its_keys() -> None:
     world = ready()
     conn = world.connect(world.follower())

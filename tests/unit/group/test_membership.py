@@ -140,8 +140,21 @@ def test_a_leader_that_is_removed_hands_over_without_an_election_timeout() -> No
     assert world.leader() == leader
     conn = world.connect(leader)
     world.results(conn, Put(b"a", b"1"))
+    linked: list[bool] = []
+    take = world._turn
+
+    def turn(id: int) -> bool:
+        busy = take(id)
+        if id != leader and world.hosts[id].core.leader == leader:
+            linked.append(leader in [peer.id for peer in world.links[id]])
+            assert world.hosts[id].members.admit(leader, f"n{leader}", "") is None
+        return busy
+
+    world._turn = turn  # type: ignore[method-assign]  # a look at every turn
     assert isinstance(ask(world, MemberRemove(f"n{leader}")), MemberResult)
     world.run(0.4)  # less than an election time
+    assert linked
+    assert all(linked), "nobody hangs up on a leader that has yet to hand over"
     new = world.leader()
     assert new != leader
     assert set(config(world, new).voters) == {1, 2, 3, 4} - {leader}

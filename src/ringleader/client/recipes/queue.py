@@ -9,7 +9,6 @@ only if the claim is still that one. Consumers that find nothing stand in a line
 from __future__ import annotations
 
 import asyncio
-import secrets
 from types import TracebackType
 from typing import Self
 
@@ -72,7 +71,7 @@ class Queue:
             raise UsageError(f"priority is an int from 0 to {_TOP}, not {priority}", reason=Reason.INVALID_ARGUMENT)
         budget = Budget(self._timeout if timeout is None else timeout, f"put into queue {self.name!r}")
         now = (await self._kv.range(self._keys.base, timeout=budget.left)).revision
-        id = f"{_TOP - priority:02x}{now:016x}{secrets.token_hex(6)}"
+        id = f"{_TOP - priority:02x}{now:016x}{self._engine.entropy.getrandbits(48):012x}"
         await self._kv.put(self._keys.messages + id.encode(), data, timeout=budget.left)
         return id
 
@@ -173,6 +172,7 @@ class Consumer:
         self._lease = lease
         self._name = name
         self._keys = keys
+        self._claimed = 0
         self._places = 0
         self._returning: set[asyncio.Task[None]] = set()
 
@@ -256,7 +256,8 @@ class Consumer:
     async def _claim(self, line: Line, id: bytes, also: list[Operation]) -> Message | None:
         """Claim one message; None when another was first. A repetition after a lost answer finds its own claim."""
         message, claim, tries = self._keys.messages + id, self._keys.claims + id, self._keys.tries + id
-        mine = secrets.token_bytes(8)
+        self._claimed += 1
+        mine = b"%x.%d" % (self._lease.id, self._claimed)
 
         async def attempt() -> Message | None:
             result = await self._kv.txn(
@@ -279,6 +280,7 @@ class Consumer:
 
     def _return(self, claim: asyncio.Future[Message | None]) -> None:
         """Nobody waits for what is being claimed: give it back."""
+        claim.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when we are closed meanwhile
 
         async def give_back() -> None:
             try:
