@@ -6,6 +6,7 @@ Nothing is changed before everything is known to fit: events that a faulty peer 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ringleader.crdt.text.graph import Frontier
@@ -17,6 +18,9 @@ from ringleader.crdt.text.walker import Edit
 from ringleader.crdt.wire import bad
 
 __all__ = ["Arrival", "adopt_whole", "carry_out", "prepare"]
+
+
+NO_ENDS: Mapping[Dot, int] = {}
 
 
 class _UnknownParentError(Exception):
@@ -80,7 +84,7 @@ def _add_events(log: OpLog, base: Base, part: TextPart) -> None:
         told += count
 
 
-def _frontier(log: OpLog, base: Base, parents: tuple[Dot, ...]) -> Frontier:
+def _frontier(log: OpLog, base: Base, parents: tuple[Dot, ...], ends: Mapping[Dot, int] = NO_ENDS) -> Frontier:
     """The local version meant by `parents`; the base's heads are the beginning here."""
     graph = log.graph
     if len(parents) == 1:
@@ -89,22 +93,31 @@ def _frontier(log: OpLog, base: Base, parents: tuple[Dot, ...]) -> Frontier:
             return (lv,)
     if len(parents) == len(base.heads) and set(parents) == set(base.heads):
         return ()
-    found = [graph.lv_of(*parent) for parent in parents]
+    found = [lv if (lv := ends.get(parent)) is not None else graph.lv_of(*parent) for parent in parents]
     if min(found, default=-1) < 0:
         raise _UnknownParentError
-    return graph.dominators(found)
+    found.sort()
+    heads = graph.heads
+    for k in range(len(found) - 1):
+        if found[k] not in heads or found[k] == found[k + 1]:
+            return graph.dominators(found)
+    return tuple(found)  # what is a head is in nobody's past, and the newest is in no older one's
 
 
 def adopt_whole(part: TextPart) -> OpLog:
     """A log with all events of a whole state, for a replica that has none: nothing is replayed."""
     log = OpLog()
     add = log.graph.add
+    ends: dict[Dot, int] = {}  # the last events of chains: what nearly all others build on
     for replica, n, count, parents in part.chains:
-        try:
-            version = _frontier(log, part.base, parents)
-        except _UnknownParentError:
-            bad("an event builds on one that is not in this state")
-        add(replica, n, count, version)
+        if len(parents) == 1 and (lv := ends.get(parents[0])) is not None:
+            version: Frontier = (lv,)
+        else:
+            try:
+                version = _frontier(log, part.base, parents, ends)
+            except _UnknownParentError:
+                bad("an event builds on one that is not in this state")
+        ends[replica, n + count - 1] = add(replica, n, count, version) + count - 1
     source = part.log
     log.starts = array("q", source.starts)
     log.kinds = bytearray(source.kinds)
