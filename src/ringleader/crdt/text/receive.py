@@ -93,7 +93,7 @@ def _frontier(log: OpLog, base: Base, parents: tuple[Dot, ...], ends: Mapping[Do
             return (lv,)
     if len(parents) == len(base.heads) and set(parents) == set(base.heads):
         return ()
-    found = [lv if (lv := ends.get(parent)) is not None else graph.lv_of(*parent) for parent in parents]
+    found = [ends[parent] if parent in ends else graph.lv_of(*parent) for parent in parents]
     if min(found, default=-1) < 0:
         raise _UnknownParentError
     found.sort()
