@@ -257,8 +257,8 @@ class Host:
                 still.append(send)
         self.held = still
 
-    def bulk_done(self, number: int, data: bytes) -> None:
-        """The bulk work handed out under `number` is carried out; `data` is what it read."""
+    def bulk_done(self, number: int, data: bytes | None) -> None:
+        """The bulk work handed out under `number` is carried out; `data` is what it read, None: there was no room."""
         self.snapshots.lane.finished(number, data)
 
     # ----------------------------------------------------------------------------------------------- what is to do

@@ -591,6 +591,10 @@ class Member:
         many = self.store.applied - self.snapshot_index >= options.snapshot_entries
         return many or self.bytes_since_snapshot >= options.snapshot_bytes
 
+    def snapshot_failed(self) -> None:
+        """It could not be written: one is still wanted."""
+        self.bytes_since_snapshot = self.options.snapshot_bytes
+
     def snapshot_started(self, index: int) -> None:
         """A snapshot of the state as of `index` is on its way to the disk."""
         self.snapshot_index = index

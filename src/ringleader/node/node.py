@@ -636,10 +636,10 @@ class Node:
     def _tell_done(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._disk_done, number)
 
-    def _tell_bulk_done(self, number: int, data: bytes) -> None:
+    def _tell_bulk_done(self, number: int, data: bytes | None) -> None:
         self._loop.call_soon_threadsafe(self._bulk_done, number, data)
 
-    def _bulk_done(self, number: int, data: bytes) -> None:
+    def _bulk_done(self, number: int, data: bytes | None) -> None:
         if self._host is None or self._stopped or self.stats.failure:
             return
         try:

@@ -279,6 +279,20 @@ def test_a_restarted_node_knows_the_members_before_it_has_applied_anything() -> 
     assert set(config(world).voters) == {1, 2, 3, 4}
 
 
+def test_who_lags_lets_members_speak_that_it_has_not_heard_of() -> None:
+    """Found by the simulator: a learner was away while members changed, and then refused the leader for ever."""
+    world = up()
+    lagging = world.follower()
+    world.cut.add(lagging)
+    grow(world, 4)
+    members = world.hosts[lagging].members
+    assert 4 not in members.rows()
+    assert members.admit(4, "n4", "i4") is None
+    refusal = members.admit(1, "somebody", "")
+    assert refusal is not None
+    assert refusal[0] is Reason.WRONG_NODE
+
+
 def test_a_damaged_list_of_members_stops_the_node() -> None:
     world = up()
     grow(world, 4)
