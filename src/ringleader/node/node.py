@@ -522,6 +522,9 @@ class Node:
         assert self._host is not None
         stats = self.stats
         before, stats.status = stats.status, self._host.status()
+        member = self._host.member
+        stats.events = dict(member.counts)
+        stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
             logger.info("%s in term %d, leader %s", now.role, now.term, self._names.get(now.leader, "unknown"))
