@@ -106,6 +106,7 @@ class Node:
         self._stopped = False
         self._names: dict[int, str] = {}
         self._told: dict[int, tuple[str, int]] = {}  # peer addresses as the table last had them
+        self._said: dict[int, str] = {}  # and as the peers themselves say
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
         self._complaints = complaints
         self._door = ClientDoor(self, complaints, max_connections=config.max_connections)
@@ -445,6 +446,8 @@ class Node:
             address = parse_address(peer.address) if peer.address else None
             first = self.config.peers.get(peer.name, "")  # in the table there may be a place where it was before
             link = self._links.get(peer.id)
+            if address is None and self._said.get(peer.id):
+                address = parse_address(self._said[peer.id])
             if link is None:
                 options = self._peer_door.options
                 link = PeerLink(
@@ -519,6 +522,9 @@ class Node:
         assert self._host is not None
         stats = self.stats
         before, stats.status = stats.status, self._host.status()
+        member = self._host.member
+        stats.events = dict(member.counts)
+        stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
             logger.info("%s in term %d, leader %s", now.role, now.term, self._names.get(now.leader, "unknown"))
@@ -595,11 +601,21 @@ class Node:
         if self._host is not None and not self._stopped:
             self._host.learn_node(info)
             link = self._links.get(info.id)
+            with contextlib.suppress(ValueError):  # a node without a peer port says nothing
+                place = parse_address(address)
+                self._said[info.id] = address
+                if link is not None:
+                    link.move(place)
             if link is not None:
-                with contextlib.suppress(ValueError):
-                    link.move(parse_address(address))
                 link.wake()
             self._plan()
+
+    def _refuse_peer(self, sender: int, absurd: str) -> None:
+        """A member said what no correct node says: hang up, and let both logs say why."""
+        name = f"node {sender} ({self._names.get(sender, 'unknown')})"
+        self._complaints.say(f"{name}:", "absurd", f"its message is refused: {absurd}")
+        if self._peer_door is not None:
+            self._peer_door.expel(sender, PeerRefused(Reason.PROTOCOL, f"a message was refused: {absurd}"))
 
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
         """Messages of a peer came."""
@@ -609,7 +625,10 @@ class Node:
         try:
             self._host.observe(time.monotonic())
             for group, message in messages:
-                self._host.peer_message(sender, group, message)
+                absurd = self._host.peer_message(sender, group, message)
+                if absurd:
+                    self._refuse_peer(sender, absurd)
+                    break
         except Exception as error:
             self._fail_unexpectedly(error)
         self._plan()
