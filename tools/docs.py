@@ -17,6 +17,10 @@ from pathlib import Path
 from ringleader.sim.scenario import Performance, perform
 from tools import crdt_pictures, docs_placement
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from scenarios.wrong import WRONG
+
 __all__ = ["ROOT", "main", "performances", "wanted"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +30,7 @@ _BLOCK = re.compile(r"(<!-- (scenario|part): ([\w-]+)(?: (\d+) (\d+))? -->\n).*?
 def performances() -> dict[str, Performance]:
     """All scenarios, run, by name (the file name without its number and suffix)."""
     files = sorted((ROOT / "tests" / "scenarios").glob("*.txt"))
-    return {path.stem.split("-", 1)[1]: perform(path.read_text(encoding="utf-8")) for path in files}
+    return {path.stem.split("-", 1)[1]: perform(path.read_text(encoding="utf-8"), WRONG) for path in files}
 
 
 def wanted() -> dict[Path, str]:

@@ -9,6 +9,7 @@ import pytest
 from tools.docs import ROOT, wanted
 
 from ringleader.sim.scenario import perform
+from scenarios.wrong import WRONG
 
 SCENARIOS = sorted(Path(__file__).parent.glob("*.txt"))
 
@@ -16,7 +17,7 @@ SCENARIOS = sorted(Path(__file__).parent.glob("*.txt"))
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_what_stands_in_the_file_is_what_happens(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert perform(text).text == text, "if the new trace is right, run `make docs`"
+    assert perform(text, WRONG).text == text, "if the new trace is right, run `make docs`"
 
 
 def test_there_are_scenarios() -> None:

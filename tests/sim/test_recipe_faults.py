@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ringleader.client import Client, Counter, Message, key, leases
+from ringleader.client import Client, Counter, DoubleBarrier, Message, key, leases
 from ringleader.client.failures import CompactedError
 from ringleader.client.recipes import cache, rwlock, semaphore
 from ringleader.client.recipes.line import Line
@@ -46,7 +46,7 @@ class Book:
         self.maybe_put: set[str] = set()
         self.acked: Tally[str] = Tally()
         self.maybe_acked: set[str] = set()
-        self.rounds: dict[int, dict[tuple[int, int], str]] = {}
+        self.rounds: dict[int, dict[tuple[int, int], Any]] = {}  # round -> member -> "leaving", "left", or inside
         self.reached: Tally[str] = Tally()
 
     def token(self, kind: str, token: int) -> None:
@@ -203,7 +203,8 @@ class Worker:
 
     async def cache(self) -> None:
         async with self.db.cache("k/") as cache:
-            while self.process.calling and cache.error is None:
+            while self.process.calling:
+                assert cache.error is None, "it outlives every fault"
                 name = f"k/{self.choice.randrange(5)}"
                 if self.choice.chance(0.3):
                     revision = (await self.db.kv.delete(name, timeout=2)).revision
@@ -228,7 +229,7 @@ class Worker:
         members = self.book.rounds.setdefault(barrier._round, {})
         if "left" in members.values():
             self.book.world.problems.append(f"{me} began round {barrier._round} that another has left: {members}")
-        members[me] = "in"
+        members[me] = barrier
         try:
             await self.pause(0.1)
         finally:
@@ -238,7 +239,8 @@ class Worker:
             return
         running = {(process.place, process.life): process for process in self.book.processes}
         for other, state in members.items():
-            if state == "in" and other in running and self.alive:
+            inside = isinstance(state, DoubleBarrier) and other in running
+            if inside and self.alive and running[other].loop.within(lambda state=state: state._lease.alive):
                 self.book.world.problems.append(f"{me} left round {barrier._round} while {other} was in it: {members}")
         members[me] = "left"
         self.book.reached["barrier"] += 1

@@ -41,6 +41,10 @@ def test_seeds_are_clean(first: int) -> None:
     assert not COMMON & set(summary.probes.missing())
 
 
+RARE = {"leader crashed in a joint change", "session expired with a call pending"}
+"""States that need more seeds than the suite runs: `tools.soak` fails when it does not reach them."""
+
+
 def wild(seed: int) -> Options:
     """A world in which everything happens, all the time."""
     return Options(
@@ -60,11 +64,11 @@ def wild(seed: int) -> Options:
 @pytest.mark.slow
 def test_every_interesting_state_is_reached() -> None:
     summary = Summary()
-    for seed in range(1, 13):
+    for seed in range(1, 9):
         report = run_seed(seed, wild(seed))
         assert report.ok, report.line()
         summary.add(report)
-    assert summary.probes.missing() == []
+    assert summary.probes.missing(but=RARE) == []
 
 
 def calm(seed: int = 1) -> Options:

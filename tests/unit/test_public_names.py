@@ -14,15 +14,15 @@ import ringleader
 
 NAMES = {
     "ringleader": """
-        KV Auth Barrier Cache Client ClientOptions ClusterSettings CompactedError Condition Consumer Counter
+        KV Auth Barrier Cache Client ClientOptions Cluster ClusterSettings CompactedError Condition Consumer Counter
         DeadlineError DeleteResult DoubleBarrier Election Event Holder Key KeyValue Leader Leadership Lease LeaseInfo
-        Leases Lock Message NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult Queue QueueSize
+        Leases Lock Member Membership Message NodeStatus NotAppliedError Operation OutcomeUnknownError PutResult Queue QueueSize
         RangeResult ReadLock ReadWriteLock Reason RingleaderError Semaphore Shard ShardChange ShardGroup ShardWorker
         Shards Status TxnResult UnknownDeadlineError UsageError WatchBatch WatchStream WriteLock changes connect
         embedded key op replica
     """,
     "ringleader.sync": """
-        KV Auth Barrier Cache Client Consumer Counter DoubleBarrier Election Leadership Lease Leases Lock Lost Message
+        KV Auth Barrier Cache Client Cluster Consumer Counter DoubleBarrier Election Leadership Lease Leases Lock Lost Message
         Queue ReadLock ReadWriteLock Semaphore Shard ShardChange Shards WatchStream WriteLock connect embedded
     """,
     "ringleader.crdt": """

@@ -21,6 +21,12 @@ from ringleader.errors import RingleaderError
 __all__ = ["app", "main"]
 
 GROUPS = {
+    "auth": ("ringleader.cli.auth", "Logins: switch them on and off, see who you are."),
+    "cert": ("ringleader.cli.cert", "Certificates: an authority for development, nodes, users."),
+    "cluster": ("ringleader.cli.cluster", "Members: list, add, promote, remove; hand leadership over."),
+    "role": ("ringleader.cli.role", "Roles: what users may do."),
+    "token": ("ringleader.cli.token", "Tokens: log in without a password, until revoked."),
+    "user": ("ringleader.cli.user", "Users: who may log in."),
     "debug": ("ringleader.cli.debug", "Look into the files of a node."),
     "kv": ("ringleader.cli.kv", "Keys and values: put, get, delete, range, watch, txn."),
     "lease": ("ringleader.cli.lease", "Leases: keys that go away when nobody keeps them alive."),

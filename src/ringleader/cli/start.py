@@ -39,6 +39,18 @@ def start(
     snapshot_entries: Annotated[int | None, typer.Option(help="Entries after which a snapshot is taken.")] = None,
     reserve_bytes: Annotated[int | None, typer.Option(help="Kept free for when the disk is full.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    cert: Annotated[str | None, typer.Option(help="Speak TLS to clients and over HTTP, with this certificate.")] = None,
+    key: Annotated[str | None, typer.Option(help="Its key.")] = None,
+    ca: Annotated[str | None, typer.Option(help="The authority of users' (and other nodes') certificates.")] = None,
+    client_cert_required: Annotated[
+        bool | None, typer.Option("--client-cert-required", help="Let in only clients with a certificate.")
+    ] = None,
+    peer_cert: Annotated[str | None, typer.Option(help="For nodes among themselves, if not --cert.")] = None,
+    peer_key: Annotated[str | None, typer.Option(help="Its key.")] = None,
+    peer_ca: Annotated[str | None, typer.Option(help="The authority of nodes' certificates, if not --ca.")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Serve other machines though nothing protects it.")
+    ] = None,
     end_with_parent: Annotated[
         int, typer.Option("--end-with-parent", hidden=True, help="Stop when the parent, this process id, dies (Linux).")
     ] = 0,
@@ -64,6 +76,14 @@ def start(
         "snapshot_entries": snapshot_entries,
         "reserve_bytes": reserve_bytes,
         "log_level": log_level,
+        "cert": cert,
+        "key": key,
+        "ca": ca,
+        "client_cert_required": client_cert_required,
+        "peer_cert": peer_cert,
+        "peer_key": peer_key,
+        "peer_ca": peer_ca,
+        "insecure": insecure,
     }
     if end_with_parent:
         from ringleader.cli.dev import end_with_parent as ask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,16 @@ def _ask(node: NodeStatus, timeout: float) -> dict[str, Any]:
     if not node.http:
         return row | {"error": "its address is not known"}
     try:
-        with urllib.request.urlopen(f"http://{node.http}/status", timeout=timeout) as answer:
+        with _open(node.http, timeout) as answer:
             return row | {key: value for key, value in json.loads(answer.read(1 << 20)).items() if key != "frame"}
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         return row | {"error": f"cannot be reached: {reason}"}
+
+
+def _version(row: dict[str, Any]) -> str:
+    version, supports = row.get("cluster_version", 0), row.get("supports", 0)
+    return f"{version}" if supports <= version else f"{version} (knows {supports})"
 
 
 def _used(row: dict[str, Any]) -> str:
@@ -59,16 +65,29 @@ def _used(row: dict[str, Any]) -> str:
     return show_size(row.get("used_bytes", 0)) + (f" of {show_size(quota)}" if quota else "")
 
 
+def _open(address: str, timeout: float) -> Any:
+    """The node's answer; over TLS when the environment names an authority, as for the connection to it."""
+    ca, cert, key = (os.environ.get(f"RINGLEADER_{each}", "") for each in ("CA", "CERT", "KEY"))
+    if not ca:
+        return urllib.request.urlopen(f"http://{address}/status", timeout=timeout)
+    from ringleader.client.tls import client_context
+
+    context = client_context(ca, cert, key)
+    return urllib.request.urlopen(f"https://{address}/status", timeout=timeout, context=context)
+
+
 def _print(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("node", "client", "role", "term", "commit", "applied", "revision", "used", "up")
+    table = Table("node", "client", "role", "term", "commit", "applied", "revision", "used", "version", "up")
     for row in rows:
         if "error" in row:
             table.add_row(row["name"], row["client"], f"[red]{escape(row['error'])}[/]")
         else:
             numbers = (str(row[field]) for field in ("term", "commit", "applied", "revision"))
-            table.add_row(row["name"], row["client"], row["role"], *numbers, _used(row), f"{row['uptime']:.0f} s")
+            table.add_row(
+                row["name"], row["client"], row["role"], *numbers, _used(row), _version(row), f"{row['uptime']:.0f} s"
+            )
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -6,6 +6,7 @@ calls       one call, and the session that numbers it       links       endpoint
 watches     one watch, across connections                   options     every bound and period
 engine      the turn of the event loop                      transport   TCP behind a tiny interface
 client      `connect`, `Client`                             kv, leases, watching, ops, types: what users hold
+cluster     members of the cluster
 auth        users, roles, tokens                        credentials, tls: who we are, whom we trust
 recipes     locks, elections ...: a file for each
 shardplan   who should own which shard, what to claim       shards      a worker of a group, made of it
@@ -15,6 +16,7 @@ shard       one ownership of one shard
 from ringleader.client import ops as op
 from ringleader.client.auth import Auth
 from ringleader.client.client import Client, connect
+from ringleader.client.cluster import Cluster, Member, Membership
 from ringleader.client.failures import CompactedError
 from ringleader.client.kv import KV, Consistency
 from ringleader.client.leases import Lease, Leases
@@ -63,6 +65,7 @@ __all__ = [
     "Cache",
     "Client",
     "ClientOptions",
+    "Cluster",
     "ClusterSettings",
     "CompactedError",
     "Condition",
@@ -82,6 +85,8 @@ __all__ = [
     "LeaseInfo",
     "Leases",
     "Lock",
+    "Member",
+    "Membership",
     "Message",
     "NodeStatus",
     "Operation",

@@ -12,6 +12,7 @@ import msgspec
 
 from ringleader.client.addresses import parse_endpoints
 from ringleader.client.auth import Auth
+from ringleader.client.cluster import Cluster
 from ringleader.client.credentials import Credentials
 from ringleader.client.engine import Engine
 from ringleader.client.kv import KV
@@ -111,6 +112,7 @@ class Client:
         self.kv = KV(engine, timeout)
         self.leases = Leases(engine, timeout)
         self.auth = Auth(engine, timeout)
+        self.cluster = Cluster(engine, timeout)
 
     def lease(self, ttl: float) -> Lease:
         """A lease of `ttl` seconds that keeps itself alive: `async with db.lease(10) as lease:`."""

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 import msgspec
 
 from ringleader.client.addresses import split_address
-from ringleader.client.tls import explain
+from ringleader.client.tlslayer import TlsLayer
 from ringleader.wire.frames import MAX_FRAME, ClientFrame, ServerFrame
 
 __all__ = ["Dialer", "Listener", "TcpDialer", "Transport"]
@@ -85,10 +85,11 @@ class _TcpTransport(asyncio.Protocol):
 
     async def _connect(self, address: str) -> None:
         host, port = split_address(address)
+        tls = self._tls
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self, host, port, ssl=self._tls)
-        except ssl.SSLError as error:
-            self._end(explain(error))
+            await asyncio.get_running_loop().create_connection(
+                lambda: self if tls is None else TlsLayer(lambda: self, tls, hostname=host), host, port
+            )
         except OSError as error:
             # asyncio puts its own words in the place of the system's
             known = isinstance(error.errno, int) and error.errno > 0
@@ -157,7 +158,7 @@ class _TcpTransport(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The loop lost the connection."""
-        self._end((explain(exc) or str(exc)) if exc is not None else "the connection was closed by the node")
+        self._end(str(exc) if exc is not None else "the connection was closed by the node")
 
     def _end(self, why: str) -> None:
         listener, self._listener = self._listener, None

@@ -232,8 +232,11 @@ class ReplicatedLog(Protocol):
         """All records up to `number` are durable."""
         ...
 
-    def compact(self, index: int) -> SnapshotMeta:
-        """A durable snapshot exists at `index` (applied): forget entries up to it."""
+    def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
+        """A durable snapshot exists at `index` (applied): forget entries up to it.
+
+        The last `keep_entries` of them stay, as long as they have at most `keep_bytes`, for members that lag a little.
+        """
         ...
 
     def snapshot_meta(self, index: int) -> SnapshotMeta:

@@ -147,7 +147,7 @@ class Host:
         """
         identity = Identity(config.cluster, config.node, config.incarnation)
         names = {info.id: info.name for info in config.nodes if info.id in config.voters}
-        store = Store(config.limits, founders(names))
+        store = Store(config.limits, founders(names), config.supports)
         roster = read_roster(disk)
         stored = recover_snapshot(disk, GROUP, store)
         records: list[LogRecord] = []
@@ -203,12 +203,12 @@ class Host:
         entries = getattr(message, "entries", ()) if self.member.disk_full else ()
         return bool(entries) and sum(len(one.data) + 64 for one in entries) + PROMISES > self.writer.room
 
-    def client_opened(self, conn: int, identity: str = "") -> None:
+    def client_opened(self, conn: int, identity: str = "", *, own: bool = False) -> None:
         """A client connection was accepted; `conn` is a number never used before.
 
-        `identity`: the name in the certificate that it came with; `store.auth.NODE.principal` for this very process.
+        `identity`: the name in the certificate that it came with. `own`: it comes from this very process, and may do all.
         """
-        self.service.opened(conn, identity)
+        self.service.opened(conn, identity, own=own)
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None:
         """A frame of a client."""
@@ -257,8 +257,8 @@ class Host:
                 still.append(send)
         self.held = still
 
-    def bulk_done(self, number: int, data: bytes) -> None:
-        """The bulk work handed out under `number` is carried out; `data` is what it read."""
+    def bulk_done(self, number: int, data: bytes | None) -> None:
+        """The bulk work handed out under `number` is carried out; `data` is what it read, None: there was no room."""
         self.snapshots.lane.finished(number, data)
 
     # ----------------------------------------------------------------------------------------------- what is to do
@@ -356,6 +356,8 @@ class Host:
             quota_bytes=self.store.settings.quota_bytes,
             full=self.store.quota.full,
             disk_full=self.member.disk_full,
+            cluster_version=self.store.version,
+            supports=self.store.supports,
         )
 
 

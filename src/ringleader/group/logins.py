@@ -38,14 +38,14 @@ Outcome = Callable[["Login", "Refused | Challenge | None"], None]
 class Login:
     """One attempt, the only one of its connection. `caller` and `proof` are set when it is let in.
 
-    `identity`: the name in the certificate that the connection came with, "" none; the node's own name for links of the
-    same process, which need no login.
+    `identity`: the name in the certificate that the connection came with, "" none. `own`: it comes from the node's own
+    process, which needs no login.
     """
 
     __slots__ = ("_challenge", "_member", "_start", "_sure", "_tell", "_verifier", "caller", "done", "proof")
 
     def __init__(
-        self, member: Member, entropy: Entropy, start: LoginStart | None, identity: str, tell: Outcome
+        self, member: Member, entropy: Entropy, start: LoginStart | None, identity: str, own: bool, tell: Outcome
     ) -> None:
         self._member = member
         self._start = start
@@ -56,7 +56,7 @@ class Login:
         self.caller: Caller = ANYONE
         self.proof = b""
         self.done = False
-        if identity == NODE.principal:
+        if own:
             self.caller = NODE
             self._let_in()
         elif not member.store.auth.enabled:

@@ -35,6 +35,7 @@ from ringleader.store.commands import (
     ExpireLeases,
     LeaseInfoResult,
     LeaseListResult,
+    RaiseVersion,
     RangeResult,
     Read,
     Result,
@@ -44,6 +45,7 @@ from ringleader.store.commands import (
 )
 from ringleader.store.member_ops import MEMBER_COMMANDS, LeaderView, MemberList, MemberListResult, MemberPromote
 from ringleader.store.store import Store
+from ringleader.store.version import supported_by_all
 from ringleader.wire.frames import MAX_FRAME, Query, Refused, Results, ServerFrame, Submit
 from ringleader.wire.relay import Forward, ForwardRefused, ReadIndex, ReadIndexReply, RelayMessage
 
@@ -58,7 +60,7 @@ CATCHING_UP = "this node was away for long and is replacing its state by a snaps
 DISK_FULL = "the disk of the leader is full; it takes writes again when there is room"
 HAND_ON = 10.0
 """Seconds between two attempts of a leader with a full disk to hand leadership to somebody else."""
-LEADERS_OWN = (ExpireLeases, ExpireTokens)
+LEADERS_OWN = (ExpireLeases, ExpireTokens, RaiseVersion)
 """Commands that no client may send."""
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -343,6 +345,9 @@ class Member:
         )
         if target:
             self._say(Compact(target))
+        version = supported_by_all(store.members.rows.values())
+        if version > store.version:
+            self._say(RaiseVersion(version))
 
     def _say(self, command: Command) -> None:
         """Put a command of the leader's own into the log."""
@@ -585,6 +590,10 @@ class Member:
             return False
         many = self.store.applied - self.snapshot_index >= options.snapshot_entries
         return many or self.bytes_since_snapshot >= options.snapshot_bytes
+
+    def snapshot_failed(self) -> None:
+        """It could not be written: one is still wanted."""
+        self.bytes_since_snapshot = self.options.snapshot_bytes
 
     def snapshot_started(self, index: int) -> None:
         """A snapshot of the state as of `index` is on its way to the disk."""

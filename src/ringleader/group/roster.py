@@ -82,14 +82,18 @@ def admit(
     """Why the node that proved the cluster's secret, and says it is `node`, may not speak here; None: it may.
 
     `row`: of that id in the table; `gone`: the id was given out once and is no member's now; `in_config`: it takes part by
-    the newest configuration in the log, which may be ahead of the table (and keeps a removed one until it is committed).
+    the newest configuration in the log, which may be ahead of the table, or by the one that this replaces. An id of which
+    nothing is known here was given out later than what is known here: whoever lags must let newer members speak, or could
+    never catch up once one of them leads.
     """
     if in_config and (row is None or row.name == name) and not _replaced(row, incarnation):
         return None
     if gone:
         return Reason.MEMBER_REMOVED, f"node {node} ({name[:64]}) was removed from this cluster"
-    if row is None or row.name != name:
-        return Reason.WRONG_NODE, f"node {node} named {name[:64]!r} is no other member of this cluster"
+    if row is None:
+        return None
+    if row.name != name:
+        return Reason.WRONG_NODE, f"node {node} is {row.name!r} in this cluster, not {name[:64]!r}"
     if _replaced(row, incarnation):
         text = f"node {node} ({name[:64]}) comes with another data folder than this cluster knows: it was wiped or restored"
         return Reason.DATA_REPLACED, text

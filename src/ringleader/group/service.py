@@ -49,10 +49,11 @@ class Connection:
     `identity`: see `Login`. `asking`: watches not decided yet. `over`: it has been told to go.
     """
 
-    __slots__ = ("asking", "caller", "greeted", "identity", "login", "over", "watches", "writable")
+    __slots__ = ("asking", "caller", "greeted", "identity", "login", "over", "own", "watches", "writable")
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, own: bool) -> None:
         self.identity = identity
+        self.own = own
         self.greeted = False
         self.over = False
         self.caller: Caller = ANYONE
@@ -93,9 +94,9 @@ class Service:
         self.leader = 0
         self.nodes_changed = False
 
-    def opened(self, conn: int, identity: str = "") -> None:
-        """A connection was accepted; `identity`: the name in its certificate."""
-        self.connections[conn] = Connection(identity)
+    def opened(self, conn: int, identity: str = "", *, own: bool = False) -> None:
+        """A connection was accepted; `identity`: the name in its certificate; `own`: from this very process."""
+        self.connections[conn] = Connection(identity, own)
 
     def closed(self, conn: int) -> None:
         """A connection is gone; its watches with it. Writes it sent go on and are answered to nobody."""
@@ -171,7 +172,7 @@ class Service:
                 if self.connections.get(conn) is connection and not connection.over:
                     self._logged_in(conn, connection, login, answer)
 
-            login = Login(self.member, self.entropy, frame.login, connection.identity, tell)
+            login = Login(self.member, self.entropy, frame.login, connection.identity, connection.own, tell)
             connection.login = login
 
     def _log_in(self, conn: int, login: Login, frame: ClientFrame) -> None:

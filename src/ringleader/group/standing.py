@@ -46,7 +46,8 @@ class MembersHere:
         self.store = store
         self.remembered = remembered
         self.saved = -1  # the table's version that was last written down
-        self.seen: tuple[int, Config | None, bool] = (-1, None, False)
+        self.seen: tuple[int, Config | None, bool, int] = (-1, None, False, 0)
+        self.linked: set[int] = set()  # by the last `links`
         self.report_at = 0.0
 
     # -------------------------------------------------------------------------------------------------- the table
@@ -73,10 +74,11 @@ class MembersHere:
     def changed(self) -> bool:
         """Whether table or configuration differ from what they were at the last call."""
         seen = self.seen
-        version, config, settled = self.store.members.version, self.core.config, self.core.config_settled
-        if version == seen[0] and config is seen[1] and settled is seen[2]:
+        core, version = self.core, self.store.members.version
+        config, settled, leader = core.config, core.config_settled, core.leader
+        if version == seen[0] and config is seen[1] and settled is seen[2] and leader == seen[3]:
             return False
-        self.seen = (version, config, settled)
+        self.seen = (version, config, settled, leader)
         return True
 
     def to_save(self) -> Roster | None:
@@ -93,8 +95,17 @@ class MembersHere:
         """Everyone this node has to reach: the members of the table, and of the configuration in force."""
         rows = self.rows()
         ids = {row.id for row in rows.values() if row.active} | set(self.core.config.members())
+        ids |= {id for id in self.linked if self._parting(id)}
         ids.discard(self.config.node)
+        self.linked = ids
         return [Peer(id, rows[id].name, rows[id].peer) if id in rows else Peer(id, "", "") for id in sorted(ids)]
+
+    def _parting(self, member: int) -> bool:
+        """Whether a member that the newest configuration leaves out is still listened to.
+
+        Until that configuration is committed it takes part in the old one; and if it leads, it has yet to hand over.
+        """
+        return not self.core.config_settled or self.core.leader == member
 
     def nodes(self) -> list[NodeInfo]:
         """The members as clients are told of them."""
@@ -105,7 +116,7 @@ class MembersHere:
 
     def admit(self, node: int, name: str, incarnation: str) -> tuple[Reason, str] | None:
         """Why the node that proved to know the secret may not speak here; None: it may."""
-        in_config = node in self.core.config.members()
+        in_config = node in self.core.config.members() or (node in self.linked and self._parting(node))
         return admit(self.rows().get(node), self.gone(node), in_config, node, name, incarnation)
 
     # ---------------------------------------------------------------------------------------------------- this one
@@ -133,12 +144,13 @@ class MembersHere:
         if row is None or not row.active:
             return None
         me, config = self.me, self.config
-        known = (row.peer, row.client, row.http, row.incarnation)
+        known = (row.peer, row.client, row.http, row.incarnation, row.supports)
         wanted = (
             config.peer or row.peer,
             me.client or row.client,
             me.http or row.http,
             row.incarnation or config.incarnation,
+            config.supports,
         )
         return MemberUpdate(row.id, *wanted) if known != wanted else None
 

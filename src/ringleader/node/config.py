@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ringleader.errors import Reason, UsageError
+from ringleader.node.security import check_secured
 
 __all__ = ["NodeConfig", "format_address", "load_config", "parse_address", "parse_peers"]
 
@@ -38,7 +39,14 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     is heard. Sizes are in bytes; `reserve_bytes` are kept for when the disk is full. `keep_entries` stay in memory behind a
     snapshot for members that lag a little.
     `log_level`: of the program's log.
+
+    `cert`, `key`: files (PEM) with which the client and HTTP ports speak TLS; `ca`: the authority of the certificates by
+    which users may log in, or must with `client_cert_required`. With `peer_cert`, `peer_key`, `peer_ca` (default: those
+    three) nodes speak mutual TLS among themselves. `insecure`: serve others than this machine though nothing protects it.
     """
+
+    def __repr__(self) -> str:
+        return f"NodeConfig(name={self.name!r}, data_dir={self.data_dir!r})"  # the rest holds a secret
 
     name: str = "n1"
     data_dir: str = "ringleader-data"
@@ -60,6 +68,14 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reserve_bytes: int = 4 * 1024 * 1024
     keep_entries: int = 5_000
     log_level: str = "info"
+    cert: str = ""
+    key: str = ""
+    ca: str = ""
+    client_cert_required: bool = False
+    peer_cert: str = ""
+    peer_key: str = ""
+    peer_ca: str = ""
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -157,6 +173,7 @@ def _check(config: NodeConfig) -> None:
     _check_advertised(config, "listen_client", "advertise_client")
     _check_advertised(config, "http", "advertise_http")
     _check_numbers(config)
+    check_secured(config, is_loopback)
 
 
 def _check_address(field: str, text: str) -> None:
@@ -292,6 +309,8 @@ def _convert(field: str, value: Any, source: str) -> Any:
             if isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()):
                 return dict(value)
             raise ValueError("must be name=host:port,... or a table of addresses")
+        if isinstance(default, bool):
+            return _flag(value)
         if isinstance(default, int):
             if isinstance(value, bool) or not isinstance(value, int | str):
                 raise ValueError(f"{value!r} is not a whole number")
@@ -302,6 +321,15 @@ def _convert(field: str, value: Any, source: str) -> Any:
     except ValueError as error:
         text = str(error) if "invalid literal" not in str(error) else f"{value!r} is not a whole number"
         raise UsageError(f"{field}: {text} ({source})", reason=Reason.INVALID_ARGUMENT) from None
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if str(value).lower() not in known:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return known[str(value).lower()]
 
 
 _DEFAULTS = NodeConfig()

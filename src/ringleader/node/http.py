@@ -19,7 +19,10 @@ import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from ringleader.client.tls import explain
 from ringleader.node.stats import NodeCollector, Stats
+from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.tls import TlsFiles
 
 __all__ = ["HttpServer", "health", "readiness"]
 
@@ -57,10 +60,12 @@ def readiness(stats: Stats, now: float) -> str:
 class HttpServer:
     """Serves on a bound socket from `start` to `close`. `threads`: most requests at once; more are told to come again."""
 
-    def __init__(self, sock: socket.socket, stats: Stats, *, threads: int = 16, timeout: float = 5.0) -> None:
+    def __init__(
+        self, sock: socket.socket, stats: Stats, *, threads: int = 16, timeout: float = 5.0, tls: TlsFiles | None = None,
+    ) -> None:  # fmt: skip
         registry = CollectorRegistry()
         registry.register(NodeCollector(stats))
-        self._server = _Server(sock, stats, registry, threads, timeout)
+        self._server = _Server(sock, stats, registry, threads, timeout, tls)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="ringleader-http", daemon=True
         )
@@ -82,13 +87,16 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def __init__(
-        self, sock: socket.socket, stats: Stats, registry: CollectorRegistry, threads: int, timeout: float
-    ) -> None:
+        self, sock: socket.socket, stats: Stats, registry: CollectorRegistry, threads: int, timeout: float,
+        tls: TlsFiles | None,
+    ) -> None:  # fmt: skip
         super().__init__(sock.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = sock
         self.socket.listen(64)
         self.stats = stats
+        self.tls = tls
+        self.complaints = Complaints(logger, time.monotonic)
         self.registry = registry
         self.request_timeout = timeout
         self.slots = threading.BoundedSemaphore(threads)
@@ -116,7 +124,17 @@ class _Server(ThreadingHTTPServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
+            if self.tls is not None:
+                begun = self.begun.pop(request)
+                request.settimeout(self.request_timeout)
+                request = self.tls.accept.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                self.begun[request] = begun
+                request.do_handshake()
             super().process_request_thread(request, client_address)
+        except OSError as error:
+            why = explain(error) or str(error)
+            self.complaints.say(f"{client_address[0]}:{client_address[1]}", why, f"refused: {why}")
+            self.shutdown_request(request)
         finally:
             self.begun.pop(request, None)
             self.slots.release()

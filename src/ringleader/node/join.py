@@ -19,8 +19,10 @@ from ringleader.node.config import NodeConfig, format_address
 from ringleader.node.identity import FolderIdentity, joining_incarnation, write_joined
 from ringleader.ports import Disk, Entropy
 from ringleader.runtime.joining import NoMemberError, ask_to_join
+from ringleader.runtime.tls import TlsFiles
 from ringleader.store.commands import Failure
 from ringleader.store.member_ops import MemberAdd, MemberResult
+from ringleader.store.version import SUPPORTED_VERSION
 from ringleader.wire.frames import NodeInfo, Refused, Results
 from ringleader.wire.peer import NONCE_BYTES, PEER_MAGIC, PEER_VERSION, PeerHello, PeerJoined, PeerRefused
 
@@ -40,10 +42,13 @@ FINAL = frozenset(
 """Refusals that waiting does not mend."""
 
 
-async def become_member(disk: Disk, config: NodeConfig, info: NodeInfo, peer: str, entropy: Entropy) -> None:
+async def become_member(
+    disk: Disk, config: NodeConfig, info: NodeInfo, peer: str, entropy: Entropy, tls: TlsFiles | None = None
+) -> None:
     """Ask the members named by `config.join` until one takes this node in; then write the identity, durably.
 
-    `info`, `peer`: where clients and the others reach this node. Raises `RingleaderError` saying what every one answered.
+    `info`, `peer`: where clients and the others reach this node. `tls`: as for links.
+    Raises `RingleaderError` saying what every one answered.
     """
     incarnation = joining_incarnation(disk, secrets.token_hex(8))
     loop = asyncio.get_running_loop()
@@ -66,8 +71,9 @@ async def become_member(disk: Disk, config: NodeConfig, info: NodeInfo, peer: st
                 info.http,
                 peer,
                 incarnation,
+                SUPPORTED_VERSION,
             )
-            answer = await _ask(address, config.cluster_token, hello)
+            answer = await _ask(address, config.cluster_token, hello, tls)
             if isinstance(answer, PeerJoined):
                 write_joined(disk, answer, config.name, incarnation)
                 logger.info("joined cluster %s as node %d (%s)", answer.cluster, answer.node, config.name)
@@ -90,10 +96,12 @@ async def become_member(disk: Disk, config: NodeConfig, info: NodeInfo, peer: st
     )
 
 
-async def _ask(address: tuple[str, int], token: str, hello: PeerHello) -> PeerJoined | PeerRefused | str:
+async def _ask(
+    address: tuple[str, int], token: str, hello: PeerHello, tls: TlsFiles | None
+) -> PeerJoined | PeerRefused | str:
     """One member's answer, or what was wrong in words."""
     try:
-        return await ask_to_join(address, token, hello, ONE_ANSWER)
+        return await ask_to_join(address, token, hello, ONE_ANSWER, tls)
     except TimeoutError:
         return "no answer in time"
     except (NoMemberError, OSError, UnicodeError) as error:
@@ -134,4 +142,7 @@ def answer_join(
     if not hello.incarnation:
         answer(PeerRefused(Reason.INVALID_ARGUMENT, "a node that joins has to say which data folder it has"))
         return
-    host.ask([MemberAdd(hello.from_name, hello.peer, hello.client, hello.http, hello.incarnation)], done)
+    host.ask(
+        [MemberAdd(hello.from_name, hello.peer, hello.client, hello.http, hello.incarnation, supports=hello.supports)],
+        done,
+    )

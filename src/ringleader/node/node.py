@@ -27,7 +27,7 @@ from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.group.roster import Peer
 from ringleader.group.standing import expulsion
 from ringleader.log import LogOptions
-from ringleader.node.config import NodeConfig, parse_address
+from ringleader.node.config import NodeConfig, is_loopback, parse_address
 from ringleader.node.http import HttpServer
 from ringleader.node.identity import (
     FolderIdentity,
@@ -39,15 +39,16 @@ from ringleader.node.identity import (
 )
 from ringleader.node.join import answer_join, become_member
 from ringleader.node.local import LocalDialer, LocalLink
+from ringleader.node.security import peer_tls, port_tls, warn_of_gaps
 from ringleader.node.sockets import CLIENT_BUFFER, address_of, bind
 from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
-from ringleader.runtime.clients import ClientDoor
+from ringleader.runtime.clients import TLS_ONLY, ClientDoor
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
-from ringleader.store.auth import NODE
+from ringleader.runtime.tls import TlsDoor, TlsFiles
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
 from ringleader.wire.peer import PeerHello, PeerJoined, PeerRefused
 
@@ -75,6 +76,9 @@ class Node:
         self.stats = Stats()
         self.client_address = self.peer_address = self.http_address = ""
         self._entropy = entropy or random.SystemRandom()
+        self._tls: TlsFiles | None = None
+        self._peer_tls: TlsFiles | None = None
+        self._client_tls: TlsDoor | None = None
         self._host: Host | None = None
         self._disk: FolderDisk | None = None
         self._disk_thread: DiskThread | None = None
@@ -113,6 +117,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[RingleaderError] = self._loop.create_future()
         try:
+            self._tls, self._peer_tls = port_tls(self.config), peer_tls(self.config)
             self._lock = FolderLock(self.config.data_dir)
             self._bind()
             if self.config.join:
@@ -123,6 +128,7 @@ class Node:
             await self._release()
             raise
         self._turn()
+        warn_of_gaps(self.config, is_loopback)
         logger.info(
             "node %s (%d of cluster %s) is up: clients %s, peers %s, http %s; %s",
             self.config.name,
@@ -263,7 +269,7 @@ class Node:
         disk = FolderDisk(config.data_dir)
         try:
             if not has_identity(disk):
-                await become_member(disk, config, info, self.advertised_peer, self._entropy)
+                await become_member(disk, config, info, self.advertised_peer, self._entropy, self._peer_tls)
         except OSError as error:
             raise DiskFailedError(f"cannot write to the data folder {config.data_dir}: {error}") from error
         finally:
@@ -316,18 +322,22 @@ class Node:
     async def _listen(self) -> None:
         sockets, config, identity = self._sockets, self.config, self.identity
         if "http" in sockets:
-            self._http = HttpServer(sockets.pop("http"), self.stats)
+            self._http = HttpServer(sockets.pop("http"), self.stats, tls=self._tls)
             self._http.start()
         if "listen_peer" in sockets:
             self._me = PeerSelf(
                 identity.cluster, config.cluster_token, self.client_info, self.advertised_peer, identity.incarnation
             )
-            self._peer_door = PeerDoor(self._me, self, self._entropy, self._complaints, PeerOptions())
+            self._peer_door = PeerDoor(self._me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls))
             self._servers.append(
                 await self._loop.create_server(self._peer_door.factory, sock=sockets.pop("listen_peer"))
             )
         if "listen_client" in sockets:
-            server = await self._loop.create_server(self._door.factory, sock=sockets.pop("listen_client"), backlog=1024)
+            factory: Callable[[], asyncio.Protocol] = self._door.factory
+            if self._tls is not None:
+                self._client_tls = TlsDoor(self._tls, factory, self._complaints, TLS_ONLY)
+                factory = self._client_tls.factory
+            server = await self._loop.create_server(factory, sock=sockets.pop("listen_client"), backlog=1024)
             self._servers.append(server)
 
     async def _release(self) -> None:
@@ -440,6 +450,7 @@ class Node:
                 link = PeerLink(
                     self._me, peer.id, address, self._entropy, options, self._count_links, self._turned_away
                 )
+                link.name = peer.name
                 self._links[peer.id] = link
                 link.start()
             elif address is not None and address != self._told.get(peer.id):
@@ -494,6 +505,9 @@ class Node:
             self._refresh_status()
         if now - self._last_sweep >= SWEEP:
             self._last_sweep = now
+            for files in (self._tls, self._peer_tls):
+                if files is not None:
+                    files.refresh()
             loop_now = self._loop.time()
             self._door.sweep(loop_now)
             if self._peer_door is not None:
@@ -530,10 +544,10 @@ class Node:
 
     # ------------------------------------------------------------------------------------------------ what arrives
 
-    def client_opened(self, conn: int) -> None:
-        """A client connected."""
+    def client_opened(self, conn: int, identity: str = "") -> None:
+        """A client connected; `identity`: the name in its certificate."""
         if self._host is not None:
-            self._host.client_opened(conn)
+            self._host.client_opened(conn, identity)
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None:
         """A client's frame came."""
@@ -608,7 +622,7 @@ class Node:
             return self.stats.failure
         local.number = self._door.new_number()
         self._locals[local.number] = local
-        self._host.client_opened(local.number, NODE.principal)  # who runs the process needs no login
+        self._host.client_opened(local.number, own=True)  # who runs the process needs no login
         return ""
 
     def close_local(self, local: LocalLink) -> None:
@@ -622,10 +636,10 @@ class Node:
     def _tell_done(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._disk_done, number)
 
-    def _tell_bulk_done(self, number: int, data: bytes) -> None:
+    def _tell_bulk_done(self, number: int, data: bytes | None) -> None:
         self._loop.call_soon_threadsafe(self._bulk_done, number, data)
 
-    def _bulk_done(self, number: int, data: bytes) -> None:
+    def _bulk_done(self, number: int, data: bytes | None) -> None:
         if self._host is None or self._stopped or self.stats.failure:
             return
         try:

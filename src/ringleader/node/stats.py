@@ -98,6 +98,8 @@ class NodeCollector(Collector):
             ("compact_revision", "History below this revision is gone", status.compact_revision),
             ("used_bytes", "Bytes of keys, values and history, as the quota counts them", status.used_bytes),
             ("quota_bytes", "Most of them that are allowed, 0 for no limit", status.quota_bytes),
+            ("cluster_version", "Version of the rules that the cluster lives by", status.cluster_version),
+            ("supported_version", "Highest such version that this node supports", status.supports),
             ("disk_full", "Whether the disk of this node is full", status.disk_full),
             ("full", "Whether puts are refused for lack of room", status.full),
             ("voters", "Voting members", len(status.voters)),

@@ -9,7 +9,8 @@ import msgspec
 
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
-from ringleader.runtime.framing import UNREADABLE, FrameProtocol
+from ringleader.runtime.framing import UNREADABLE, FrameProtocol, framed
+from ringleader.runtime.tls import common_name
 from ringleader.wire.frames import MAX_FRAME, ClientFrame, Hello, Refused, Results, ServerFrame, Welcome
 
 __all__ = ["ClientConnection", "ClientDoor", "ClientHandler"]
@@ -23,10 +24,14 @@ _decoder = msgspec.msgpack.Decoder(ClientFrame)
 _encoder = msgspec.msgpack.Encoder()
 
 
+TLS_ONLY = framed(_encoder.encode(Refused(0, Reason.PROTOCOL, "this port speaks TLS only", hint="Give ca=...")))
+"""What those are told who speak without."""
+
+
 class ClientHandler(Protocol):
     """What the node is told. Connections are numbered from 1 and never reused."""
 
-    def client_opened(self, conn: int) -> None: ...
+    def client_opened(self, conn: int, identity: str = "") -> None: ...
 
     def client_frame(self, conn: int, frame: ClientFrame) -> None: ...
 
@@ -184,7 +189,8 @@ class ClientConnection(FrameProtocol):
         self.number = door.new_number()
         door.connections[self.number] = self
         door._strangers[self.number] = self
-        door.handler.client_opened(self.number)
+        certificate = self.transport.get_extra_info("peercert") if self.transport is not None else None
+        door.handler.client_opened(self.number, common_name(certificate) if certificate else "")
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""

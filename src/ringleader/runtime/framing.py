@@ -11,7 +11,15 @@ import asyncio
 import struct
 from typing import Any, cast
 
-__all__ = ["UNREADABLE", "FrameProtocol", "FrameReader", "FrameTooLargeError", "explain_garbage", "peer_address"]
+__all__ = [
+    "UNREADABLE",
+    "FrameProtocol",
+    "FrameReader",
+    "FrameTooLargeError",
+    "explain_garbage",
+    "framed",
+    "peer_address",
+]
 
 UNREADABLE = (ValueError, RecursionError)
 """What decoding may raise for bytes that make no sense: wrong types, wrong text, nested too deep."""
@@ -36,9 +44,16 @@ def explain_garbage(start: bytes) -> str:
         return "this port does not speak HTTP; health and metrics are on the node's HTTP port"
     if start[:2] == b"\x16\x03":
         return "this port does not speak TLS"
+    if start[:2] == b"\x15\x03":
+        return "the other end speaks TLS only"
     if start[:1] == b"*":
         return "this port does not speak the Redis protocol"
     return ""
+
+
+def framed(body: bytes) -> bytes:
+    """One frame as it stands in the stream."""
+    return _LENGTH.pack(len(body)) + body
 
 
 class FrameReader:

@@ -11,6 +11,7 @@ import contextlib
 import struct
 
 from ringleader.runtime.framing import UNREADABLE, explain_garbage
+from ringleader.runtime.tls import TlsFiles
 from ringleader.wire.peer import (
     MAX_HANDSHAKE_FRAME,
     MAX_JOINED_FRAME,
@@ -36,14 +37,14 @@ class NoMemberError(Exception):
 
 
 async def ask_to_join(
-    address: tuple[str, int], secret: str, hello: PeerHello, timeout: float
+    address: tuple[str, int], secret: str, hello: PeerHello, timeout: float, tls: TlsFiles | None = None
 ) -> PeerJoined | PeerRefused:
-    """Ask the member at `address`; `hello` has the role "join". `timeout` in seconds.
+    """Ask the member at `address`; `hello` has the role "join". `timeout` in seconds. `tls`: as for links.
 
     Raises `OSError` and `TimeoutError` when nobody answers, `NoMemberError` when the answer is worth nothing.
     """
     async with asyncio.timeout(timeout):
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address, ssl=tls.dial if tls is not None else None)
         try:
             return await _converse(reader, writer, secret, hello)
         except asyncio.IncompleteReadError:

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ringleader.client.tlslayer import TlsLayer
 from ringleader.errors import Reason
 from ringleader.ports import Entropy
 from ringleader.runtime.complaints import Complaints
-from ringleader.runtime.framing import UNREADABLE, FrameProtocol
+from ringleader.runtime.framing import UNREADABLE, FrameProtocol, framed
+from ringleader.runtime.tls import TlsDoor, TlsFiles, not_for
 from ringleader.wire.frames import NodeInfo
 from ringleader.wire.peer import (
     MAX_HANDSHAKE_FRAME,
@@ -63,6 +65,7 @@ class PeerOptions:
     `connect`: from dialling to being welcome. `join`: a node that wants to become a member is kept waiting for so long.
     `pause_min`, `pause_max`: between attempts, doubling, jittered. `limit`: with more than so many bytes waiting for a slow
     peer new messages are dropped; `patience`: bytes that wait for so long mean that the connection is dead.
+    `tls`: with what links are mutual TLS, `None`: they are not.
     """
 
     connect: float = 2.0
@@ -72,6 +75,7 @@ class PeerOptions:
     limit: int = 32 * 1024 * 1024
     patience: float = 5.0
     max_strangers: int = 64
+    tls: TlsFiles | None = None
 
 
 PLACES = 4
@@ -113,10 +117,14 @@ class PeerDoor:
         self.links: dict[tuple[int, str], _Incoming] = {}  # by node and role
         self.strangers: set[_Incoming] = set()
         self.refused = 0
+        self._tls: TlsDoor | None = None
+        if options.tls is not None:
+            plain = framed(encode(PeerRefused(Reason.PROTOCOL, "this port speaks TLS only")))
+            self._tls = TlsDoor(options.tls, lambda: _Incoming(self), complaints, plain)
 
     def factory(self) -> asyncio.Protocol:
         """For `loop.create_server`."""
-        return _Incoming(self)
+        return self._tls.factory() if self._tls is not None else _Incoming(self)
 
     def sweep(self, now: float) -> None:
         """Close those who do not finish their handshake; call about once a second. `now`: loop time."""
@@ -175,6 +183,11 @@ class _Incoming(FrameProtocol):
             if refusal is not None:
                 self.refuse(refusal)
                 return
+            if self.door.options.tls is not None:
+                problem = not_for(self.transport, frame.from_name)
+                if problem:
+                    self.refuse(PeerRefused(Reason.UNTRUSTED, problem))
+                    return
             self.hello = frame
             self.nonce = self.door.entropy.getrandbits(8 * NONCE_BYTES).to_bytes(NONCE_BYTES, "big")
             self.send(encode(PeerChallenge(self.nonce, prove(me.secret, "acceptor", frame, self.nonce))))
@@ -264,6 +277,7 @@ class PeerLink:
         self.entropy = entropy
         self.options = options
         self.on_change = on_change
+        self.name = ""  # of the peer: what its certificate has to be for
         self.on_expelled = on_expelled
         self.host, self.port = "", 0  # where it was dialled last
         self.dropped = 0
@@ -362,12 +376,15 @@ class PeerLink:
                 await self._wait(self.options.pause_max)
                 continue
             self.host, self.port = self.places[0]
-            protocol: _Outgoing | None = None
+            protocol = self._make()
+            tls = self.options.tls
+            layer = None if tls is None else TlsLayer(lambda protocol=protocol: protocol, tls.dial)  # type: ignore[misc]  # binds now
+            self._protocol = protocol
             try:
                 async with asyncio.timeout(self.options.connect):
                     loop = asyncio.get_running_loop()
-                    _, protocol = await loop.create_connection(self._make, self.host, self.port)
-                    self._protocol = protocol
+                    made = layer or protocol
+                    await loop.create_connection(lambda made=made: made, self.host, self.port)  # type: ignore[misc]  # binds now
                     await protocol.greeted
                 pause = self.options.pause_min
                 self.connects += 1
@@ -389,8 +406,9 @@ class PeerLink:
                 self._trouble(str(error))
                 self._next_place()
             finally:
-                if protocol is not None:
-                    protocol.abort()
+                protocol.abort()
+                if layer is not None:
+                    layer.abort()
                 self._protocol = None
                 self._queue.clear()
                 self.on_change()
@@ -451,6 +469,11 @@ class _Outgoing(FrameProtocol):
         )
 
     def on_open(self) -> None:
+        if self.link.options.tls is not None:
+            problem = not_for(self.transport, self.link.name)
+            if problem:
+                self._fail(problem)
+                return
         self.send(encode(self.hello))
         self.flush()
 

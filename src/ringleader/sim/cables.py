@@ -54,8 +54,8 @@ class Cables:
 
     def dial(self, link: int, node: int) -> None:
         """Connect to `node`; the caller hears `connected` or `closed`."""
-        caller, machine = self.caller, self.world.machines[node]
-        if machine.host is None:
+        caller, machine = self.caller, self.world.machines.get(node)
+        if machine is None or machine.host is None:
             self.timeline.after(self._delay(), caller.closed, caller.life, link, "connection refused")
             return
         wire = self.wires[link] = self.world.new_wire(self.caller, link, machine)

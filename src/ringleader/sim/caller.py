@@ -18,6 +18,7 @@ from ringleader.sim.record import Record
 from ringleader.sim.trace import FIRST_CLIENT, Kind, name_of
 from ringleader.sim.watching import Watching, Wish
 from ringleader.store.commands import Command, Compact, Range, Read
+from ringleader.store.member_ops import MEMBER_COMMANDS
 
 if TYPE_CHECKING:
     from ringleader.sim.world import World
@@ -62,7 +63,7 @@ class Caller:
     def start(self) -> None:
         """A new process: a new core, without any memory."""
         options = ClientOptions(prefer_leader=self.choice.random() < 0.5, attempt_timeout=1.0)
-        addresses = [f"n{node}:1" for node in self.world.machines]
+        addresses = [f"n{row.id}:1" for row in self.world.truth.store.members.active()]
         self._core = ClientCore(addresses, self.choice, self.now, options)
         self.running = True
         self.wakeup = float("inf")
@@ -112,6 +113,11 @@ class Caller:
             self.waiting.append((call, arguments))
             return True
         return False
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client stands still."""
+        return self.timeline.now < self.paused_until
 
     def stop_calling(self) -> None:
         """No new calls from now on."""
@@ -170,7 +176,7 @@ class Caller:
         self.world.trace.add((self.timeline.now, Kind.CALL, self.id, 0, op, 0.0))
         return record
 
-    def act(self, call: Callable[..., None], *arguments: Any) -> None:
+    def act(self, call: Callable[..., object], *arguments: Any) -> None:
         """Do something with the core now, and carry out what it wants done."""
         self._core.tick(self.now)
         call(*arguments)
@@ -261,6 +267,8 @@ class Caller:
         elif isinstance(error, NotAppliedError):
             log.not_applied(record)
             truth.refused(record.op)
+        elif isinstance(record.op, MEMBER_COMMANDS):
+            log.not_applied(record)  # members change only when the table finds it safe
         elif isinstance(error, UsageError) and error.reason is Reason.LEASE_NOT_FOUND:
             log.not_applied(record)
             truth.refused(record.op)

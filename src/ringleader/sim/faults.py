@@ -71,6 +71,7 @@ class Nemesis:
             "client-crash": self._client_crash,
             "client-disconnect": self._client_disconnect,
             "client-pause": self._client_pause,
+            "churn": lambda: world.churn.strike(self.choice),
         }
 
     def start(self) -> None:

@@ -70,9 +70,17 @@ class SimNetwork:
         self._random = choice.random
         self._exponential = choice.expovariate
 
+    def add(self, node: int) -> None:
+        """One more node."""
+        for other in self.nodes:
+            self.links[node, other], self.links[other, node] = Link(), Link()
+        self.nodes = sorted([*self.nodes, node])
+
     def send(self, sender: int, receiver: int, messages: list[Any]) -> None:
         """Put messages on the way, in order, as one batch."""
-        link = self.links[sender, receiver]
+        link = self.links.get((sender, receiver))
+        if link is None:
+            return  # a member whose node has never been started
         now = self._timeline.now
         if self._recode is not None:
             messages = [self._recode(message) for message in messages]

@@ -6,6 +6,7 @@ or, when the machine crashes before, as far as they had come. So a crash can fal
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,10 @@ __all__ = ["Machine"]
 class _Work:
     """A batch of disk operations under way. `due[i]`: when operation i is done; `done`: how many were carried out.
 
-    `read`: of bulk work, what is to be read after them.
+    `read`: of bulk work, what is to be read after them. `no_room`: the rest of it was left out.
     """
 
-    __slots__ = ("done", "due", "number", "ops", "read", "records")
+    __slots__ = ("done", "due", "no_room", "number", "ops", "read", "records")
 
     def __init__(self, number: int, ops: list[DiskOp], due: list[float], records: int, read: Read | None) -> None:
         self.number = number
@@ -40,6 +41,7 @@ class _Work:
         self.due = due
         self.records = records
         self.read = read
+        self.no_room = False
         self.done = 0
 
     def next_due(self) -> float:
@@ -50,9 +52,13 @@ class _Work:
 class Machine:
     """Node `id` of the world. `host` is None while it is down. `life` counts its starts, so that old events miss it."""
 
-    def __init__(self, world: World, id: int) -> None:
+    def __init__(self, world: World, id: int, name: str, incarnation: str) -> None:
         self.world = world
         self.id = id
+        self.name = name
+        self.incarnation = incarnation
+        self.lost = False  # dead for good, or wiped
+        self.gone = False  # it never starts again
         self.timeline = world.timeline
         options = world.options
         self.choice = stream(options.seed, f"node {id}")
@@ -82,7 +88,7 @@ class Machine:
 
     def start(self) -> None:
         """Open the host on what the disk holds."""
-        if self.host is not None or self.absent:
+        if self.host is not None or self.absent or self.gone:
             return
         world = self.world
         self.life += 1
@@ -106,12 +112,22 @@ class Machine:
             self.disk.on_change = None
         self.damage = None  # whatever it was, the oracle will see whether it did harm
         self.host = host
+        world.members_changed()
         world.trace.add((self.timeline.now, Kind.START, self.id, 0, f"life {self.life}", 0.0))
         core = world.core_of(host)
         world.oracle.recovered(self.id, core)
         world.observe(self, core)
         self.timeline.after(self.choice.uniform(0.0, world.options.tick), self._tick, self.life)
         self._drain()
+
+    def wipe(self) -> None:
+        """The disk is replaced by an empty one; the node keeps its name and id."""
+        assert self.host is None
+        self.lost = True
+        self.incarnation += ", then another"
+        self.disk = SimDisk(self.choice, self.world.options.disk.habits)
+        self.disk.settle = self._settle
+        self.world.oracle.wiped(self.id)
 
     def _refused(self, error: RingleaderError) -> None:
         """The node does not start, which is right if its disk is damaged; then the bytes are put back."""
@@ -156,6 +172,9 @@ class Machine:
             why = f"{why} (power cut: {report.lost} bytes lost, {report.kept} kept)"
         world.probes.hit("power cut" if power else "process killed")
         world.trace.add((now, Kind.CRASH, self.id, 0, why, 0.0))
+        if self.host is not None:
+            core = world.core_of(self.host)
+            world.probes.hit("leader crashed in a joint change", core.leads and bool(core.config.outgoing))
         self.host = None
         self.life += 1
         self.paused_until = 0.0
@@ -263,6 +282,11 @@ class Machine:
         ):  # now and then, since it hashes the whole state
             self.compared = applied
             self.world.truth.compare(self.id, host.store)
+        if out.links is not None:
+            self.world.members_changed()
+        if out.expelled is not None:
+            self.expelled(out.expelled)
+            return
         point = self.crash_point
         if out.disk is not None:
             self._start_work(out.disk.number, out.disk.ops)
@@ -280,18 +304,31 @@ class Machine:
             self.connections.discard(conn)
             self.world.close_client(self, conn)
 
+    def expelled(self, why: RingleaderError) -> None:
+        """The node finds, or is told, that it is no member any more, and stops."""
+        if self.host is None:
+            return
+        row = self.world.truth.store.members.rows.get(self.id)
+        if row is not None and row.active and not self.lost:
+            raise Violation("members", f"node {self.id} takes itself for expelled: {why}")
+        self.world.probes.hit("expelled node stopped")
+        self.gone = True
+        self.crash(f"stopped: {why}", power=False)
+
     def _send(self, peers: list[tuple[int, int, Any]]) -> None:
         world = self.world
         if len(peers) == 1:
             to, group, message = peers[0]
-            world.oracle.sent(self.id, to, [message])
+            if not self.lost or world.linked(self.id, to):  # nobody hears a node that lost its disk
+                world.oracle.sent(self.id, to, [message])
             world.network.send(self.id, to, [(group, message)])
             return
         batches: dict[int, list[Any]] = {}
         for to, group, message in peers:
             batches.setdefault(to, []).append((group, message))
         for to, batch in batches.items():
-            world.oracle.sent(self.id, to, [message for _, message in batch])
+            if not self.lost or world.linked(self.id, to):
+                world.oracle.sent(self.id, to, [message for _, message in batch])
             world.network.send(self.id, to, batch)
 
     def _crash_while_sending(self, peers: list[tuple[int, int, Any]]) -> bool:
@@ -368,6 +405,9 @@ class Machine:
             try:
                 self.disk.apply(work.ops[work.done - 1])
             except OSError as error:
+                if work is self._bulk and error.errno == errno.ENOSPC:
+                    work.done, work.no_room = len(work.ops), True
+                    continue
                 self._work = self._bulk = None
                 self.timeline.at(now, self._disk_failed, self.life, error)
                 return
@@ -406,7 +446,11 @@ class Machine:
             return
         self._bulk = None
         read = work.read
-        data = self.disk.read(read.name, read.offset, read.length) if read is not None else b""
+        data: bytes | None = None
+        if work.no_room:
+            self.world.probes.hit("no room for a snapshot")
+        else:
+            data = self.disk.read(read.name, read.offset, read.length) if read is not None else b""
         if work.ops:
             self.world.trace.add((self.timeline.now, Kind.DISK, self.id, 0, work.ops, 0.0))
         host.bulk_done(work.number, data)

@@ -36,6 +36,7 @@ FAULTS: dict[str, tuple[float, float]] = {
     "client-crash": (3.0, 15.0),
     "client-disconnect": (1.0, 8.0),
     "client-pause": (2.0, 12.0),
+    "churn": (0.7, 4.0),
 }
 """Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
 

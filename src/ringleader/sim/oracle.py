@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
-from ringleader.consensus.raft import Raft
+from ringleader.consensus.raft import Raft, membership
 from ringleader.consensus.raft.messages import Append, AppendReply, SnapshotReply, Vote, VoteReply
 from ringleader.consensus.raft.quorum import has_quorum
 from ringleader.consensus.raft.records import ENTRIES, RESET
-from ringleader.consensus.shape import Entry, Output, Record, Role
+from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role
 from ringleader.sim.probes import Probes
 from ringleader.sim.timeline import Timeline
 from ringleader.sim.trace import Kind, Trace
@@ -59,10 +59,10 @@ class _Seen:
 
     `log`: terms of the entries that its records hold, index 1 first. `pending`: entry records handed to the disk but not
     yet durable. `durable`: as `log`, of what is on disk. `acked`: leader's term -> the highest index acknowledged to it.
-    `handed`: the last index handed out as committed.
+    `handed`: the last index handed out as committed. `ghost`: as `durable`, of what was on a disk that it has lost since.
     """
 
-    __slots__ = ("acked", "durable", "handed", "log", "pending", "role", "term", "told_term", "votes")
+    __slots__ = ("acked", "durable", "ghost", "handed", "log", "pending", "role", "term", "told_term", "votes")
 
     def __init__(self) -> None:
         self.log: list[int] = []
@@ -71,6 +71,7 @@ class _Seen:
         self.acked: dict[int, int] = {}
         self.votes: dict[int, int] = {}
         self.told_term = 0
+        self.ghost: list[int] = []
         self.handed = 0
         self.role = Role.FOLLOWER
         self.term = 0
@@ -83,6 +84,7 @@ class Oracle:
         self.ledger = Ledger()
         self.leaders: dict[int, int] = {}
         self.seen = {node: _Seen() for node in nodes}
+        self.config: Config | None = None  # the latest that was committed
         self.on_commit: list[
             Any
         ] = []  # called with (index, entry, time at which some node first wrote it) at its commit
@@ -142,6 +144,8 @@ class Oracle:
                 raise Violation("log matching", f"terms go back at entry {index} of node {node}")
             before = entry.term
             log.append(before)
+            if entry.kind == EntryKind.CONFIG and self.leaders.get(before) == node:
+                self._probes.hit("leader removed", not membership.decode(entry.data).votes(node))
 
     def _standing(self, node: int, seen: _Seen, core: Raft) -> None:
         if core.term < seen.term:
@@ -204,6 +208,8 @@ class Oracle:
             self._check_quorum(index, entry, core)
             ledger.entries.append(entry)
             ledger.terms.append(core.term)
+            if entry.kind == EntryKind.CONFIG:
+                self._config(membership.decode(entry.data))
             if entry.term < core.term:
                 self._probes.hit("old-term entry committed")
             for call in self.on_commit:
@@ -214,14 +220,22 @@ class Oracle:
             )
         self._trace.add((self._timeline.now, Kind.COMMIT, node, 0, (first, seen.handed), 0.0))
 
+    def _config(self, config: Config) -> None:
+        """A configuration is committed."""
+        before, self.config = self.config, config
+        self._probes.hit("configuration changed")
+        self._probes.hit("learner promoted", bool(before and set(before.learners) & set(config.voters)))
+
     def _check_quorum(self, index: int, entry: Entry, core: Raft) -> None:
         """An entry counts as committed for the first time: a quorum must have it on disk."""
         holders = [
             node
             for node, seen in self.seen.items()
-            if len(seen.durable) >= index and seen.durable[index - 1] == entry.term
+            for durable in (seen.durable, seen.ghost)
+            if len(durable) >= index and durable[index - 1] == entry.term
         ]
-        if not has_quorum(core.config, holders):
+        # A configuration may have been appended after the commit index moved, within the same step.
+        if not any(has_quorum(config, holders) for _, config in core.configs[-3:]):
             raise Violation(
                 "durable before committed",
                 f"entry {index} of term {entry.term} is taken for committed but only nodes {holders} have it on disk",
@@ -279,6 +293,16 @@ class Oracle:
         del seen.pending[:records]
 
     # ------------------------------------------------------------------------------------------------- crashes
+
+    def joined(self, node: int) -> None:
+        """A node that has never been seen."""
+        self.seen[node] = _Seen()
+
+    def wiped(self, node: int) -> None:
+        """A node has lost its disk: it is not held to what it promised, but to its votes, since it must never vote again."""
+        before = self.seen[node]
+        seen = self.seen[node] = _Seen()
+        seen.votes, seen.ghost = before.votes, before.durable  # what it had acknowledged may have been counted
 
     def recovered(self, node: int, core: Raft) -> None:
         """A node was opened after a crash: nothing durable or promised may be missing."""

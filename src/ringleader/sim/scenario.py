@@ -5,7 +5,8 @@ spaces, are what happened. `perform` runs the commands and returns the text with
 one; a test compares the two. The commands:
 
     nodes N [option=value ...]   begin; options: leader=N (elected before the curtain rises) pre_vote=no check_quorum=no
-                                 window=MESSAGES chunk=BYTES
+                                 window=MESSAGES chunk=BYTES voters=COUNT (in the beginning the first so many vote)
+                                 bug=NAME (the code with a known bug in it)
     tick MS | run MS             time passes; with `run` all messages arrive and mere heartbeats are not told
     timeout N                    the election timer of N runs out
     deliver [A>B] [COUNT]        messages arrive; A or B may be `*`; without link: all, and all that comes of them
@@ -13,6 +14,10 @@ one; a test compares the two. The commands:
     repeat A>B                   the last message that arrived on a link arrives once more
     propose N VALUE ...          a client asks N to append commands
     read N TOKEN                 a client asks N for a linearizable read
+    lease N TOKEN                the same, if the lease of N allows it
+    members N 1 2 .. + 4 ..      N is asked to make these the voters (and, behind the +, the learners)
+    transfer N M                 N is asked to hand leadership to M
+    pause N | resume N           the process of N stands still: no time, no messages; it goes on
     slow N | sync N | fast N     the disk of N keeps everything waiting; gets it done once; is quick again
     crash N | restart N          unsynced records and memory are lost; N comes back with what its disk has
     compact N                    N takes a snapshot and forgets the entries before
@@ -23,11 +28,16 @@ one; a test compares the two. The commands:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from types import MappingProxyType
+
 from ringleader.consensus.raft import RaftOptions
+from ringleader.sim import stage_moves
 from ringleader.sim.picture import draw
 from ringleader.sim.stage import Stage
 
-__all__ = ["Performance", "perform"]
+__all__ = ["Bugs", "Performance", "perform"]
 
 
 class Performance:
@@ -40,8 +50,19 @@ class Performance:
         self.picture = picture
 
 
-def perform(text: str) -> Performance:
-    """Run a scenario. Raises `ValueError` naming the line of a command that makes no sense."""
+Bugs = Mapping[str, Callable[[ExitStack], None]]
+
+
+def perform(text: str, bugs: Bugs = MappingProxyType({})) -> Performance:
+    """Run a scenario; `bugs`: what `bug=NAME` plants for the time of the run.
+
+    Raises `ValueError` naming the line of a command that makes no sense.
+    """
+    with ExitStack() as stack:
+        return _perform(text, bugs, stack)
+
+
+def _perform(text: str, bugs: Bugs, stack: ExitStack) -> Performance:
     stage: Stage | None = None
     title, whole, trace = "", [], []
     for number, line in enumerate(text.splitlines(), 1):
@@ -58,7 +79,7 @@ def perform(text: str) -> Performance:
                 raise ValueError("neither prose, command nor trace")
             words = line[2:].split()
             if stage is None:
-                stage = _begin(words)
+                stage = _begin(words, bugs, stack)
             else:
                 _command(stage, words)
         except (ValueError, IndexError, KeyError) as error:
@@ -73,7 +94,7 @@ def perform(text: str) -> Performance:
     return Performance(title, "\n".join(whole) + "\n", "\n".join(trace) + "\n", draw(stage.diagram))
 
 
-def _begin(words: list[str]) -> Stage:
+def _begin(words: list[str], bugs: Bugs, stack: ExitStack) -> Stage:
     if words[0] != "nodes":
         raise ValueError("the first command must be `nodes`")
     options = dict(word.split("=", 1) for word in words[2:])
@@ -84,9 +105,13 @@ def _begin(words: list[str]) -> Stage:
         append_bytes=int(options.pop("chunk", str(1 << 20))),
     )
     leader = options.pop("leader", "")
+    voters = int(options.pop("voters", "0"))
+    bug = options.pop("bug", "")
+    if bug:
+        bugs[bug](stack)
     if options:
         raise ValueError(f"no such option: {', '.join(options)}")
-    stage = Stage(int(words[1]), known)
+    stage = Stage(int(words[1]), known, voters)
     if leader:
         stage.elect(_node(stage, leader))
     return stage
@@ -115,6 +140,16 @@ def _command(stage: Stage, words: list[str]) -> None:
             stage.propose(_node(stage, rest[0]), rest[1:])
         case "read":
             stage.read(_node(stage, rest[0]), int(rest[1]))
+        case "lease":
+            stage_moves.lease_read(stage, _node(stage, rest[0]), int(rest[1]))
+        case "members":
+            voters, _, learners = " ".join(rest[1:]).partition("+")
+            sets = [tuple(_node(stage, word) for word in part.split()) for part in (voters, learners)]
+            stage_moves.change_members(stage, _node(stage, rest[0]), *sets)
+        case "transfer":
+            stage_moves.transfer(stage, _node(stage, rest[0]), _node(stage, rest[1]))
+        case "pause" | "resume":
+            getattr(stage_moves, name)(stage, _node(stage, rest[0]))
         case "partition":
             groups = " ".join(rest).split("/")
             stage.partition([[_node(stage, word) for word in group.split()] for group in groups])

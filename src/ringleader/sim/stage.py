@@ -51,6 +51,7 @@ class Actor:
         self.id = id
         self.core = make(id)
         self.up = True
+        self.paused = False  # the process stands still
         self.slow = False  # nothing reaches the disk until somebody says so
         self.disk: list[Record] = []
         self.pending: list[Record] = []
@@ -65,8 +66,9 @@ class Actor:
 class Stage:
     """All actors and the network between them. `lines`: what happened since somebody last took them."""
 
-    def __init__(self, nodes: int, options: RaftOptions) -> None:
+    def __init__(self, nodes: int, options: RaftOptions, voters: int = 0) -> None:
         self.ids = list(range(1, nodes + 1))
+        self.voters = tuple(self.ids[: voters or nodes])  # in the beginning
         self.options = options
         self.actors = {id: Actor(id, self._make) for id in self.ids}
         self.packets: list[Packet] = []
@@ -81,7 +83,7 @@ class Stage:
             actor.core.tick(0.0)
 
     def _make(self, id: int) -> Raft:
-        return Raft(id, Config(tuple(self.ids)), _Steady(id), self.options)
+        return Raft(id, Config(self.voters), _Steady(id), self.options)
 
     # ------------------------------------------------------------------------------------------------ what is told
 
@@ -142,9 +144,11 @@ class Stage:
         """Deliver what is on the way on some links (None: all), oldest first; on all links also what comes of it."""
         if sender is None and receiver is None and count is None:
             for _ in range(2000):
-                if not self.packets:
+                arriving = next((p for p in self.packets if not self.actors[p.receiver].paused), None)
+                if arriving is None:
                     return
-                self._arrive(self.packets.pop(0))
+                self.packets.remove(arriving)
+                self._arrive(arriving)
             raise RuntimeError("messages go back and forth without end")
         for packet in self._take(sender, receiver, count):
             self._arrive(packet)
@@ -311,12 +315,13 @@ class Stage:
         self.drain(actor)
 
     def _take(self, sender: int | None, receiver: int | None, count: int | None) -> list[Packet]:
-        fitting = [p for p in self.packets if sender in (None, p.sender) and receiver in (None, p.receiver)][:count]
+        fitting = [p for p in self.packets if sender in (None, p.sender) and receiver in (None, p.receiver)]
+        fitting = [p for p in fitting if not self.actors[p.receiver].paused][:count]
         self.packets = [p for p in self.packets if not any(p is taken for taken in fitting)]
         return fitting
 
     def _running(self) -> Iterable[Actor]:
-        return [actor for actor in self.actors.values() if actor.up]
+        return [actor for actor in self.actors.values() if actor.up and not actor.paused]
 
     def _tell_role(self, actor: Actor) -> None:
         core = actor.core

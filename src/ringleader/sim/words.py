@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ringleader.consensus.raft import membership
 from ringleader.consensus.raft.messages import (
     Append,
     AppendReply,
@@ -15,17 +16,30 @@ from ringleader.consensus.raft.messages import (
     VoteReply,
 )
 from ringleader.consensus.raft.records import HARD, RESET
-from ringleader.consensus.shape import Entry, EntryKind, Record
+from ringleader.consensus.shape import Config, Entry, EntryKind, Record
 
 __all__ = ["entry_word", "message_sentence", "record_sentence"]
 
 
 def entry_word(entry: Entry) -> str:
-    """`term.command`, as `2.x`; a no-op is `2.-`."""
-    what = {EntryKind.NOOP: "-", EntryKind.CONFIG: "config"}.get(
-        EntryKind(entry.kind), entry.data.decode(errors="replace")
-    )
+    """`term.command`, as `2.x`; a no-op is `2.-`, a configuration `2.{1 2 3}`."""
+    if entry.kind == EntryKind.NOOP:
+        what = "-"
+    elif entry.kind == EntryKind.CONFIG:
+        what = config_word(membership.decode(entry.data))
+    else:
+        what = entry.data.decode(errors="replace")
     return f"{entry.term}.{what}"
+
+
+def config_word(config: Config) -> str:
+    """`{1 2 3}`; `{1 2 3 & 1 4 5}` while majorities of both decide; `{1 2 3 +4}` with a learner."""
+
+    def ids(members: tuple[int, ...]) -> str:
+        return " ".join(map(str, members))
+
+    voters = f"{ids(config.outgoing)} & {ids(config.voters)}" if config.outgoing else ids(config.voters)
+    return "{" + voters + "".join(f" +{id}" for id in config.learners) + "}"
 
 
 def record_sentence(record: Record) -> str:

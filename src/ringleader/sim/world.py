@@ -12,12 +12,16 @@ import msgspec
 
 from ringleader.consensus.raft import Raft, RaftOptions
 from ringleader.consensus.shape import Output, Role
+from ringleader.errors import Reason
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
+from ringleader.group.roster import Roster, roster_ops
+from ringleader.group.standing import expulsion
 from ringleader.log import LogOptions
 from ringleader.sim.cables import Wire
 from ringleader.sim.caller import Caller
 from ringleader.sim.choice import stream
+from ringleader.sim.churn import Churn
 from ringleader.sim.faults import Nemesis
 from ringleader.sim.network import SimNetwork
 from ringleader.sim.node import Machine
@@ -69,12 +73,16 @@ class World:
             _recode_peer if options.recode else None,
             _repeatable,
         )
-        self.machines = {id: Machine(self, id) for id in ids}
+        self.founders = tuple(ids)
+        self.machines = {id: Machine(self, id, f"n{id}", f"n{id}, first") for id in ids}
+        self._refused: dict[tuple[int, int], bool] = {}  # links that would not be made, as far as known
         self.wires: dict[int, tuple[Caller, Wire]] = {}
         self._last_wire = 0
         self.callers: list[Caller] = []
+        self._churned = "churn" in options.faults
         self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)
+        self.churn = Churn(self)
 
     # --------------------------------------------------------------------------------------------------- the course
 
@@ -102,7 +110,9 @@ class World:
             return False  # nobody keeps them alive any more
         if not all(caller.finished(newest) for caller in self.callers):
             return False
-        hosts = [machine.host for machine in self.machines.values()]
+        table = self.truth.store.members
+        members = [self.machines.get(row.id) for row in table.active()]
+        hosts = [machine.host for machine in members if machine is not None and not machine.lost]
         running = [host for host in hosts if host is not None]
         if len(running) < len(hosts):
             return False
@@ -119,8 +129,8 @@ class World:
     def _must_be_settled(self) -> None:
         if self.settled():
             for id, machine in self.machines.items():
-                assert machine.host is not None
-                self.truth.compare(id, machine.host.store)
+                if machine.host is not None and not machine.lost:
+                    self.truth.compare(id, machine.host.store)
             return
         parts = [
             f"n{id}: " + ("down" if machine.host is None else str(self.core_of(machine.host).status()))
@@ -139,13 +149,17 @@ class World:
 
     def _open(self, id: int, disk: Any, entropy: Any, now: float) -> Host:
         options = self.options
-        nodes = tuple(NodeInfo(node, f"n{node}", f"n{node}:1") for node in self.machines)
+        machine = self.machines[id]
+        nodes = tuple(NodeInfo(node, f"n{node}", f"n{node}:1") for node in self.founders)
+        if id not in self.founders:
+            nodes += (NodeInfo(id, machine.name, f"n{id}:1"),)
         config = HostConfig(
             cluster="sim",
             node=id,
-            name=f"n{id}",
+            name=machine.name,
             nodes=nodes,
-            voters=tuple(self.machines),
+            voters=self.founders,
+            incarnation=machine.incarnation,
             raft=RaftOptions(
                 heartbeat=options.heartbeat,
                 election=options.election,
@@ -215,7 +229,53 @@ class World:
         self.restart_later(machine)
 
     def _arrive(self, receiver: int, sender: int, messages: list[Any], sent: float) -> None:
+        if self._churned and not self.linked(sender, receiver):
+            self.probes.hit("link refused")
+            self._turn_away(self.machines[sender], self.machines[receiver])
+            return
         self.machines[receiver].peer_messages(sender, messages, sent)
+
+    def join(self, id: int, name: str, incarnation: str) -> None:
+        """The node of a new member starts, with a disk that holds only the list of members it was told in the handshake."""
+        if id in self.machines:
+            return
+        self.network.add(id)
+        self.oracle.joined(id)
+        machine = self.machines[id] = Machine(self, id, name, incarnation)
+        table = self.truth.store.members
+        rows = [row for _, row in sorted(table.rows.items())]
+        machine.disk.execute(roster_ops(Roster(self.truth.store.applied, table.next_id, rows)))
+        self._churned = True
+        self.members_changed()
+        machine.start()
+
+    def members_changed(self) -> None:
+        """Some node sees the members otherwise than before: its links are to be judged anew."""
+        self._refused.clear()
+
+    def linked(self, sender: int, receiver: int) -> bool:
+        """Whether these two nodes would talk to each other, each by what it knows of the members: their handshake."""
+        refused = self._refused.get((sender, receiver))
+        if refused is None:
+            one, other = self.machines[sender], self.machines[receiver]
+            if one.host is None or other.host is None:
+                return not (one.lost or other.lost)
+            refused = self._refused[sender, receiver] = not (self._admits(one, other) and self._admits(other, one))
+        return not refused
+
+    @staticmethod
+    def _turn_away(machine: Machine, by: Machine) -> None:
+        """In the handshake `machine` is told why it is refused; one that is no member any more then stops."""
+        if by.host is not None and not by.lost:
+            why = by.host.members.admit(machine.id, machine.name, machine.incarnation)
+            if why is not None and why[0] in (Reason.MEMBER_REMOVED, Reason.DATA_REPLACED):
+                machine.expelled(expulsion(*why, machine.name))
+
+    @staticmethod
+    def _admits(machine: Machine, other: Machine) -> bool:
+        host = machine.host
+        assert host is not None
+        return host.members.admit(other.id, other.name, other.incarnation) is None
 
     def _check_images(self) -> None:
         """What every disk holds for certain right now, read by the real recovery, must hold what was promised."""

@@ -52,6 +52,7 @@ __all__ = [
     "Op",
     "Put",
     "PutResult",
+    "RaiseVersion",
     "Range",
     "RangeResult",
     "Read",
@@ -191,6 +192,12 @@ class Configure(msgspec.Struct, array_like=True, gc=False, tag=30):
     retention_revisions: int | None = None
 
 
+class RaiseVersion(msgspec.Struct, array_like=True, gc=False, tag=32):
+    """The leader's own command: the rules of cluster version `version` hold from here on (see `store.version`)."""
+
+    version: int
+
+
 class ExpireLeases(msgspec.Struct, array_like=True, gc=False, tag=9):
     """The leader's own command: end those of `ids` whose time is over by this batch's log time; others are left alone.
 
@@ -248,6 +255,7 @@ Command = (
     | SessionOpen
     | SessionClose
     | Configure
+    | RaiseVersion
     | AuthCommand
     | MemberCommand
 )

@@ -17,7 +17,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     each list of a transaction, `txn_total` all operations and compares in its tree, `txn_depth` its nesting (1: flat).
     A lease shorter than `lease_ttl_min_ms` is granted that; a longer one than `lease_ttl_max_ms` is refused. A session
     idle for `session_ttl_ms` expires. A session may use the sequence numbers from its acknowledged one up to
-    `session_window` above it; `session_bytes` and `sessions_bytes` bound what large results it and all sessions keep.
+    `session_window` above it; `session_bytes` and `sessions_bytes` bound what large results it and all sessions keep,
+    `sessions_results` how many results of any size all sessions keep.
     `users`, `roles` (also of one user), `tokens` and `role_permissions` (of one role) bound what there is of these.
     """
 
@@ -36,6 +37,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     session_window: int = 4096
     session_bytes: int = 256 * 1024
     sessions_bytes: int = 64 * 1024 * 1024
+    sessions_results: int = 500_000
     watches: int = 100_000
     members: int = 64
     users: int = 10_000

@@ -40,7 +40,8 @@ class MemberRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One member. `id` is never given to another one. Addresses are "host:port", "" while they are not known.
 
     `incarnation`: of its data folder, "" until the node has told; a node with another one has lost or changed its data and
-    is not this member any more. `auto_promote`: a learner becomes a voter by itself once it has caught up.
+    is not this member any more. `auto_promote`: a learner becomes a voter by itself once it has caught up. `supports`: the
+    highest cluster version that its node supports, 0 until it has told.
     """
 
     id: int
@@ -51,6 +52,7 @@ class MemberRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     http: str = ""
     incarnation: str = ""
     auto_promote: bool = True
+    supports: int = 0
 
     @property
     def active(self) -> bool:
@@ -94,6 +96,7 @@ class MemberAdd(msgspec.Struct, array_like=True, gc=False, tag=80):
     incarnation: str = ""
     auto_promote: bool = True
     view: LeaderView | None = None
+    supports: int = 0
 
 
 class MemberPromote(msgspec.Struct, array_like=True, gc=False, tag=81):
@@ -111,13 +114,17 @@ class MemberRemove(msgspec.Struct, array_like=True, gc=False, tag=82):
 
 
 class MemberUpdate(msgspec.Struct, array_like=True, gc=False, tag=83):
-    """A member says where it is reached and which data folder it has; "" leaves an address as it is."""
+    """A member says where it is reached, which data folder it has and which cluster version it supports.
+
+    "" leaves an address as it is, 0 the version.
+    """
 
     id: int
     peer: str = ""
     client: str = ""
     http: str = ""
     incarnation: str = ""
+    supports: int = 0
 
 
 class MemberTransfer(msgspec.Struct, array_like=True, gc=False, tag=84):

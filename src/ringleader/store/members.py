@@ -136,7 +136,15 @@ class Members:
             if len(self.active()) >= self.limits.members:
                 raise _refuse(Reason.OVERLOADED, f"there are {self.limits.members} members, which is the limit")
             row = MemberRow(
-                self.next_id, op.name, Standing.LEARNER, op.peer, op.client, op.http, op.incarnation, op.auto_promote
+                self.next_id,
+                op.name,
+                Standing.LEARNER,
+                op.peer,
+                op.client,
+                op.http,
+                op.incarnation,
+                op.auto_promote,
+                op.supports,
             )
             self.next_id += 1
         return self._put(row)
@@ -227,8 +235,8 @@ class Members:
         raise _refuse(Reason.QUORUM_LOSS, "there is no other healthy voter to hand leadership to")
 
 
-def _given(op: MemberAdd | MemberUpdate) -> dict[str, str]:
-    return {field: getattr(op, field) for field in ("peer", "client", "http") if getattr(op, field)}
+def _given(op: MemberAdd | MemberUpdate) -> dict[str, Any]:
+    return {field: getattr(op, field) for field in ("peer", "client", "http", "supports") if getattr(op, field)}
 
 
 def _check_addresses(*addresses: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ringleader.errors import Reason
 from ringleader.store.commands import Failure
+from ringleader.store.limits import Limits
 from ringleader.store.mvcc import VERSION_BYTES, Mvcc
 from ringleader.store.refusal import Refusal
 
@@ -25,13 +26,14 @@ PRESSED_SHARE = 5
 class Quota:
     """`limit` in bytes, 0 for none. `full`: whether puts are refused at the moment.
 
-    `ceiling`: a put of key and value so long that with them `live_bytes + past_bytes` is above it does not fit.
+    `ceiling`: while the store's `total_bytes` are at most that, any one put fits; above it `demand` has to be asked.
     """
 
-    __slots__ = ("_mvcc", "ceiling", "full", "limit")
+    __slots__ = ("_largest", "_mvcc", "ceiling", "full", "limit")
 
-    def __init__(self, mvcc: Mvcc, limit: int, full: bool = False) -> None:
+    def __init__(self, mvcc: Mvcc, limits: Limits, limit: int, full: bool = False) -> None:
         self._mvcc = mvcc
+        self._largest = VERSION_BYTES + limits.key_bytes + limits.value_bytes
         self.limit = limit
         self.full = full
         self.ceiling = 0
@@ -47,7 +49,7 @@ class Quota:
         elif not self.limit:
             self.ceiling = _NO_LIMIT
         else:
-            self.ceiling = self.limit + mvcc.passed_bytes - VERSION_BYTES
+            self.ceiling = self.limit + mvcc.passed_bytes - self._largest
 
     @property
     def pressed(self) -> bool:

@@ -49,4 +49,5 @@ def reborn(state: State, members: dict[int, str], limits: Limits) -> State:
         state.time_ms,
         state.settings,
         state.full,
+        state.version,
     )

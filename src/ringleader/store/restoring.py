@@ -128,7 +128,16 @@ class Restorer:
         sessions = Sessions(self._limits, self._sessions, head.next_session)
         members = self._members
         return State(
-            self._mvcc, leases, sessions, self._auth, members, head.applied, head.time_ms, head.settings, head.full
+            self._mvcc,
+            leases,
+            sessions,
+            self._auth,
+            members,
+            head.applied,
+            head.time_ms,
+            head.settings,
+            head.full,
+            head.version,
         )
 
 

@@ -5,8 +5,9 @@ once and they may arrive in any order. The client says up to where it has its an
 forgotten, and so is the right to use those numbers. Sessions expire by log time; what an expired session asks is never
 run, and answered "outcome unknown". An envelope without commands keeps a session alive.
 
-Kept results are bounded: the window bounds their number; large ones are weighed, and when too much is kept the oldest
-are given up (the number stays taken: a repetition is answered "outcome unknown").
+Kept results are bounded: the window bounds their number in a session; large ones are weighed, and when too much is kept
+the oldest are given up (the number stays taken: a repetition is answered "outcome unknown"). All sessions together keep a
+bounded number of results of any size: beyond it those idle for longest end early, as if they had expired.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ class Session:
     """One session: `seen_ms` log time of its last envelope; `floor` the lowest number it may still use; `owner`: a user.
 
     `results`: by sequence number, in the order in which they ran; None was given up. `weights`: of the large ones.
+    `counted`: how many results `Sessions.kept` knows of.
     """
 
-    __slots__ = ("floor", "id", "kept_bytes", "owner", "results", "seen_ms", "weights")
+    __slots__ = ("counted", "floor", "id", "kept_bytes", "owner", "results", "seen_ms", "weights")
 
     def __init__(self, session_id: int, seen_ms: int, owner: str = "") -> None:
         self.id = session_id
@@ -56,6 +58,7 @@ class Session:
         self.results: dict[int, Result | None] = {}
         self.weights: dict[int, int] = {}
         self.kept_bytes = 0
+        self.counted = 0
 
     def answer_again(self, seq: int) -> Result:
         """The answer to a number that ran before."""
@@ -77,14 +80,17 @@ class Session:
 class Sessions:
     """All sessions, the one idle for longest first."""
 
-    __slots__ = ("_limits", "by_id", "kept_bytes", "next_id")
+    __slots__ = ("_limits", "by_id", "kept", "kept_bytes", "next_id")
 
     def __init__(self, limits: Limits, sessions: Iterable[Session] = (), next_id: int = 1) -> None:
         self._limits = limits
         self.next_id = next_id
         self.by_id: OrderedDict[int, Session] = OrderedDict((session.id, session) for session in sessions)
         self.kept_bytes = 0
+        self.kept = 0
         for session in self.by_id.values():
+            session.counted = len(session.results)
+            self.kept += session.counted
             session.weights = {seq: weight(kept) for seq, kept in session.results.items() if kept and weight(kept)}
             session.kept_bytes = sum(session.weights.values())
             self.kept_bytes += session.kept_bytes
@@ -100,7 +106,9 @@ class Sessions:
 
     def close(self, session_id: int) -> None:
         """Forget a session and its results."""
-        self.kept_bytes -= self.by_id.pop(session_id).kept_bytes
+        session = self.by_id.pop(session_id)
+        self.kept_bytes -= session.kept_bytes
+        self.kept -= session.counted
 
     def expire(self, now_ms: int) -> None:
         """Forget the sessions that are idle for too long at log time `now_ms`."""
@@ -147,6 +155,14 @@ class Sessions:
             oldest = next(iter(session.weights))
             session.results[oldest] = None
             self._forget(session, oldest)
+
+    def settle(self, session: Session) -> None:
+        """An envelope of `session`, which was touched last, is done: end those idle for longest when too much is kept."""
+        count = len(session.results)
+        self.kept += count - session.counted
+        session.counted = count
+        while self.kept > self._limits.sessions_results and len(self.by_id) > 1:
+            self.close(next(iter(self.by_id)))
 
     def _forget(self, session: Session, seq: int) -> None:
         size = session.weights.pop(seq)

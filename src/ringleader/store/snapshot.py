@@ -78,6 +78,7 @@ class Head(msgspec.Struct, array_like=True):
     next_session: int
     settings: Settings
     full: bool
+    version: int
 
 
 class LeaseRow(msgspec.Struct, array_like=True, gc=False):
@@ -110,6 +111,7 @@ class State(msgspec.Struct):
     time_ms: int
     settings: Settings
     full: bool
+    version: int
 
 
 class Pin:
@@ -126,6 +128,7 @@ class Pin:
             sessions.next_id,
             state.settings,
             state.full,
+            state.version,
         )
         self.mvcc = mvcc
         self.first = mvcc.readable

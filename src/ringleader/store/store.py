@@ -40,6 +40,7 @@ from ringleader.store.commands import (
     LeaseRevoke,
     Put,
     PutResult,
+    RaiseVersion,
     Range,
     Read,
     Result,
@@ -54,7 +55,7 @@ from ringleader.store.commands import (
 )
 from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
-from ringleader.store.member_ops import MemberList, MemberListResult, MemberRow
+from ringleader.store.member_ops import MemberAdd, MemberList, MemberListResult, MemberRow, MemberUpdate
 from ringleader.store.members import Members
 from ringleader.store.mvcc import Mvcc
 from ringleader.store.permit import Permit
@@ -65,6 +66,7 @@ from ringleader.store.restoring import Restorer, split
 from ringleader.store.session import Sessions
 from ringleader.store.settings import Settings, changed
 from ringleader.store.snapshot import Pin, State, pieces
+from ringleader.store.version import FIRST_VERSION, SUPPORTED_VERSION, check_supported, raised
 from ringleader.store.watch import WatchHub
 from ringleader.store.writes import Writer
 
@@ -79,10 +81,16 @@ class Store:
     """The state of one consensus group.
 
     `revision`: of the last write that changed something (1: none yet). `compact_revision`: the oldest revision that can
-    still be read (0: all). `applied`: index of the last log entry applied. `time_ms`: log time, milliseconds.
+    still be read (0: all). `applied`: index of the last log entry applied. `time_ms`: log time, milliseconds. `version`:
+    the cluster's, which decides the rules in force; `supports`: the highest one whose rules are known here.
     """
 
-    def __init__(self, limits: Limits = Limits(), members: Iterable[MemberRow] = ()) -> None:  # noqa: B008 (immutable)
+    def __init__(
+        self,
+        limits: Limits = Limits(),  # noqa: B008 (immutable)
+        members: Iterable[MemberRow] = (),
+        supports: int = SUPPORTED_VERSION,
+    ) -> None:
         self.limits = limits
         self.members = Members(limits, members)
         self.applied = 0
@@ -91,12 +99,15 @@ class Store:
         self._mvcc = Mvcc()
         self._leases = Leases()
         self._sessions = Sessions(limits)
+        self.supports = supports
+        self.version = FIRST_VERSION
         self.settings = Settings()
-        self.quota = Quota(self._mvcc, self.settings.quota_bytes)
+        self.quota = Quota(self._mvcc, limits, self.settings.quota_bytes)
         self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
         self._wire_auth(Auth())
         self._caller = NODE  # on whose behalf the command at hand is carried out
+        members_do = self.members.handlers(lambda: self.revision)
         self._commands: dict[type, Callable[[Any], Result]] = {
             Delete: lambda op: self._writer.delete(op),
             Txn: lambda op: self._writer.txn(op),
@@ -106,8 +117,11 @@ class Store:
             LeaseKeepAlive: self._lease_keep_alive,
             ExpireLeases: self._expire_leases,
             SessionOpen: self._session_open,
-            **self.members.handlers(lambda: self.revision),
+            **members_do,
+            MemberAdd: lambda op: self._from_release(op) or members_do[MemberAdd](op),
+            MemberUpdate: lambda op: self._from_release(op) or members_do[MemberUpdate](op),
             Configure: self._configure,
+            RaiseVersion: self._raise_version,
         }
         self._reads: dict[type, Callable[[Any], Result]] = {
             Range: lambda op: self._writer.read_range(op),
@@ -199,6 +213,8 @@ class Store:
                 answers.append(result)
                 if type(result) is not PutResult or result.prev_kv is not None:
                     self._sessions.weigh(session, seq)
+        if number in self._sessions.by_id:
+            self._sessions.settle(session)
         return answers
 
     def _run(self, command: Command) -> Result:
@@ -236,6 +252,19 @@ class Store:
         self.settings = changed(self.settings, op)
         self.quota.limit = self.settings.quota_bytes
         self.quota.settle()
+        return self._settings()
+
+    def _from_release(self, op: MemberAdd | MemberUpdate) -> Failure | None:
+        """Why a node of that release can be no member, if so: it would not understand what is in force."""
+        if not 0 < op.supports < self.version:
+            return None
+        text = f"the cluster is at version {self.version}; that node's release supports up to {op.supports}"
+        return Failure(Reason.VERSION, f"{text}: give it a newer one")
+
+    def _raise_version(self, op: RaiseVersion) -> Result:
+        version = raised(self.version, op, self.members.rows.values())
+        check_supported(version, self.supports)
+        self.version = version
         return self._settings()
 
     def _settings(self) -> SettingsResult:
@@ -365,6 +394,7 @@ class Store:
                 self.time_ms,
                 self.settings,
                 self.quota.full,
+                self.version,
             )
         )
 
@@ -409,11 +439,13 @@ class Store:
         return self._mvcc.unload(limit)
 
     def adopt(self, state: State) -> None:
-        """Become `state`, which a `Restorer` made."""
+        """Become `state`, which a `Restorer` made. Raises `NewerClusterError` when it lives by rules not known here."""
+        check_supported(state.version, self.supports)
         self._mvcc, self._leases, self._sessions = state.mvcc, state.leases, state.sessions
         self.applied, self.time_ms = state.applied, state.time_ms
+        self.version = state.version
         self.settings = state.settings
-        self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
+        self.quota = Quota(self._mvcc, self.limits, self.settings.quota_bytes, state.full)
         self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self._wire_auth(state.auth)
         self.members.become(state.members)

@@ -9,6 +9,7 @@ _mirror     what all of them are made of           _runner     the background th
 
 from ringleader.sync._auth import Auth
 from ringleader.sync._client import Client, connect, embedded
+from ringleader.sync._cluster import Cluster
 from ringleader.sync._data import Cache, Consumer, Counter, Message, Queue
 from ringleader.sync._mirror import Lost
 from ringleader.sync._recipes import (
@@ -31,6 +32,7 @@ __all__ = [
     "Barrier",
     "Cache",
     "Client",
+    "Cluster",
     "Consumer",
     "Counter",
     "DoubleBarrier",

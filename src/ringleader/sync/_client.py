@@ -13,6 +13,7 @@ import ringleader
 from ringleader.client import Client as AsyncClient
 from ringleader.client import ClientOptions, ClusterSettings, Status
 from ringleader.sync._auth import Auth
+from ringleader.sync._cluster import Cluster
 from ringleader.sync._data import Cache, Counter, Queue
 from ringleader.sync._mirror import Mirror, call
 from ringleader.sync._recipes import Barrier, DoubleBarrier, Election, Lock, ReadWriteLock, Semaphore
@@ -60,6 +61,7 @@ class Client(Mirror[AsyncClient]):
         self.kv = KV(inner.kv)
         self.leases = Leases(inner.leases)
         self.auth = Auth(inner.auth)
+        self.cluster = Cluster(inner.cluster)
 
     def lease(self, ttl: float) -> Lease:
         """A lease of `ttl` seconds that keeps itself alive: `with db.lease(10) as lease:`."""

@@ -199,7 +199,8 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
     """One node's own view. `role`: "leader" | "follower" | "candidate" | "learner". `uptime`: seconds.
 
     `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
-    `disk_full`: this node's disk has no room; it takes no new work.
+    `disk_full`: this node's disk has no room; it takes no new work. `cluster_version`: of the rules in force here, of at
+    most `supports`, the highest that this node's release knows.
     """
 
     frame: int
@@ -221,6 +222,8 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
     quota_bytes: int = 0
     full: bool = False
     disk_full: bool = False
+    cluster_version: int = 0
+    supports: int = 0
 
 
 ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong | StatusReply | Challenge

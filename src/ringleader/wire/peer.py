@@ -72,6 +72,7 @@ class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
 
     `role`: "peer", "bulk", or "join" for a node that is no member yet (then `cluster`, `from_node` and `to_node` are empty).
     `peer`: where the caller's own peer port is reached. `incarnation`: of its data folder.
+    `supports`: the highest cluster version that its release knows.
     """
 
     magic: str
@@ -86,6 +87,7 @@ class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
     http: str = ""
     peer: str = ""
     incarnation: str = ""
+    supports: int = 0
 
 
 class PeerChallenge(msgspec.Struct, array_like=True, frozen=True, tag=2):

@@ -486,6 +486,17 @@ async def test_a_cache_that_lagged_behind_a_compaction_lists_anew() -> None:
             assert events == ["delete k/b ", "put k/a 2", "put k/d 1"]
 
 
+async def test_a_cache_reaches_a_revision_that_did_not_concern_it(db: Client) -> None:
+    await db.kv.put("k/a", "1")
+    async with db.cache("k/") as cache:
+        elsewhere = await db.kv.put("other", "x")
+        await cache.wait_for(elsewhere.revision, timeout=5)
+        assert cache.revision >= elsewhere.revision
+        later = await db.kv.put("k/a", "2")
+        await cache.wait_for(later.revision, timeout=5)
+        assert cache["k/a"].text == "2"
+
+
 async def test_a_slow_reader_of_changes_is_told_and_holds_nobody_up(
     db: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,10 @@ class MemoryDisk:
                     pass
 
 
+OWN = "@own"
+"""As identity: the connection comes from the node's own process."""
+
+
 class Login:
     """One attempt: what became of it."""
 
@@ -118,8 +122,14 @@ class World:
             log=self.log,
         )
         self.disks.setdefault(id, MemoryDisk())
-        self.hosts[id] = Host.open(config, self.disks[id], random.Random(1000 * id + self.boot), self.now)
+        self.hosts[id] = Host.open(
+            self.configured(config), self.disks[id], random.Random(1000 * id + self.boot), self.now
+        )
         return self.hosts[id]
+
+    def configured(self, config: HostConfig) -> HostConfig:
+        """For worlds that set their hosts up otherwise."""
+        return config
 
     def stop(self, id: int) -> None:
         del self.hosts[id]
@@ -174,7 +184,7 @@ class World:
         conn = len(self.inbox) + 1
         self.inbox[conn] = []
         self.where[conn] = node
-        self.hosts[node].client_opened(conn, identity)
+        self.hosts[node].client_opened(conn, identity, own=identity == OWN)
         return conn
 
     def connect(self, node: int, identity: str = "") -> int:

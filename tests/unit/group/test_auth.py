@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from ringleader.errors import Reason
-from ringleader.store.auth import NODE
 from ringleader.store.auth_ops import (
     AuthDisable,
     AuthEnable,
@@ -39,7 +38,7 @@ from ringleader.wire.frames import (
     WatchEvents,
 )
 from ringleader.wire.login import Proof, make_verifier, node_proof_holds
-from unit.group.harness import World
+from unit.group.harness import OWN, World
 
 CHEAP = (2, 8, 1)
 ROOT = make_verifier("root-secret", "scrypt", b"r" * 16, CHEAP)
@@ -61,7 +60,7 @@ class Cluster(World):
         )  # fmt: skip
 
     def do(self, *commands: Command) -> list[Result]:
-        conn = self.connect(self.leader(), NODE.principal)
+        conn = self.connect(self.leader(), OWN)
         results = self.results(conn, *commands)
         assert not any(isinstance(result, Failure) for result in results), results
         self.run(0.3)  # the followers hear that it is committed
@@ -196,7 +195,7 @@ def test_a_right_withdrawn_between_propose_and_apply_is_gone(world: Cluster) -> 
     """Both commands stand in one entry: the write was proposed under the old rules."""
     leader = world.leader()
     ann = world.ann(leader)
-    node = world.connect(leader, NODE.principal)
+    node = world.connect(leader, OWN)
     host = world.hosts[leader]
 
     def send(conn: int, number: int, command: Command) -> None:

@@ -140,8 +140,21 @@ def test_a_leader_that_is_removed_hands_over_without_an_election_timeout() -> No
     assert world.leader() == leader
     conn = world.connect(leader)
     world.results(conn, Put(b"a", b"1"))
+    linked: list[bool] = []
+    take = world._turn
+
+    def turn(id: int) -> bool:
+        busy = take(id)
+        if id != leader and world.hosts[id].core.leader == leader:
+            linked.append(leader in [peer.id for peer in world.links[id]])
+            assert world.hosts[id].members.admit(leader, f"n{leader}", "") is None
+        return busy
+
+    world._turn = turn  # type: ignore[method-assign]  # a look at every turn
     assert isinstance(ask(world, MemberRemove(f"n{leader}")), MemberResult)
     world.run(0.4)  # less than an election time
+    assert linked
+    assert all(linked), "nobody hangs up on a leader that has yet to hand over"
     new = world.leader()
     assert new != leader
     assert set(config(world, new).voters) == {1, 2, 3, 4} - {leader}
@@ -264,6 +277,20 @@ def test_a_restarted_node_knows_the_members_before_it_has_applied_anything() -> 
     world.start(1)
     world.run(5.0)
     assert set(config(world).voters) == {1, 2, 3, 4}
+
+
+def test_who_lags_lets_members_speak_that_it_has_not_heard_of() -> None:
+    """Found by the simulator: a learner was away while members changed, and then refused the leader for ever."""
+    world = up()
+    lagging = world.follower()
+    world.cut.add(lagging)
+    grow(world, 4)
+    members = world.hosts[lagging].members
+    assert 4 not in members.rows()
+    assert members.admit(4, "n4", "i4") is None
+    refusal = members.admit(1, "somebody", "")
+    assert refusal is not None
+    assert refusal[0] is Reason.WRONG_NODE
 
 
 def test_a_damaged_list_of_members_stops_the_node() -> None:

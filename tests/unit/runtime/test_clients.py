@@ -26,7 +26,7 @@ class Handler:
         self.most_in_round = 0
         self.fresh = True
 
-    def client_opened(self, conn: int) -> None:
+    def client_opened(self, conn: int, identity: str = "") -> None:
         pass
 
     def client_closed(self, conn: int) -> None:

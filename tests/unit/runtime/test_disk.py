@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import queue
 import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from ringleader.group.bulk import BulkWork
 from ringleader.log import Identity, LogOptions, LogRecord, create, recover
-from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
-from ringleader.runtime.disk import DiskThread, FolderDisk
+from ringleader.ports import Create, DiskOp, Read, Rename, Sync, SyncFolder, Truncate, Unlink, Write
+from ringleader.runtime.disk import BulkThread, DiskThread, FolderDisk
+from ringleader.runtime.space import RESERVE_FILE
 from unit.log.crashdisk import CrashDisk
 
 OPS: list[DiskOp] = [
@@ -133,3 +139,73 @@ def test_nothing_is_carried_out_after_a_failure(tmp_path: Path) -> None:
     assert isinstance(heard.errors[0], FileNotFoundError)
     assert disk.names() == ["a"]
     disk.close()
+
+
+class Cramped(FolderDisk):
+    """A folder in which nothing more fits while `full` is set."""
+
+    full = False
+
+    def execute(self, ops: Sequence[DiskOp]) -> None:
+        for op in ops:
+            if self.full and isinstance(op, Write | Create):
+                raise OSError(errno.ENOSPC, "no space left on device")
+            super().execute([op])
+
+
+def test_a_full_disk_is_waited_out_in_order(tmp_path: Path) -> None:
+    heard, disk, said = Heard(), Cramped(tmp_path), list[bool]()
+    thread = DiskThread(disk, heard.finished, heard.failed, said.append, reserve_bytes=1000)
+    thread.submit(1, [Create("a")])
+    until(lambda: heard.done == [1])
+    disk.full = True
+    spare = Write("a", 5, b"zeros", spare=True)
+    thread.submit(2, [Write("a", 0, b"bytes"), Sync("a"), spare, Sync("a")])
+    thread.submit(3, [Write("a", 5, b"more")])
+    until(lambda: said == [True])
+    assert disk.names() == ["a"], "the reserve is given up"
+    assert heard.done == [1]
+    disk.full = False
+    until(lambda: heard.done == [1, 2, 3])
+    until(lambda: said == [True, False])
+    assert (disk.read("a"), disk.size(RESERVE_FILE)) == (b"bytesmores", 1000)
+    disk.full = True
+    thread.submit(4, [spare])
+    until(lambda: heard.done == [1, 2, 3, 4])
+    thread.submit(5, [Write("a", 0, b"never")])
+    assert thread.close(), "what waits for room does not hold up the end"
+    assert heard.done == [1, 2, 3, 4]
+    assert heard.errors == []
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
+def test_the_bulk_thread_writes_reads_and_says_when_there_is_no_room(tmp_path: Path) -> None:
+    class Full(FolderDisk):
+        full = False
+
+        def execute(self, ops: Sequence[DiskOp]) -> None:
+            if self.full and isinstance(ops[0], Write):
+                raise OSError(errno.ENOSPC, "no space left on device")
+            super().execute(ops)
+
+    disk = Full(tmp_path)
+    heard: queue.SimpleQueue[object] = queue.SimpleQueue()
+    thread = BulkThread(disk, lambda number, data: heard.put((number, data)), heard.put)
+    thread.submit(BulkWork(1, [Create("a"), Write("a", 0, b"hello"), Sync("a"), SyncFolder()]))
+    thread.submit(BulkWork(2, [], Read("a", 1, 3)))
+    assert heard.get(timeout=10) == (1, b"")
+    assert heard.get(timeout=10) == (2, b"ell")
+    disk.full = True
+    thread.submit(BulkWork(3, [Write("a", 0, b"x"), Unlink("a")]))
+    assert heard.get(timeout=10) == (3, None)
+    assert disk.names() == ["a"], "what comes after is left out"
+    thread.submit(BulkWork(4, [Sync("missing")]))
+    assert isinstance(heard.get(timeout=10), FileNotFoundError)
+    assert thread.close()

@@ -254,6 +254,24 @@ def test_what_all_sessions_keep_together_is_bounded() -> None:
     assert log.store._sessions.kept_bytes == 0
 
 
+def test_all_sessions_keep_a_bounded_number_of_small_results() -> None:
+    log = Log(Limits(sessions_results=10))
+    for session in (1, 2, 3):
+        log.do(SessionOpen())
+        log.calls(session, 1, *((seq, Put(b"a", b"")) for seq in range(1, 5)))
+    assert set(log.store._sessions.by_id) == {2, 3}, "the one idle for longest has ended"
+    assert log.store._sessions.kept == 8
+    (gone,) = log.calls(1, 1, (4, Put(b"a", b"")))
+    assert isinstance(gone, Failure)
+    assert (gone.reason, gone.unknown) == (Reason.SESSION_EXPIRED, True)
+    log.store.restore(log.store.snapshot())
+    assert log.store._sessions.kept == 8
+    log.calls(2, 5)
+    assert log.store._sessions.kept == 4
+    log.calls(3, 1, *((seq, Put(b"a", b"")) for seq in range(5, 20)))
+    assert set(log.store._sessions.by_id) == {3}, "but never the one that is at work"
+
+
 def test_a_client_that_acknowledges_far_ahead_costs_no_time() -> None:
     log = Log()
     log.do(SessionOpen())

@@ -19,6 +19,7 @@ from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
 
 MIRRORED = [
     "Auth",
+    "Cluster",
     "KV",
     "Barrier",
     "Cache",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -17,12 +18,15 @@ from ringleader.client.kv import KV
 from ringleader.client.ops import span
 from ringleader.client.recipes.patience import PAUSE
 from ringleader.client.types import Event, KeyValue, to_bytes, whole
+from ringleader.client.watching import WatchStream
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, RingleaderError, UsageError
 
 __all__ = ["Cache"]
 
 _PAGE = 500
 _BUFFER = 10_000
+_PATIENCE = 0.25  # for how long a revision is waited for before the keys are asked for anew, seconds
+_ANEW = 10_000  # only if there are no more keys than this
 
 
 class _Reader:
@@ -50,6 +54,8 @@ class Cache(Mapping[str | bytes, KeyValue]):
         self._revision = 0
         self._task: asyncio.Task[None] | None = None
         self._error: RingleaderError | None = None
+        self._stream: WatchStream | None = None
+        self._anew = False  # the keys are to be asked for anew
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._readers: set[_Reader] = set()
         self._callbacks: list[Callable[[Event], None]] = []
@@ -93,7 +99,8 @@ class Cache(Mapping[str | bytes, KeyValue]):
     async def wait_for(self, revision: int, *, timeout: float | None = None) -> Self:
         """Wait until it is as the store was at `revision`, or later; `timeout` in seconds, `None`: the client's.
 
-        Raises `DeadlineError`. A revision that changed no key here is reached when a node tells of its progress.
+        Raises `DeadlineError`. For a revision that changed no key here the keys are asked for anew (or, when they are more
+        than 10,000, a node's word of its progress is awaited, which comes every ten seconds).
         """
         whole(revision, "revision")
         self._check()
@@ -103,6 +110,9 @@ class Cache(Mapping[str | bytes, KeyValue]):
             seconds = self._timeout if timeout is None else timeout
             try:
                 async with asyncio.timeout(seconds):
+                    await asyncio.wait([waiter], timeout=_PATIENCE)
+                    if not waiter.done():
+                        await self._ask_anew()
                     await waiter
             except TimeoutError:
                 message = f"{self!r}: revision {revision} has not come within {seconds:g} s"
@@ -188,23 +198,31 @@ class Cache(Mapping[str | bytes, KeyValue]):
     async def _follow(self) -> None:
         try:
             while True:
-                try:
+                with suppress(CompactedError):
                     await self._watch()
-                except CompactedError:
-                    await self._list()
+                await self._list()
         except RingleaderError as error:
             self._end(error)
 
+    async def _ask_anew(self) -> None:
+        if self._stream is not None and len(self._items) <= _ANEW:
+            self._anew = True
+            await self._stream.aclose()
+
     async def _watch(self) -> None:
+        """Follow the changes until history is gone, or the keys are to be asked for anew."""
         start = self._revision + 1
-        async with self._kv.watch(self._prefix, prefix=True, start_revision=start) as stream:
-            while True:
-                batch = await stream.batch()
-                if batch is None:
-                    raise NotAppliedError(f"{self!r}: the client was closed", reason=Reason.CLOSED)
+        stream = self._stream = self._kv.watch(self._prefix, prefix=True, start_revision=start)
+        try:
+            while (batch := await stream.batch()) is not None:
                 for event in batch.events:
                     self._change(event)
                 self._reached(batch.revision)
+        finally:
+            await stream.aclose()
+        if not self._anew:
+            raise NotAppliedError(f"{self!r}: the client was closed", reason=Reason.CLOSED)
+        self._anew = False
 
     async def _list(self) -> None:
         """Read all keys as of one revision, page by page, and tell what differs from what is here."""

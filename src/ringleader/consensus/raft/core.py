@@ -211,8 +211,9 @@ class Raft:
         elif self.role is Role.CANDIDATE and not self.pre:
             election.tally(self)
 
-    def compact(self, index: int) -> SnapshotMeta:
+    def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
         """See `ReplicatedLog.compact`."""
+        index = self.log.tail_start(index, keep_entries, keep_bytes)
         meta = self.snapshot_meta(max(index, self.log.offset))
         if index > self.log.offset:
             self.log.compact(index)

@@ -1,0 +1,61 @@
+"""`ringleader auth`: switch logins on and off, see who you are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run, say
+
+if TYPE_CHECKING:
+    from ringleader.client import Client
+    from ringleader.client.auth import AuthStatus
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def enable(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
+    """Require a login for every call. There must be a user root with a password and the role root."""
+
+    async def act(client: Client) -> None:
+        await client.auth.enable()
+
+    run(endpoints, json_, timeout, act)
+    _done("auth is on", json_)
+
+
+@app.command()
+def disable(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
+    """Let everyone do everything again; users, roles and tokens are kept."""
+
+    async def act(client: Client) -> None:
+        await client.auth.disable()
+
+    run(endpoints, json_, timeout, act)
+    _done("auth is off", json_)
+
+
+@app.command()
+def status(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
+    """Say whether logins are required, and who you are."""
+
+    async def act(client: Client) -> AuthStatus:
+        return await client.auth.status()
+
+    found = run(endpoints, json_, timeout, act)
+    if json_:
+        as_json({"enabled": found.enabled, "user": found.user, "roles": found.roles, "revision": found.revision})
+    else:
+        who = f"you are {found.user}, with {', '.join(found.roles) or 'no role'}" if found.user else "you are nobody"
+        say(f"auth is {'on' if found.enabled else 'off'}; {who}")
+
+
+def _done(text: str, json_: bool) -> None:
+    if json_:
+        as_json({"done": text})
+    else:
+        say(text)

@@ -1,0 +1,139 @@
+"""TLS as a node speaks it: contexts made from files, made anew when the files change, and who a certificate is for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ringleader.client.tls import load
+from ringleader.client.tlslayer import TlsLayer
+from ringleader.errors import UsageError
+from ringleader.runtime.complaints import Complaints
+
+__all__ = ["TlsDoor", "TlsFiles", "common_name", "host_names", "not_for"]
+
+logger = logging.getLogger("ringleader.tls")
+
+MAX_HANDSHAKES = 1000
+"""Most handshakes under way at once on one port."""
+
+
+class TlsFiles:
+    """The certificate of a port, its key, and the authority that certificates of others must come from.
+
+    `accept`: the context for those who call here; a certificate of theirs is asked for when there is an authority, and
+    `required` or not. `dial`: the context for calling others, with our certificate shown, theirs required and its names left
+    for the caller to check. Raises `UsageError` naming what cannot be used.
+    """
+
+    def __init__(self, cert: str, key: str, ca: str, *, required: bool, prefix: str = "") -> None:
+        self._cert, self._key, self._ca = cert, key, ca
+        self._required = required
+        self._prefix = prefix
+        self._trouble = ""
+        self._stamp = self._look()
+        self.accept, self.dial = self._make()
+
+    def _make(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        accept = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        dial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        dial.check_hostname = False
+        for context in (accept, dial):
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.options |= ssl.OP_NO_RENEGOTIATION
+            self._load("cert", self._cert, lambda c=context: c.load_cert_chain(self._cert, self._key or None))  # type: ignore[misc]  # binds now
+            if self._ca:
+                self._load("ca", self._ca, lambda c=context: c.load_verify_locations(self._ca))  # type: ignore[misc]  # binds now
+        if self._ca:
+            accept.verify_mode = ssl.CERT_REQUIRED if self._required else ssl.CERT_OPTIONAL
+        return accept, dial
+
+    def _load(self, field: str, path: str, action: Callable[[], object]) -> None:
+        load(self._prefix + field, path, action)
+
+    def _look(self) -> list[tuple[float, int]]:
+        stamp = []
+        for path in (self._cert, self._key, self._ca):
+            with contextlib.suppress(OSError):
+                found = Path(path or self._cert).stat()
+                stamp.append((found.st_mtime, found.st_ino))
+        return stamp
+
+    def refresh(self) -> None:
+        """Use the files as they are now, if they have changed; those that cannot be used change nothing. Call this often."""
+        stamp = self._look()
+        if stamp == self._stamp:
+            return
+        try:
+            self.accept, self.dial = self._make()
+        except UsageError as error:  # perhaps only one of the files has been replaced so far
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                logger.warning("the new certificates are not used: %s", error)
+            return
+        self._stamp, self._trouble = stamp, ""
+        logger.info("certificates were read anew: %s", self._cert)
+
+
+class TlsDoor:
+    """Makes the protocols of a TLS port. `make`: for one connection; `plain`: a farewell to those who speak without."""
+
+    def __init__(
+        self, files: TlsFiles, make: Callable[[], asyncio.Protocol], complaints: Complaints, plain: bytes = b""
+    ) -> None:
+        self.files = files
+        self.refused = 0
+        self._make = make
+        self._complaints = complaints
+        self._plain = plain
+        self.under_way = 0
+
+    def factory(self) -> asyncio.Protocol:
+        """For `loop.create_server`."""
+        if self.under_way >= MAX_HANDSHAKES:
+            return _Busy()
+        self.under_way += 1
+        return TlsLayer(self._make, self.files.accept, outcome=self._outcome, plain=self._plain)
+
+    def _outcome(self, address: str, why: str) -> None:
+        self.under_way -= 1
+        if why:
+            self.refused += 1
+            self._complaints.say(address, f"tls {why}", f"refused: {why}")
+
+
+class _Busy(asyncio.Protocol):
+    """Too many are at the door."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
+
+
+def common_name(certificate: dict[str, Any]) -> str:
+    """The common name of a certificate's subject, "" without one."""
+    for part in certificate.get("subject", ()):
+        for field, value in part:
+            if field == "commonName":
+                return str(value)
+    return ""
+
+
+def not_for(transport: asyncio.BaseTransport | None, name: str) -> str:
+    """Why the certificate at the other end is not that of the member `name`, or ""."""
+    certificate = transport.get_extra_info("peercert") if transport is not None else None
+    names = [*host_names(certificate or {}), common_name(certificate or {})]
+    if name and name in names:
+        return ""
+    shown = ", ".join(repr(each) for each in dict.fromkeys(names) if each) or "nobody"
+    return f"the certificate is for {shown}, not for the member {name[:64]!r}"
+
+
+def host_names(certificate: dict[str, Any]) -> list[str]:
+    """The DNS names a certificate is for."""
+    return [str(value) for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]

@@ -1,0 +1,95 @@
+"""Members come and go while everything else goes wrong: learners join and are promoted, nodes die for good and are replaced,
+leaders are removed, leadership is handed over, a node comes back with an empty disk.
+
+All by the ordinary commands of a client. The budget: a voter is lost for good (dead or wiped) only while no other one is.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ringleader.errors import RingleaderError
+from ringleader.sim.choice import Choice
+from ringleader.store.member_ops import MemberAdd, MemberCommand, MemberPromote, MemberRemove, MemberTransfer, Standing
+
+if TYPE_CHECKING:
+    from ringleader.sim.node import Machine
+    from ringleader.sim.world import World
+
+__all__ = ["Churn"]
+
+MOST, FEWEST = 6, 3
+"""Members are added up to the one and removed down to the other number of voters."""
+PATIENCE = 8.0
+"""Seconds that a member command may take."""
+
+
+class Churn:
+    """The operator of `world`'s cluster."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.named = 0
+
+    def strike(self, choice: Choice) -> None:
+        """One step of some kind that is possible now."""
+        world = self.world
+        table = world.truth.store.members
+        lost = [machine for machine in world.machines.values() if machine.lost and self._active(machine.id)]
+        voters = [row.id for row in table.active() if row.standing is Standing.VOTER]
+        if lost and choice.random() < 0.8:
+            self._ask(MemberRemove(lost[0].id), choice)
+            return
+        kind = choice.random()
+        learners = [row.id for row in table.active() if row.standing is Standing.LEARNER]
+        if learners and kind < 0.15:
+            self._ask(MemberPromote(choice.choice(learners)), choice)
+        elif kind < 0.25:
+            self._ask(MemberTransfer(choice.choice([0, *voters])), choice)
+        elif len(table.active()) < MOST and kind < 0.65:
+            self._add(choice)
+        elif len(voters) > FEWEST and kind < 0.85:
+            self._ask(MemberRemove(choice.choice(voters)), choice)
+        elif not lost and len(voters) >= FEWEST:
+            self._lose(world.machines[choice.choice(voters)], choice)
+
+    def _active(self, id: int) -> bool:
+        row = self.world.truth.store.members.rows.get(id)
+        return row is not None and row.active
+
+    def _ask(self, command: MemberCommand, choice: Choice, then: Any = None) -> None:
+        """Through any client that runs."""
+        callers = [caller for caller in self.world.callers if caller.running and caller.calling and not caller.paused]
+        if callers:
+            caller = choice.choice(callers)
+            caller.act(lambda: caller.submit(command, PATIENCE, once=True, then=then or _ignore))
+
+    def _add(self, choice: Choice) -> None:
+        self.named += 1
+        name = f"m{self.named}"
+        command = MemberAdd(name, incarnation=f"{name}, first", auto_promote=choice.random() < 0.8)
+        self._ask(command, choice, partial(self._added, name))
+
+    def _added(self, name: str, answer: Any) -> None:
+        """The new member has an id: its node starts, with an empty disk."""
+        if not isinstance(answer, RingleaderError):
+            self.world.probes.hit("member added")
+            self.world.join(answer.member.id, name, f"{name}, first")
+
+    def _lose(self, machine: Machine, choice: Choice) -> None:
+        """A voter is lost for good: its machine burns down, or comes back with an empty disk under its old name."""
+        if machine.absent or machine.lost or machine.damage is not None:
+            return
+        if machine.host is not None:
+            machine.crash("lost for good", power=True)
+        if choice.random() < 0.5:
+            machine.lost = machine.gone = True
+        else:
+            self.world.probes.hit("wiped node came back")
+            machine.wipe()
+            self.world.restart_later(machine)
+
+
+def _ignore(answer: Any) -> None:
+    """What came of it shows in the log."""
