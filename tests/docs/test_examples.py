@@ -24,7 +24,9 @@ from ringleader.store.limits import Limits
 STORE = ROOT / "docs" / "store.md"
 
 
-@pytest.mark.parametrize(("page", "at_least"), [("README.md", 1), ("docs/store.md", 10), ("docs/recipes.md", 8)])
+@pytest.mark.parametrize(
+    ("page", "at_least"), [("README.md", 1), ("docs/store.md", 10), ("docs/recipes.md", 8), ("docs/operations.md", 1)]
+)
 async def test_python_examples(page: str, at_least: int, endpoints: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGLEADER_ENDPOINTS", endpoints)
     async with connect(endpoints) as db:  # every page begins with an empty store

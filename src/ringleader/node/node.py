@@ -106,6 +106,7 @@ class Node:
         self._stopped = False
         self._names: dict[int, str] = {}
         self._told: dict[int, tuple[str, int]] = {}  # peer addresses as the table last had them
+        self._said: dict[int, str] = {}  # and as the peers themselves say
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
         self._complaints = complaints
         self._door = ClientDoor(self, complaints, max_connections=config.max_connections)
@@ -445,6 +446,8 @@ class Node:
             address = parse_address(peer.address) if peer.address else None
             first = self.config.peers.get(peer.name, "")  # in the table there may be a place where it was before
             link = self._links.get(peer.id)
+            if address is None and self._said.get(peer.id):
+                address = parse_address(self._said[peer.id])
             if link is None:
                 options = self._peer_door.options
                 link = PeerLink(
@@ -595,9 +598,12 @@ class Node:
         if self._host is not None and not self._stopped:
             self._host.learn_node(info)
             link = self._links.get(info.id)
+            with contextlib.suppress(ValueError):  # a node without a peer port says nothing
+                place = parse_address(address)
+                self._said[info.id] = address
+                if link is not None:
+                    link.move(place)
             if link is not None:
-                with contextlib.suppress(ValueError):
-                    link.move(parse_address(address))
                 link.wake()
             self._plan()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 import ringleader
-from ringleader import Client, Consumer, Event, op
+from ringleader import Client, Consumer, Counter, Event, op
 from ringleader.client.engine import Engine
 from ringleader.client.options import ClientOptions
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UnknownDeadlineError, UsageError
@@ -376,7 +377,9 @@ async def test_a_cancelled_get_leaves_no_message_claimed(db: Client) -> None:
 
 
 async def test_every_addition_counts_once(db: Client) -> None:
-    counters = [db.counter("visits") for _ in range(4)]
+    counters = [Counter(db.kv, "visits", 5.0, random.Random(n)) for n in range(4)]  # as if of four processes
+    one = db.counter("visits")
+    assert db.counter("visits") is one, "all additions of a client go together"
     results = await asyncio.gather(*(counters[n % 4].add(n) for n in range(100)))
     assert await counters[0].get() == sum(range(100))
     assert max(results) == sum(range(100))
@@ -394,6 +397,8 @@ async def test_a_counter_has_64_bits(db: Client) -> None:
     assert await counter.add(1) == (1 << 63) - 1
     with pytest.raises(UsageError, match="beyond 64 bits"):
         await counter.add(1)
+    await Counter(db.kv, "big", 5.0, random.Random(1)).set(0)
+    assert await counter.add(5) == 5, "what was known of it is old"
     with pytest.raises(UsageError, match="amount"):
         await counter.add(1 << 64)
     await db.kv.put(b"ringleader/counters/text", "no number")

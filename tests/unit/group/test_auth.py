@@ -330,3 +330,16 @@ def test_status_is_for_those_who_are_logged_in(world: Cluster) -> None:
     ann = world.ann(1)
     world.tell(ann, StatusQuery(7))
     assert any(isinstance(frame, StatusReply) for frame in world.inbox[ann])
+
+
+def test_a_user_deleted_while_a_right_is_looked_up(world: Cluster) -> None:
+    """Found by a seeded bug: the rules change in the very turn in which the watch is decided."""
+    ann = world.ann(world.leader())
+    host = world.hosts[world.leader()]
+    node = world.connect(world.leader(), OWN)
+    host.client_frame(node, Submit(901, 1000, 0, 0, msgspec.Raw(msgspec.msgpack.encode([(1, UserDelete("ann"))]))))
+    host.client_frame(ann, WatchCreate(1, b"other"))
+    world.settle()
+    world.run(0.5)
+    assert world.ends(ann, 1)[0].reason is Reason.UNAUTHENTICATED
+    assert world.farewell(ann) is not None

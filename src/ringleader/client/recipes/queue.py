@@ -23,11 +23,12 @@ from ringleader.client.recipes.names import QUEUES, quoted
 from ringleader.client.recipes.patience import Budget
 from ringleader.client.types import KeyValue, RangeResult, to_bytes, whole
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, RingleaderError, UsageError
+from ringleader.ports import Entropy
 
 __all__ = ["Consumer", "Message", "Queue", "QueueSize"]
 
 _TOP = 255
-_LOOK = 8  # how many messages without a claim are looked at in one read
+_LOOK = 16  # how many messages without a claim are looked at in one read
 
 
 class QueueSize(msgspec.Struct, frozen=True):
@@ -64,7 +65,8 @@ class Queue:
         """Add a message; returns its id. Of two, the one of the higher `priority` (0 to 255) is handed out first.
 
         Messages of one priority are handed out in the order in which they were put: one whose `put` has returned comes
-        before one whose `put` is called after that, by whomever.
+        before one whose `put` is called after that, by whomever. (Consumers that reach for the same message at the same
+        moment go on with others of the first, in any order.)
         """
         data = to_bytes(value, "message")
         if whole(priority, "priority") > _TOP:
@@ -80,7 +82,7 @@ class Queue:
 
         `ttl`: after how many seconds the messages of a consumer that died are handed out to others.
         """
-        return Consumer(self._kv, Lease(self._engine, ttl, self._timeout), self.name, self._keys)
+        return Consumer(self._kv, Lease(self._engine, ttl, self._timeout), self.name, self._keys, self._engine.entropy)
 
     async def size(self, *, timeout: float | None = None) -> QueueSize:
         """How many messages there are."""
@@ -167,12 +169,14 @@ class Message:
 class Consumer:
     """Takes messages of a queue, as many as it asks for. When its block ends, those not acknowledged go to others."""
 
-    def __init__(self, kv: KV, lease: Lease, name: str, keys: _Keys) -> None:
+    def __init__(self, kv: KV, lease: Lease, name: str, keys: _Keys, entropy: Entropy) -> None:
+        self._entropy = entropy
         self._kv = kv
         self._lease = lease
         self._name = name
         self._keys = keys
         self._claimed = 0
+        self._in_hands = 0  # how many messages others had when we last looked
         self._places = 0
         self._returning: set[asyncio.Task[None]] = set()
 
@@ -234,8 +238,9 @@ class Consumer:
             claims, messages = await line.insist(self._look)
             taken = {each.key[len(self._keys.claims) :] for each in claims}
             free = [id for each in messages if (id := each.key[len(self._keys.messages) :]) not in taken]
-            for id in free:
-                claim = asyncio.ensure_future(self._claim(line, id, also or []))
+            nothing, place = not free and not messages.more, 0  # the first; then any, where others are not likely to be
+            while free:
+                claim = asyncio.ensure_future(self._claim(line, free.pop(place), also or []))
                 try:
                     message = await asyncio.shield(claim)
                 except asyncio.CancelledError:
@@ -243,15 +248,19 @@ class Consumer:
                     raise
                 if message is not None:
                     return message, claims.revision
-            if not free and not messages.more:
+                place = self._entropy.getrandbits(32) % len(free) if free else 0
+            if nothing:
                 return None, min(claims.revision, messages.revision)
 
     async def _look(self) -> tuple[RangeResult, RangeResult]:
         """All claims, and as many messages that at least some of them are free, if there are free ones."""
         keys = self._keys
-        claims = await self._kv.range(keys.claims, prefix=True, keys_only=True)
-        limit = len(claims) + _LOOK
-        return claims, await self._kv.range(keys.messages, prefix=True, keys_only=True, limit=limit)
+        claims, messages = await asyncio.gather(
+            self._kv.range(keys.claims, prefix=True, keys_only=True),
+            self._kv.range(keys.messages, prefix=True, keys_only=True, limit=self._in_hands + _LOOK),
+        )
+        self._in_hands = len(claims)  # next time, if this was not enough
+        return claims, messages
 
     async def _claim(self, line: Line, id: bytes, also: list[Operation]) -> Message | None:
         """Claim one message; None when another was first. A repetition after a lost answer finds its own claim."""
