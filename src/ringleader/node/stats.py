@@ -22,11 +22,14 @@ class Histogram:
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
+        self.longest = 0.0
 
     def add(self, seconds: float) -> None:
         """One more."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
+        if seconds > self.longest:
+            self.longest = seconds
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
         """As Prometheus wants it: cumulative."""
@@ -114,6 +117,7 @@ class NodeCollector(Collector):
     def _gauges(stats: Stats) -> Iterable[tuple[str, str, float]]:
         return [
             ("ringleader_client_connections", "Open client connections", stats.client_connections),
+            ("ringleader_loop_turn_longest_seconds", "The longest turn since the start", stats.turn_seconds.longest),
             ("ringleader_peers_connected", "Peers that this node can send to now", stats.peers_connected),
         ]
 
