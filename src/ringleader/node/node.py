@@ -522,6 +522,9 @@ class Node:
         assert self._host is not None
         stats = self.stats
         before, stats.status = stats.status, self._host.status()
+        member = self._host.member
+        stats.events = dict(member.counts)
+        stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
             logger.info("%s in term %d, leader %s", now.role, now.term, self._names.get(now.leader, "unknown"))
@@ -607,6 +610,13 @@ class Node:
                 link.wake()
             self._plan()
 
+    def _refuse_peer(self, sender: int, absurd: str) -> None:
+        """A member said what no correct node says: hang up, and let both logs say why."""
+        name = f"node {sender} ({self._names.get(sender, 'unknown')})"
+        self._complaints.say(f"{name}:", "absurd", f"its message is refused: {absurd}")
+        if self._peer_door is not None:
+            self._peer_door.expel(sender, PeerRefused(Reason.PROTOCOL, f"a message was refused: {absurd}"))
+
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
         """Messages of a peer came."""
         if self._host is None or self._stopped or self.stats.failure:
@@ -615,7 +625,10 @@ class Node:
         try:
             self._host.observe(time.monotonic())
             for group, message in messages:
-                self._host.peer_message(sender, group, message)
+                absurd = self._host.peer_message(sender, group, message)
+                if absurd:
+                    self._refuse_peer(sender, absurd)
+                    break
         except Exception as error:
             self._fail_unexpectedly(error)
         self._plan()
