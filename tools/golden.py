@@ -29,13 +29,17 @@ from ringleader.store.commands import Envelope as Commands
 from ringleader.store.store import Store
 from ringleader.wire import frames, peer
 from ringleader.wire.relay import RelayMessage
+from ringleader.wire.transfer import TransferMessage
 
 FOLDER = Path(__file__).parent.parent / "tests" / "golden"
 
 KINDS: dict[str, tuple[int, tuple[Any, ...]]] = {
     "client": (frames.PROTOCOL_VERSION, (*get_args(frames.ClientFrame), *get_args(frames.ServerFrame))),
     "commands": (BATCH_VERSION, (*get_args(Command), *get_args(Read), *get_args(Result), Batch)),
-    "peer": (peer.PEER_VERSION, (*get_args(peer.Handshake), *get_args(RaftMessage), *get_args(RelayMessage))),
+    "peer": (
+        peer.PEER_VERSION,
+        (*get_args(peer.Handshake), *get_args(RaftMessage), *get_args(RelayMessage), *get_args(TransferMessage)),
+    ),
     "log": (1, (Payload, SegmentHeader, Entry, Config, SnapshotMeta)),
     "state": (snapshot.FORMAT_VERSION, (snapshot.Head, snapshot.LeaseRow, snapshot.SessionRow, KeyValue)),
 }

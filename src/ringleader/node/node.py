@@ -443,11 +443,11 @@ class Node:
             return
         self._tick = max(self.config.heartbeat_ms / 10_000, 0.001) if peers else ALONE
         for peer in peers:
-            address = parse_address(peer.address) if peer.address else None
+            address = _place(peer.address)
             first = self.config.peers.get(peer.name, "")  # in the table there may be a place where it was before
             link = self._links.get(peer.id)
-            if address is None and self._said.get(peer.id):
-                address = parse_address(self._said[peer.id])
+            if address is None:
+                address = _place(self._said.get(peer.id, ""))
             if link is None:
                 options = self._peer_door.options
                 link = PeerLink(
@@ -601,8 +601,8 @@ class Node:
         if self._host is not None and not self._stopped:
             self._host.learn_node(info)
             link = self._links.get(info.id)
-            with contextlib.suppress(ValueError):  # a node without a peer port says nothing
-                place = parse_address(address)
+            place = _place(address)
+            if place is not None:
                 self._said[info.id] = address
                 if link is not None:
                     link.move(place)
@@ -734,6 +734,14 @@ class Node:
             local.end(str(error))
         if not self.failed.done():
             self.failed.set_result(error)
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """Where to dial; None for an address that is not known, or makes no sense."""
+    try:
+        return parse_address(address)
+    except ValueError:
+        return None
 
 
 def _standing(status: StatusReply) -> tuple[str, int, int]:
