@@ -122,7 +122,7 @@ async def test_a_node_with_another_token_stays_outside(tmp_path: Path) -> None:
     )
     first, second = Node(settings[0]), Node(stranger)
     await asyncio.gather(first.start(), second.start())
-    await until(lambda: first._peer_door is not None and first._peer_door.refused)
+    await until(lambda: first._peers.door is not None and first._peers.door.refused)
     assert not first._ready.is_set()
     assert not second._ready.is_set()
     await asyncio.gather(first.stop(), second.stop())
