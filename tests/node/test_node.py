@@ -36,7 +36,7 @@ from ringleader.wire.frames import (
     Welcome,
 )
 
-DEEP = b"\x95\x03\x01\x01\xa1x\x91" + b"\x94\x04\x90\x91" * 20_000
+DEEP = b"\x95\x03\x01\x01\xa1x\x91" + b"\x94\x04\x90\x91" * 1_000
 """A query whose transactions nest without end."""
 NO_TEXT = b"\x93\x01\xa1\xff\x01"
 """A hello whose magic is not UTF-8."""
