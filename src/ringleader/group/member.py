@@ -134,7 +134,7 @@ class Member:
 
     # ---------------------------------------------------------------------------------------------------- clients
 
-    def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
+    def submit(self, conn: int, request: Submit, caller: Caller) -> None:
         """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
         size = len(memoryview(request.commands)) + 64
@@ -173,7 +173,7 @@ class Member:
             self.counts["forwarded"] += 1
             self.forwards.append((origin, raw))
 
-    def query(self, conn: int, request: Query, caller: Caller = NODE) -> None:
+    def query(self, conn: int, request: Query, caller: Caller) -> None:
         """Take in reads on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["queries"] += 1
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0

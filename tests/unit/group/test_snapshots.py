@@ -17,6 +17,7 @@ from ringleader.group.shelf import Shelf, Stored
 from ringleader.group.transfer import LEASE, RETRY, STALLED, Receiver, Sender
 from ringleader.log import LogOptions, SnapshotEncoder, newest_snapshot, part_name, snapshot_name
 from ringleader.ports import Create, Sync, Unlink, Write
+from ringleader.store.auth import ANYONE
 from ringleader.store.commands import Compact, Delete, Put
 from ringleader.wire.frames import Query, Refused, Submit, WatchCreate, WatchEnd
 from ringleader.wire.transfer import SnapshotChunk, SnapshotGone, SnapshotRequest, TransferMessage
@@ -61,7 +62,7 @@ def test_a_snapshot_is_the_same_on_every_member_however_the_writes_fell_between_
             raw = msgspec.Raw(
                 _encode([(0, Delete(b"k3") if number % 7 == 0 else Put(b"k%d" % (number % 9), b"v" * 50))])
             )
-            host.member.submit(conn, Submit(world.frames, 5000, 0, 0, raw))
+            host.member.submit(conn, Submit(world.frames, 5000, 0, 0, raw), ANYONE)
             for id in sorted(world.hosts, key=lambda id: (id * number) % 5):  # each gets on at its own pace
                 world._turn(id)
             if number == 70:
