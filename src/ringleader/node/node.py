@@ -119,6 +119,8 @@ class Node:
             if self.config.join:
                 await self._join()
             self._host = await self._open_beside_the_loop()
+            if self.stats.disk_full:
+                self._disk_full(True)  # found out before there was a host to tell
             await self._listen()
         except BaseException:
             await self._release()
@@ -605,15 +607,15 @@ class Node:
         self._loop.call_soon_threadsafe(self._disk_full, flag)
 
     def _disk_full(self, flag: bool) -> None:
+        self.stats.disk_full = flag
         if self._host is None or self._stopped or self.stats.failure:
-            return
+            return  # `start` tells the host, if it comes to that
         if flag:
             logger.error(
                 "the disk of %s is full: this node takes no new work until there is room", self.config.data_dir
             )
         else:
             logger.warning("the disk of %s has room again", self.config.data_dir)
-        self.stats.disk_full = flag
         self._host.disk_full(flag)
         self._plan()
 
