@@ -351,6 +351,8 @@ class Node:
         links = [*self._links.values(), *self._bulk_links.values()]
         await asyncio.gather(*(link.stop() for link in links), *self._parting)
         self._door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
         if self._peer_door is not None:
             self._peer_door.abort_all()
         await asyncio.sleep(0)  # transports close in the next round of the loop
@@ -728,6 +730,8 @@ class Node:
         for server in self._servers:
             server.close()
         self._door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
         if self._peer_door is not None:
             self._peer_door.abort_all()
         for local in list(self._locals.values()):
