@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import ringleader
-from ringleader import Client, Consumer, Counter, Event, op
+from ringleader import Client, Consumer, Counter, Event, Lease, op
 from ringleader.client.engine import Engine
 from ringleader.client.options import ClientOptions
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UnknownDeadlineError, UsageError
@@ -222,6 +222,22 @@ async def test_who_comes_too_late_belongs_to_the_next_round(db: Client) -> None:
     second = await asyncio.gather(*late)
     await asyncio.gather(*(each.leave() for each in second))
     assert await keys(db) == []
+
+
+async def test_a_round_ends_with_its_last_members_key(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the two, who came next took the member that was leaving for one of its own round."""
+    members = [db.double_barrier("epoch", 2) for _ in range(2)]
+    await asyncio.gather(*(each.enter() for each in members))
+
+    async def later(self: Lease) -> None:
+        """The lease ends, but not yet."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "revoke", later)
+        await asyncio.gather(*(each.leave() for each in members))
+    assert await keys(db) == []
+    for each in members:
+        await each._lease.revoke()
 
 
 async def test_a_member_that_dies_inside_counts_as_having_left(db: Client) -> None:
