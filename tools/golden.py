@@ -20,7 +20,7 @@ from msgspec import inspect
 from ringleader.consensus.raft.messages import RaftMessage
 from ringleader.consensus.shape import Config, Entry, SnapshotMeta
 from ringleader.group import roster
-from ringleader.log.format import Payload, SegmentHeader
+from ringleader.log.format import FORMAT_VERSION, Payload, SegmentHeader
 from ringleader.node.identity import FolderIdentity
 from ringleader.store import snapshot
 from ringleader.store.codec import BATCH_VERSION
@@ -40,7 +40,7 @@ KINDS: dict[str, tuple[int, tuple[Any, ...]]] = {
         peer.PEER_VERSION,
         (*get_args(peer.Handshake), *get_args(RaftMessage), *get_args(RelayMessage), *get_args(TransferMessage)),
     ),
-    "log": (1, (Payload, SegmentHeader, Entry, Config, SnapshotMeta)),
+    "log": (FORMAT_VERSION, (Payload, SegmentHeader, Entry, Config, SnapshotMeta)),
     "state": (snapshot.FORMAT_VERSION, (snapshot.Head, snapshot.LeaseRow, snapshot.SessionRow, KeyValue)),
 }
 """By name of the format: its version, and the types that make it up (msgpack)."""
