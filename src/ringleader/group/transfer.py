@@ -219,6 +219,10 @@ class Receiver:
         """Time has come to `now`; this member knows entries up to `commit` to be committed, and holds them."""
         self._now = now
         arrival = self._arrival
+        part = self._part
+        if part is not None and part.header is not None and commit >= part.header.index:
+            self._part = None
+            self._lane.add([Unlink(part.file)])
         if arrival is None:
             return
         if commit >= arrival.meta.index and not arrival.decoder.finished:
