@@ -251,6 +251,10 @@ class ReplicatedLog(Protocol):
         """A snapshot from elsewhere is durable here. `Output.install` says whether the state is to be replaced by it."""
         ...
 
+    def abstain(self, flag: bool) -> None:
+        """While `flag` this member does not stand for election: it could not serve, since its state is being replaced."""
+        ...
+
     def take_output(self) -> Output:
         """Everything to be done since the last call."""
         ...

@@ -32,6 +32,7 @@ from ringleader.log import (
     recover,
 )
 from ringleader.ports import Disk, DiskOp, Entropy
+from ringleader.store.auth import NODE
 from ringleader.store.commands import Command
 from ringleader.store.members import founders
 from ringleader.store.store import Store
@@ -238,7 +239,7 @@ class Host:
         self.ask_number += 1
         self.asked[self.ask_number] = on_done
         raw = msgspec.Raw(_encode([(0, command) for command in commands]))
-        self.member.submit(OWN, Submit(self.ask_number, timeout_ms, 0, 0, raw))
+        self.member.submit(OWN, Submit(self.ask_number, timeout_ms, 0, 0, raw), NODE)
 
     def disk_full(self, flag: bool) -> None:
         """The disk is full (what was handed out waits for room), or has room again."""

@@ -145,19 +145,23 @@ class Snapshots:
         if self.taking is not None:
             self.taking.give_up()
             self.taking = None
+        self.shelf.pin(meta.index)
         if self.rebuild is not None:
             self.rebuild.give_up()
-        self.shelf.pin(meta.index)
+            self._unpin(self.rebuild.stored)
         self.member.begin_install(meta)
         slice_bytes = self.member.options.slice_bytes
         self.rebuild = Rebuild(self.group, stored, self.member.store, self.lane, slice_bytes, self._replaced)
 
     def _replaced(self, stored: Stored) -> None:
         self.rebuild = None
+        self._unpin(stored)
+        self.member.end_install()
+
+    def _unpin(self, stored: Stored) -> None:
         gone = self.shelf.unpin(stored.meta.index)
         if gone:
             self.lane.add(gone)
-        self.member.end_install()
 
 
 def recover_snapshot(disk: Disk, group: int, store: Store) -> Stored | None:

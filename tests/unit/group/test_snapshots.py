@@ -17,6 +17,7 @@ from ringleader.group.shelf import Shelf, Stored
 from ringleader.group.transfer import LEASE, RETRY, STALLED, Receiver, Sender
 from ringleader.log import LogOptions, SnapshotEncoder, newest_snapshot, part_name, snapshot_name
 from ringleader.ports import Create, Sync, Unlink, Write
+from ringleader.store.auth import ANYONE
 from ringleader.store.commands import Compact, Delete, Put
 from ringleader.wire.frames import Query, Refused, Submit, WatchCreate, WatchEnd
 from ringleader.wire.transfer import SnapshotChunk, SnapshotGone, SnapshotRequest, TransferMessage
@@ -61,7 +62,7 @@ def test_a_snapshot_is_the_same_on_every_member_however_the_writes_fell_between_
             raw = msgspec.Raw(
                 _encode([(0, Delete(b"k3") if number % 7 == 0 else Put(b"k%d" % (number % 9), b"v" * 50))])
             )
-            host.member.submit(conn, Submit(world.frames, 5000, 0, 0, raw))
+            host.member.submit(conn, Submit(world.frames, 5000, 0, 0, raw), ANYONE)
             for id in sorted(world.hosts, key=lambda id: (id * number) % 5):  # each gets on at its own pace
                 world._turn(id)
             if number == 70:
@@ -103,9 +104,11 @@ def test_while_the_state_is_replaced_reads_and_watches_get_clear_answers() -> No
     host.client_frame(conn, Query(1, 1000, "stale", []))
     host.client_frame(conn, Query(2, 1000, "linearizable", []))
     host.client_frame(conn, WatchCreate(3, b"k1"))
+    host.client_frame(conn, Submit(4, 1000, 0, 0, msgspec.Raw(_encode([(0, Put(b"a", b"b"))]))))
     world._turn(away)
     answers = [each for each in world.inbox[conn] if isinstance(each, Refused)]
-    assert [(each.frame, each.reason) for each in answers] == [(1, Reason.UNREACHABLE), (2, Reason.UNREACHABLE)]
+    assert [(each.frame, each.reason) for each in answers] == [(frame, Reason.UNREACHABLE) for frame in (1, 2, 4)]
+    assert not any(each.unknown for each in answers)
     assert "replacing its state" in answers[0].message
     assert [each.reason for each in world.inbox[conn] if isinstance(each, WatchEnd)] == [Reason.UNREACHABLE]
     world.run(2)
@@ -294,6 +297,54 @@ def test_after_a_restart_of_the_receiver_only_what_is_missing_is_sent() -> None:
     assert pair.receiver.resumed == 1
 
 
+def test_what_is_left_of_a_snapshot_goes_when_it_is_no_longer_needed() -> None:
+    pair = Pair()
+    pair.receiver.offer(1, META, 0.0)
+    pair.step()
+    pair.step()
+    pair.receiver = pair.new_receiver()
+    pair.receiver.recover(pair.disks[1])
+    pair.receiver.step(pair.now, META.index - 1)
+    pair.work()
+    assert pair.disks[1].names() == [part_name(0, META.index)]
+    pair.receiver.step(pair.now, META.index)
+    pair.work()
+    assert pair.disks[1].names() == []
+
+
+def test_a_newer_snapshot_takes_the_place_of_one_that_is_being_read() -> None:
+    """Hazard 17: two in quick succession; the first is not kept for ever."""
+    world = ready()
+    away, host = away_and_back(world)
+    while not installing(host):
+        world.now += 0.02
+        for id, each in world.hosts.items():
+            each.tick(world.now)
+            world._turn(id)
+    assert host.snapshots.rebuild is not None
+    first = host.snapshots.rebuild.stored
+    assert not host.core.propose([b"x"])
+    newer = Stored(SnapshotMeta(first.meta.index + 500, first.meta.term, first.meta.config), first.size, first.check)
+    disk = world.disks[away]
+    disk.files[snapshot_name(0, newer.meta.index)] = bytearray(disk.files[snapshot_name(0, first.meta.index)])
+    host.snapshots._fetched(newer)
+    out = host.core.take_output()
+    assert out.install == newer.meta
+    host.snapshots.replace_state(out)
+    assert host.snapshots.shelf.pinned() == [newer.meta.index]
+    work = host.snapshots.lane
+    for _ in range(50):
+        job = work.take()
+        if job is None:
+            break
+        disk.execute(job.ops)
+        read = job.read
+        work.finished(job.number, disk.read(read.name, read.offset, read.length) if read else b"")
+    assert not installing(host)
+    assert host.snapshots.shelf.pinned() == []
+    assert [name for name in disk.names() if name.startswith("snap-")] == [snapshot_name(0, newer.meta.index)]
+
+
 def test_what_is_left_of_another_snapshot_is_not_used() -> None:
     pair = Pair()
     pair.receiver.offer(1, META, 0.0)
@@ -386,6 +437,17 @@ def test_a_file_that_is_being_sent_stays_until_the_receiver_is_done_or_silent() 
     assert pair.shelf.pinned() == []
     pair.sender.request(2, SnapshotRequest(META.index, META.term, 0, 300))
     assert pair.to_receiver == [SnapshotGone(META.index, META.term)]
+
+
+def test_requests_that_make_no_sense_reach_no_disk() -> None:
+    pair = Pair()
+    for offset, length in ((-1, 300), (0, 0), (0, 1 << 30)):
+        pair.sender.request(2, SnapshotRequest(META.index, META.term, offset, length))
+    assert pair.to_receiver == []
+    pair.sender.request(2, SnapshotRequest(META.index, META.term, len(pair.data), 300))
+    pair.sender.request(2, SnapshotRequest(META.index, META.term + 1, 0, 300))
+    assert [type(message) for message in pair.to_receiver] == [SnapshotGone, SnapshotGone]
+    assert pair.lanes[0].take() is None
 
 
 def test_a_silent_receiver_is_forgotten() -> None:

@@ -312,6 +312,19 @@ def test_what_stays_behind_a_snapshot_is_bounded_in_entries_and_in_bytes() -> No
         assert core.log.offset == offset
 
 
+def test_who_abstains_stands_for_no_election() -> None:
+    core, _ = fetching()
+    core.abstain(True)
+    for seconds in range(2, 20):
+        core.tick(float(seconds))
+    core.step(3, TimeoutNow(2))
+    assert core.role is Role.FOLLOWER
+    core.abstain(False)
+    core.tick(30.0)
+    core.tick(40.0)
+    assert core.role is not Role.FOLLOWER
+
+
 def test_an_append_from_before_the_compaction_deletes_nothing() -> None:
     """Hazard 8."""
     core, meta = fetching()

@@ -83,6 +83,7 @@ class Raft:
         self.votes: dict[int, bool] = {}
         self.self_vote_record = 0
         self.forced = False
+        self.abstaining = False
         # Of a leader.
         self.progress: dict[int, Progress] = {}
         self.heartbeat_due = 0.0
@@ -234,6 +235,10 @@ class Raft:
     def install(self, meta: SnapshotMeta) -> None:
         """See `ReplicatedLog.install`."""
         replication.install_snapshot(self, meta)
+
+    def abstain(self, flag: bool) -> None:
+        """See `ReplicatedLog.abstain`."""
+        self.abstaining = flag
 
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""
