@@ -346,6 +346,8 @@ class Node:
             server.close()
         await self._peers.stop()
         self._door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
         self._peers.abort()
         await asyncio.sleep(0)  # transports close in the next round of the loop
         if self._disk_thread is not None:
@@ -665,6 +667,8 @@ class Node:
         for server in self._servers:
             server.close()
         self._door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
         self._peers.abort()
         for local in list(self._locals.values()):
             local.end(str(error))
