@@ -343,6 +343,22 @@ async def test_what_fails_is_handed_out_again_at_its_place(db: Client) -> None:
         assert seen == [("a", 2), ("b", 1)]
 
 
+async def test_an_error_of_the_work_is_not_hidden_by_one_of_the_release() -> None:
+    async with FakeServer(FakeCluster(1), 1) as server, ringleader.connect(server.address, timeout=0.2) as db:
+        await db.queue("jobs").put("a")
+        async with db.queue("jobs").consumer() as consumer:
+            with pytest.raises(ValueError, match="boom"):
+                await fails_when_cut_off(consumer, server)
+            server.mute = ()
+            server.drop()
+
+
+async def fails_when_cut_off(consumer: Consumer, server: FakeServer) -> None:
+    async with await consumer.get():
+        server.mute = (Submit,)
+        raise ValueError("boom")
+
+
 async def fails(consumer: Consumer) -> None:
     async with await consumer.get():
         raise ValueError("boom")

@@ -9,6 +9,7 @@ only if the claim is still that one. Consumers that find nothing stand in a line
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -159,7 +160,10 @@ class Message:
         if kind is None:
             await self.ack()
         else:
-            await self.release()
+            with suppress(
+                RingleaderError
+            ):  # then it is handed out again when the lease ends; the block's error matters
+                await self.release()
 
     @property
     def _claim(self) -> bytes:
@@ -292,12 +296,10 @@ class Consumer:
         claim.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when we are closed meanwhile
 
         async def give_back() -> None:
-            try:
+            with suppress(RingleaderError):  # then it ends with the lease
                 message = await claim
                 if message is not None:
                     await message.release()
-            except RingleaderError:
-                pass  # then it ends with the lease
 
         task = asyncio.get_running_loop().create_task(give_back(), name=f"queue {self._name}")
         self._returning.add(task)
@@ -322,10 +324,8 @@ class Consumer:
         """Give up a place in the line, also when the waiter was cancelled."""
 
         async def leave() -> None:
-            try:
+            with suppress(RingleaderError):  # then it ends with the lease
                 await self._kv.delete(line.key)
-            except RingleaderError:
-                pass  # then it ends with the lease
 
         if line.key:
             task = asyncio.get_running_loop().create_task(leave(), name=f"queue {self._name}")
