@@ -38,9 +38,9 @@ class Churn:
         """One step of some kind that is possible now."""
         world = self.world
         table = world.truth.store.members
-        lost = [machine for machine in world.machines.values() if machine.lost and self._active(machine.id)]
+        lost = [machine for machine in world.machines.values() if machine.lost and self._counts(machine.id)]
         voters = [row.id for row in table.active() if row.standing is Standing.VOTER]
-        if lost and choice.random() < 0.8:
+        if lost and self._active(lost[0].id) and choice.random() < 0.8:
             self._ask(MemberRemove(lost[0].id), choice)
             return
         kind = choice.random()
@@ -55,6 +55,13 @@ class Churn:
             self._ask(MemberRemove(choice.choice(voters)), choice)
         elif not lost and len(voters) >= FEWEST:
             self._lose(world.machines[choice.choice(voters)], choice)
+
+    def _counts(self, id: int) -> bool:
+        """Whether that node is a member by the table, or by any configuration that is still in force somewhere."""
+        hosts = [
+            machine.host for machine in self.world.machines.values() if machine.host is not None and not machine.lost
+        ]
+        return self._active(id) or any(id in host.core.config.members() for host in hosts)
 
     def _active(self, id: int) -> bool:
         row = self.world.truth.store.members.rows.get(id)
