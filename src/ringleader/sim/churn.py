@@ -53,7 +53,7 @@ class Churn:
             self._add(choice)
         elif len(voters) > FEWEST and kind < 0.85:
             self._ask(MemberRemove(choice.choice(voters)), choice)
-        elif not lost and len(voters) >= FEWEST:
+        elif not lost and len(voters) >= FEWEST and self._settled(voters):
             self._lose(world.machines[choice.choice(voters)], choice)
 
     def _counts(self, id: int) -> bool:
@@ -62,6 +62,12 @@ class Churn:
             machine.host for machine in self.world.machines.values() if machine.host is not None and not machine.lost
         ]
         return self._active(id) or any(id in host.core.config.members() for host in hosts)
+
+    def _settled(self, voters: list[int]) -> bool:
+        """Whether all members go by the configuration that the table asks for, so that one of them can be spared."""
+        hosts = [machine.host for machine in self.world.machines.values() if self._active(machine.id)]
+        configs = [host.core.config for host in hosts if host is not None]
+        return all(sorted(config.voters) == sorted(voters) and not config.outgoing for config in configs)
 
     def _active(self, id: int) -> bool:
         row = self.world.truth.store.members.rows.get(id)
