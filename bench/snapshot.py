@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ringleader
-from bench.cluster import RingleaderCluster, get
+from bench.cluster import RingleaderCluster, cpu_seconds, get
 from ringleader.errors import RingleaderError
 
 __all__ = ["main"]
@@ -169,6 +169,7 @@ async def million(keys: int, size: int, rate: int, seconds: float) -> dict[str, 
         result["quiet_ms"], result["taking_ms"] = quantiles(quiet), quantiles(during)
         result["taking_share"] = round(len(during) / max(len(pace.took), 1), 2)
         result["slow_turns"] = {bound: after[bound] - before[bound] for bound in after}
+        result["longest_turn_s"] = metric(cluster, lead, "ringleader_loop_turn_longest_seconds")
         result["errors"] = pace.errors[:3]
         result["memory_MiB"] = round(memory(pid))
         follower = next(name for name in cluster.clients if name != lead)
@@ -178,6 +179,7 @@ async def million(keys: int, size: int, rate: int, seconds: float) -> dict[str, 
         while not cluster.ready(follower):
             await asyncio.sleep(0.05)
         result["restart_s"] = round(time.perf_counter() - begun, 1)
+        result["restart_cpu_s"] = round(cpu_seconds([cluster.processes[follower].pid]), 1)
         result["restarted_bytes_per_key"] = round((memory(cluster.processes[follower].pid) - empty) * 1048576 / keys)
         for client in clients:
             await client.close()
@@ -245,6 +247,8 @@ async def catchup(mib: int, rate: int) -> dict[str, object]:
         turns = slow_turns(cluster, lead)
         result["leader_slow_turns"] = {bound: turns[bound] - lead_turns[bound] for bound in turns}
         result["away_slow_turns"] = slow_turns(cluster, away)
+        longest = {name: metric(cluster, name, "ringleader_loop_turn_longest_seconds") for name in (lead, away)}
+        result["longest_turn_s"] = {"leader": longest[lead], "away": longest[away]}
         for client in clients:
             await client.close()
     return result

@@ -20,7 +20,7 @@ from msgspec import inspect
 from ringleader.consensus.raft.messages import RaftMessage
 from ringleader.consensus.shape import Config, Entry, SnapshotMeta
 from ringleader.group import roster
-from ringleader.log.format import Payload, SegmentHeader
+from ringleader.log.format import FORMAT_VERSION, Payload, SegmentHeader
 from ringleader.node.identity import FolderIdentity
 from ringleader.store import snapshot
 from ringleader.store.codec import BATCH_VERSION
@@ -29,14 +29,18 @@ from ringleader.store.commands import Envelope as Commands
 from ringleader.store.store import Store
 from ringleader.wire import frames, peer
 from ringleader.wire.relay import RelayMessage
+from ringleader.wire.transfer import TransferMessage
 
 FOLDER = Path(__file__).parent.parent / "tests" / "golden"
 
 KINDS: dict[str, tuple[int, tuple[Any, ...]]] = {
     "client": (frames.PROTOCOL_VERSION, (*get_args(frames.ClientFrame), *get_args(frames.ServerFrame))),
     "commands": (BATCH_VERSION, (*get_args(Command), *get_args(Read), *get_args(Result), Batch)),
-    "peer": (peer.PEER_VERSION, (*get_args(peer.Handshake), *get_args(RaftMessage), *get_args(RelayMessage))),
-    "log": (1, (Payload, SegmentHeader, Entry, Config, SnapshotMeta)),
+    "peer": (
+        peer.PEER_VERSION,
+        (*get_args(peer.Handshake), *get_args(RaftMessage), *get_args(RelayMessage), *get_args(TransferMessage)),
+    ),
+    "log": (FORMAT_VERSION, (Payload, SegmentHeader, Entry, Config, SnapshotMeta)),
     "state": (snapshot.FORMAT_VERSION, (snapshot.Head, snapshot.LeaseRow, snapshot.SessionRow, KeyValue)),
 }
 """By name of the format: its version, and the types that make it up (msgpack)."""

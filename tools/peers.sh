@@ -8,6 +8,7 @@ command -v nsenter >/dev/null 2>&1 || need="$need util-linux"
 command -v strace >/dev/null 2>&1 || need="$need strace"
 command -v ip >/dev/null 2>&1 || need="$need iproute2"
 command -v etcd >/dev/null 2>&1 || need="$need etcd-server"
+command -v rsvg-convert >/dev/null 2>&1 || need="$need librsvg2-bin"
 [ -z "$need" ] && exit 0
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq

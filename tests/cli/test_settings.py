@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cli.harness import Shell
@@ -45,3 +47,17 @@ def test_sizes() -> None:
     for wrong in ("", "-1", "1.5G", "1T", "G"):
         with pytest.raises(UsageError):
             parse_size(wrong, "it")
+
+
+def test_history_goes_by_itself(cli: Shell) -> None:
+    try:
+        cli.ok("settings", "set", "--retention", "1")
+        first = cli.json("kv", "put", "history", "first")["revision"]
+        for number in range(100):
+            cli.ok("kv", "put", "history", str(number))
+            if "compacted" in cli("kv", "get", "history", "--revision", str(first)).stderr.decode():
+                return
+            time.sleep(0.1)
+        raise AssertionError("nothing was compacted")
+    finally:
+        cli.ok("settings", "set", "--retention", "300")

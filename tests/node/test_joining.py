@@ -144,20 +144,31 @@ async def test_a_wiped_node_is_turned_away_with_the_remedy(tmp_path: Path) -> No
 
 
 async def test_a_wrong_token_and_a_name_in_use(tmp_path: Path) -> None:
-    import ringleader.node.join as join
-
     (one,) = await start(Node(configs(tmp_path, 1)[0]))
-    patience, join.PATIENCE = join.PATIENCE, 1.0
-    try:
-        with pytest.raises(RingleaderError, match="does not know this cluster token") as caught:
-            await Node(newcomer(tmp_path, "n2", [one], token="guess")).start()
-    finally:
-        join.PATIENCE = patience
-    assert caught.value.reason is Reason.UNREACHABLE
+    with pytest.raises(UsageError, match="does not know this cluster token") as caught:
+        await Node(newcomer(tmp_path, "n2", [one], token="guess")).start()
+    assert caught.value.reason is Reason.WRONG_CLUSTER
     assert not (tmp_path / "n2" / IDENTITY_FILE).exists()
     with pytest.raises(UsageError, match="already a member 'n1'"):
         await Node(newcomer(tmp_path / "x", "n1", [one])).start()
     await one.stop()
+
+
+async def test_nobody_takes_the_node_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringleader.node.join.PATIENCE", 0.5)
+    ports = free_ports(2)
+    config = NodeConfig(
+        name="n4",
+        data_dir=str(tmp_path / "n4"),
+        listen_client="127.0.0.1:0",
+        listen_peer="127.0.0.1:0",
+        http="",
+        join=",".join(f"127.0.0.1:{port}" for port in ports),
+    )
+    with pytest.raises(RingleaderError, match=f"127.0.0.1:{ports[1]}: ") as caught:
+        await Node(config).start()
+    assert caught.value.reason is Reason.UNREACHABLE
+    assert not (tmp_path / "n4" / IDENTITY_FILE).exists()
 
 
 async def test_one_grows_to_two_and_an_interrupted_join_goes_on(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from ringleader.ports import DiskOp, Sync, SyncFolder
 from ringleader.sim.disk import DiskHabits
 from ringleader.sim.options import NetOptions, Options
 from ringleader.store import session as store_session
+from ringleader.store.auth import Caller
 from ringleader.store.store import Store
 from ringleader.wire.frames import Query
 from sim.bugkit import Bug, set_
@@ -349,10 +350,10 @@ def entry_log_off_by_one(stack: ExitStack) -> None:
 def read_without_barrier(stack: ExitStack) -> None:
     original = Member.query
 
-    def query(self: Member, conn: int, request: Query) -> None:
+    def query(self: Member, conn: int, request: Query, caller: Caller) -> None:
         if self.core.leads:
             request = Query(request.frame, request.timeout_ms, "stale", request.reads)
-        original(self, conn, request)
+        original(self, conn, request, caller)
 
     set_(stack, Member, "query", query)
 

@@ -230,7 +230,7 @@ def _fresh_name(placement: Placement) -> str:
 @_one_line
 def plot(
     nodes: Nodes,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, ending in .svg.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, ending in .svg or .png.")],
     algorithm: Algorithm = "ring",
     vnodes: Vnodes = None,
     add: Add = None,
@@ -238,15 +238,10 @@ def plot(
     side_by_side: Annotated[bool, typer.Option("--compare", help="All algorithms side by side instead.")] = False,
 ) -> None:
     """Draw the ring, its load, and what moves when nodes join or leave."""
-    from ringleader.errors import Reason, UsageError
+    from ringleader.cli.picture import check_kind, write_picture
     from ringleader.placement import draw
 
-    if out.suffix.lower() != ".svg":
-        raise UsageError(
-            f"cannot draw {str(out)!r}: only .svg is written",
-            reason=Reason.UNSUPPORTED,
-            hint="Browsers show SVG; rsvg-convert or Inkscape make a PNG of it",
-        )
+    check_kind(out)
     if side_by_side:
         weighted = any(_node(n).weight != 1.0 for n in nodes)
         usable = [a for a in ALGORITHMS if not (weighted and a in ("jump", "memento"))]
@@ -254,7 +249,7 @@ def plot(
     else:
         before = _placement(algorithm, nodes, vnodes)
         picture = draw.ring_svg(before, _changed(before, add, remove) if add or remove else None)
-    out.write_text(picture, encoding="utf-8")
+    write_picture(picture, out)
     typer.echo(f"wrote {out}")
 
 

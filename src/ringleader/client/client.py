@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Generator
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -109,6 +110,7 @@ class Client:
             raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
         self._engine = engine
         self._timeout = timeout
+        self._counters: WeakValueDictionary[str, Counter] = WeakValueDictionary()  # one each: what waits goes together
         self.kv = KV(engine, timeout)
         self.leases = Leases(engine, timeout)
         self.auth = Auth(engine, timeout)
@@ -166,7 +168,10 @@ class Client:
 
     def counter(self, name: str) -> Counter:
         """A number that many add to: `await db.counter("name").add(1)`."""
-        return Counter(self.kv, name, self._timeout)
+        counter = self._counters.get(name)
+        if counter is None:
+            counter = self._counters[name] = Counter(self.kv, name, self._timeout, self._engine.entropy)
+        return counter
 
     def cache(self, prefix: str | bytes) -> Cache:
         """A copy of all keys that begin with `prefix`, kept current: `async with db.cache("config/") as cache:`."""

@@ -232,8 +232,11 @@ class ReplicatedLog(Protocol):
         """All records up to `number` are durable."""
         ...
 
-    def compact(self, index: int) -> SnapshotMeta:
-        """A durable snapshot exists at `index` (applied): forget entries up to it."""
+    def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
+        """A durable snapshot exists at `index` (applied): forget entries up to it.
+
+        The last `keep_entries` of them stay, as long as they have at most `keep_bytes`, for members that lag a little.
+        """
         ...
 
     def snapshot_meta(self, index: int) -> SnapshotMeta:
@@ -246,6 +249,10 @@ class ReplicatedLog(Protocol):
 
     def install(self, meta: SnapshotMeta) -> None:
         """A snapshot from elsewhere is durable here. `Output.install` says whether the state is to be replaced by it."""
+        ...
+
+    def abstain(self, flag: bool) -> None:
+        """While `flag` this member does not stand for election: it could not serve, since its state is being replaced."""
         ...
 
     def take_output(self) -> Output:

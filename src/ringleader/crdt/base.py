@@ -23,8 +23,8 @@ from ringleader.clock.version import VersionVector, short
 from ringleader.crdt.delta import Delta, Incoming, Outgoing
 from ringleader.crdt.document import Document, Inverse
 from ringleader.crdt.entries import Entries
-from ringleader.crdt.identity import DuplicateIdentityError, ReplicaContext
-from ringleader.crdt.values import thaw
+from ringleader.crdt.identity import DuplicateIdentityError, ReplicaContext, check_version
+from ringleader.crdt.values import brief, thaw
 from ringleader.crdt.wire import DEFAULT_LIMITS, DecodeError, Decoder, Encoder, Limits
 from ringleader.errors import Reason, UsageError
 
@@ -79,7 +79,7 @@ def shape_of(kind: Any) -> Shape:
         if isinstance(nested, type) and issubclass(nested, Crdt):
             return Shape(origin, shape_of(last))
         return Shape(origin)
-    raise UsageError(f"{kind!r} is no replicated type", reason=Reason.INVALID_ARGUMENT)
+    raise UsageError(f"{brief(kind)} is no replicated type", reason=Reason.INVALID_ARGUMENT)
 
 
 class Crdt:
@@ -170,6 +170,16 @@ class Crdt:
     def _part(self, keys: Any, out: Outgoing) -> Any:
         """Plain immutable data: the content at `keys` (a dict used as an ordered set), or everything for None."""
         raise NotImplementedError
+
+    may_refuse: ClassVar[bool] = False
+    """Whether `_admit` has something to check, here or further down."""
+
+    def _admit(self, part: Any, incoming: Incoming) -> None:
+        """Check what only this node can check of a part (that what it builds on is here), before *anything* is joined.
+
+        Raises, and then nothing has changed. What it prepares for `_join` goes into `incoming.prepared[self]`, what takes
+        its preparation back to `incoming.withdrawals`.
+        """
 
     def _join(self, part: Any, incoming: Incoming) -> None:
         """Join what `_part` or `_parse` gave; call `incoming.touch(self, key)` for each place, before it changes."""
@@ -311,6 +321,7 @@ class Crdt:
     def at(self, version: VersionVector) -> Any:
         """A read-only copy of the document as it was at `version`; see `History.at`. (Text keeps its own past.)"""
         doc = self._root()
+        check_version(version)
         if doc.version == version:
             return self.fork()
         if doc.history is None:

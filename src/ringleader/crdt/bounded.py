@@ -16,6 +16,7 @@ from ringleader.crdt.base import Crdt, register
 from ringleader.crdt.delta import Incoming, Outgoing
 from ringleader.crdt.identity import ReplicaContext, read_only
 from ringleader.crdt.tally import LIMIT
+from ringleader.crdt.values import brief
 from ringleader.crdt.wire import MAX_ID, Decoder, Encoder, bad
 from ringleader.errors import NotAppliedError, Reason, UsageError
 
@@ -60,6 +61,8 @@ class BoundedCounter(Crdt):
         who = self._doc.me if replica is None else replica.encode() if isinstance(replica, str) else replica
         if who is None:
             return 0
+        if type(who) is not bytes:
+            raise UsageError(f"a replica is named by bytes or text, not {brief(who)}", reason=Reason.INVALID_ARGUMENT)
         row = self._rows.get(who, NOTHING)
         received = sum(amount for other in self._rows.values() for to, amount in other[3] if to == who)
         return row[1] - row[2] + received - sum(amount for _, amount in row[3])
@@ -87,7 +90,7 @@ class BoundedCounter(Crdt):
         """Give `amount` of our rights to another replica. Raises `InsufficientRightsError`."""
         receiver = to.identity if isinstance(to, ReplicaContext) else to.encode() if isinstance(to, str) else to
         me, row = self._own(amount)
-        if receiver == me or not 1 <= len(receiver) <= MAX_ID:
+        if type(receiver) is not bytes or receiver == me or not 1 <= len(receiver) <= MAX_ID:
             raise UsageError("rights go to another replica", reason=Reason.INVALID_ARGUMENT)
         self._need(amount)
         given = dict(row[3])
@@ -106,7 +109,7 @@ class BoundedCounter(Crdt):
         if self._doc.me is None:
             raise read_only()
         if type(by) is not int or not 0 < by <= LIMIT:
-            raise UsageError(f"an amount is a positive integer, not {by!r}", reason=Reason.INVALID_ARGUMENT)
+            raise UsageError(f"an amount is a positive integer, not {brief(by)}", reason=Reason.INVALID_ARGUMENT)
         return self._doc.me, self._rows.get(self._doc.me, NOTHING)
 
     def _need(self, amount: int) -> None:

@@ -7,7 +7,7 @@ events that never arrived, and they would be lost for good.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from ringleader.clock.version import VersionVector
@@ -146,7 +146,7 @@ class Incoming:
     collects identities found to have written two different things under one dot.
     """
 
-    __slots__ = ("_watchers", "changed", "duplicates", "keys", "mine", "nodes", "theirs")
+    __slots__ = ("_watchers", "changed", "duplicates", "keys", "mine", "nodes", "prepared", "theirs", "withdrawals")
 
     def __init__(self, mine: VersionVector, theirs: VersionVector, watchers: Watchers | None) -> None:
         self.mine = mine
@@ -156,6 +156,13 @@ class Incoming:
         self._watchers = watchers
         self.changed: Touched | None = None if watchers is None else {}
         self.duplicates: set[bytes] = set()
+        self.prepared: dict[Crdt, Any] = {}
+        self.withdrawals: list[Callable[[], None]] = []
+
+    def withdraw(self) -> None:
+        """Some node refused its part: take back what others have prepared."""
+        for withdrawal in reversed(self.withdrawals):
+            withdrawal()
 
     def touch(self, node: Crdt, key: Any) -> None:
         """Record that `key` of `node` is about to change."""

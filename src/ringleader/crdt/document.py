@@ -15,7 +15,7 @@ from ringleader.clock.dots import Dot
 from ringleader.clock.hlc import HybridClock
 from ringleader.clock.version import ReplicaId, VersionVector, short
 from ringleader.crdt.delta import Delta, Incoming, Outgoing, check_tag
-from ringleader.crdt.identity import ReplicaContext, duplicate, gap, read_only
+from ringleader.crdt.identity import ReplicaContext, check_version, duplicate, gap, read_only
 from ringleader.crdt.journal import RUN, Journal, Touched
 from ringleader.errors import Reason, UsageError
 
@@ -284,7 +284,7 @@ class Document:
 
     def delta_since(self, version: VersionVector | None) -> Delta:
         """What a replica at `version` lacks; the whole state when the journal does not reach back that far."""
-        touched = None if version is None else self.journal.since(self.me, version)
+        touched = None if version is None else self.journal.since(self.me, check_version(version))
         return self._delta(None if touched is None or version is None else version, touched)
 
     def _delta(self, since: VersionVector | None, touched: Touched | None) -> Delta:
@@ -310,12 +310,18 @@ class Document:
             raise duplicate(self.me, delta.upto[self.me], self.n)
         if self.version.covers(delta.upto):
             return False
-        if self.clock is not None:
-            self.clock.observe(delta.stamp)
-        elif delta.stamp > self._stamp:
-            self._stamp = delta.stamp
-        self.journal.close_run(self.me, self.version)
         incoming = Incoming(self.version, delta.upto, self.watchers)
+        try:
+            if root.may_refuse:
+                root._admit(delta.part, incoming)
+            if self.clock is not None:
+                self.clock.observe(delta.stamp)
+            elif delta.stamp > self._stamp:
+                self._stamp = delta.stamp
+        except BaseException:
+            incoming.withdraw()
+            raise
+        self.journal.close_run(self.me, self.version)
         root._join(delta.part, incoming)
         self.version = self.version.join(delta.upto)
         if delta.since is None:
@@ -333,7 +339,7 @@ class Document:
 
     def stabilize(self, stable: VersionVector) -> None:
         """Drop what is kept only for replicas that have not seen `stable` (see `ringleader.clock.Stability`)."""
-        if not self.version.covers(stable):
+        if not self.version.covers(check_version(stable)):
             raise UsageError("a stable version cannot be ahead of our own", reason=Reason.INVALID_ARGUMENT)
         self.root._stabilize(stable)
         self.journal.forget(stable)

@@ -9,6 +9,7 @@ from ringleader.crdt.base import register
 from ringleader.crdt.cells import Cell
 from ringleader.crdt.entries import Entry
 from ringleader.crdt.identity import read_only
+from ringleader.crdt.values import brief
 from ringleader.crdt.wire import Decoder
 from ringleader.errors import Reason, UsageError
 
@@ -36,7 +37,7 @@ class _Flag(Cell):
     def set(self, on: bool) -> None:
         """Switch on or off. Raises `UsageError` for anything but a bool."""
         if type(on) is not bool:
-            raise UsageError(f"a flag is True or False, not {on!r}", reason=Reason.INVALID_ARGUMENT)
+            raise UsageError(f"a flag is True or False, not {brief(on)}", reason=Reason.INVALID_ARGUMENT)
         if self._doc.me is None:
             raise read_only()
         self._write(on)

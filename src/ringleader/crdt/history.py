@@ -18,7 +18,7 @@ from ringleader.crdt.identity import GapError
 from ringleader.crdt.places import Places
 from ringleader.crdt.sequence.list import List
 from ringleader.crdt.text.text import Text
-from ringleader.crdt.values import sort_keys, thaw
+from ringleader.crdt.values import brief, sort_keys, thaw
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class History:
 
     def __init__(self, doc: Document, limit: int) -> None:
         if type(limit) is not int or limit < 1:
-            raise UsageError(f"a history of at most {limit!r} changes", reason=Reason.INVALID_ARGUMENT)
+            raise UsageError(f"a history of at most {brief(limit)} changes", reason=Reason.INVALID_ARGUMENT)
         self._doc = doc
         self.limit = limit
         self._changes: list[Delta] = []

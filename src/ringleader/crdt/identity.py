@@ -9,9 +9,11 @@ until it is given one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ringleader.clock.hlc import HybridClock
 from ringleader.clock.version import ReplicaId, VersionVector, short
+from ringleader.crdt.values import brief
 from ringleader.crdt.wire import MAX_ID
 from ringleader.errors import NotAppliedError, Reason, UsageError
 
@@ -50,7 +52,9 @@ class ReplicaContext:
         if isinstance(identity, str):
             identity = identity.encode()
         if type(identity) is not bytes or not 1 <= len(identity) <= MAX_ID:
-            raise UsageError(f"an identity is 1 to {MAX_ID} bytes, not {identity!r}", reason=Reason.INVALID_ARGUMENT)
+            raise UsageError(
+                f"an identity is 1 to {MAX_ID} bytes, not {brief(identity)}", reason=Reason.INVALID_ARGUMENT
+            )
         self.identity: ReplicaId = identity
         self.clock = HybridClock(wall or _standing_still, max_drift_ms=max_drift_ms if wall else 1 << 62)
 
@@ -67,6 +71,17 @@ class ReplicaContext:
 
 def _standing_still() -> int:
     return 0
+
+
+def check_version(version: Any) -> VersionVector:
+    """The version itself. Raises `UsageError` for anything that is none."""
+    if isinstance(version, VersionVector):
+        return version
+    raise UsageError(
+        f"a version is a VersionVector, not {brief(version)}",
+        reason=Reason.INVALID_ARGUMENT,
+        hint="Take it from replica.version",
+    )
 
 
 def read_only() -> ReadOnlyCopyError:

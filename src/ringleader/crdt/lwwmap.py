@@ -12,7 +12,7 @@ from ringleader.crdt.cells import Cells
 from ringleader.crdt.entries import EMPTY, Entries, Entry
 from ringleader.crdt.identity import read_only
 from ringleader.crdt.registers import Conflict, latest
-from ringleader.crdt.values import check_value, freeze, thaw
+from ringleader.crdt.values import check_mapping, check_value, freeze, thaw
 from ringleader.crdt.wire import Decoder
 
 __all__ = ["LWWMap"]
@@ -83,7 +83,8 @@ class LWWMap(Cells, Generic[K, V]):
             self._faded()
 
     def update(self, items: Mapping[K, V]) -> None:
-        """Set many, as one delta."""
+        """Set many, as one delta. Raises `UsageError` for what is no mapping."""
+        check_mapping(items)
         with self.transaction():
             for key, value in items.items():
                 self[key] = value
@@ -95,6 +96,7 @@ class LWWMap(Cells, Generic[K, V]):
                 del self[key]
 
     def _assign(self, value: Any) -> None:
+        check_mapping(value)
         with self.transaction():
             for key in list(self):
                 if key not in value:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from ringleader.crdt.base import Crdt, Shape, register, shape_of
 from ringleader.crdt.identity import ReplicaContext, read_only
 from ringleader.crdt.places import Places
-from ringleader.crdt.values import freeze, sort_keys, thaw
+from ringleader.crdt.values import check_mapping, freeze, sort_keys, thaw
 from ringleader.errors import Reason, UsageError
 
 __all__ = ["ORMap"]
@@ -123,6 +123,7 @@ class ORMap(Places, Generic[K, V]):
         self._remove_nodes([n for places in self._slots.values() for n in places.values() if self._seen(n)])
 
     def _assign(self, value: Any) -> None:
+        check_mapping(value)
         with self.transaction():
             for key in self.keys():
                 if key not in value:

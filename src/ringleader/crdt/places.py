@@ -18,8 +18,8 @@ from ringleader.crdt.delta import Incoming, Outgoing
 from ringleader.crdt.document import Inverse
 from ringleader.crdt.entries import EMPTY, Entries, join_entries, pack_entries, parse_entries
 from ringleader.crdt.registers import LWWRegister
-from ringleader.crdt.values import freeze, sort_keys, thaw
-from ringleader.crdt.wire import Decoder, Encoder, bad
+from ringleader.crdt.values import brief, freeze, sort_keys, thaw
+from ringleader.crdt.wire import DEFAULT_LIMITS, Decoder, Encoder, bad
 from ringleader.errors import Reason, UsageError
 
 __all__ = ["Places"]
@@ -87,6 +87,8 @@ class Places(Crdt):
     def _attach_child(self, node: Crdt) -> None:
         """A detached child is about to be written: its place comes into being."""
         doc = self._doc
+        if isinstance(node, Places):
+            _check_depth(self)
         n = doc.mint(self, node._slot())
         assert doc.me is not None
         shown = self._shown(node._key) if doc.eager else None
@@ -149,7 +151,7 @@ class Places(Crdt):
             if value._parent is self and value._key == frozen:
                 return  # the second half of m[key] += 1
             raise UsageError(
-                f"a {value.name} from elsewhere cannot be put at {key!r}: it has a history of its own",
+                f"a {value.name} from elsewhere cannot be put at {brief(key)}: it has a history of its own",
                 reason=Reason.INVALID_ARGUMENT,
                 hint="Use create(key, kind) and fill it, or assign a plain value",
             )
@@ -291,6 +293,17 @@ class Places(Crdt):
                 slots[slot] = (node._presence, False, node._part(touched(node, UNTOUCHED), out))
         return False, slots
 
+    may_refuse = True
+
+    def _admit(self, part: Any, incoming: Incoming) -> None:
+        if self._values is not None and not self._values.cls.may_refuse:
+            return
+        for slot, (_, _, content) in part[1].items():
+            if type_of(slot[1]).may_refuse:
+                node = self._handle(*slot)
+                incoming.prepared.setdefault(node, None)  # (a new node must live until it is joined)
+                node._admit(content, incoming)
+
     def _join(self, part: Any, incoming: Incoming) -> None:
         whole, slots = part
         held = self._slots
@@ -402,6 +415,20 @@ class Places(Crdt):
 
     def __bool__(self) -> bool:
         return self._alive()
+
+
+def _check_depth(parent: Crdt | None) -> None:
+    """Raise `UsageError` for a container below one so deep that no reader would take it. (Also ends what contains itself.)"""
+    depth = 1
+    while parent is not None:
+        depth += 1
+        parent = parent._parent
+    if depth > DEFAULT_LIMITS.depth:
+        raise UsageError(
+            f"containers are nested at most {DEFAULT_LIMITS.depth} deep",
+            reason=Reason.TOO_LARGE,
+            hint="Does the value contain itself?",
+        )
 
 
 def _created(node: Crdt) -> tuple[tuple[int, bytes], int]:

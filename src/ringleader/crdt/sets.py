@@ -10,7 +10,7 @@ from ringleader.crdt.base import register
 from ringleader.crdt.cells import Cells
 from ringleader.crdt.entries import EMPTY, Entries, Entry
 from ringleader.crdt.identity import read_only
-from ringleader.crdt.values import freeze, thaw
+from ringleader.crdt.values import brief, freeze, thaw
 from ringleader.crdt.wire import Decoder
 from ringleader.errors import Reason, UsageError
 
@@ -188,7 +188,7 @@ class TwoPhaseSet(_Tombstoned[V]):
             self._write(key, True)
         elif not self._shows(cell):
             raise UsageError(
-                f"{item!r} was removed from this two-phase set and cannot come back",
+                f"{brief(item)} was removed from this two-phase set and cannot come back",
                 reason=Reason.INVALID_ARGUMENT,
                 hint="Use an ORSet or RWSet where elements come and go",
             )

@@ -19,9 +19,9 @@ from ringleader.crdt.delta import Incoming, Outgoing
 from ringleader.crdt.document import Inverse
 from ringleader.crdt.entries import EMPTY, Entries, join_entries, pack_entries, parse_entries
 from ringleader.crdt.identity import read_only
-from ringleader.crdt.registers import latest
+from ringleader.crdt.registers import Conflict, latest
 from ringleader.crdt.tally import Tally, check_amount, pack_tally, parse_tally
-from ringleader.crdt.values import freeze, order_of, sort_keys, thaw
+from ringleader.crdt.values import brief, check_mapping, freeze, order_of, sort_keys, thaw
 from ringleader.crdt.wire import Decoder, Encoder, bad
 from ringleader.errors import Reason, UsageError
 
@@ -75,7 +75,7 @@ class SortedSet(Crdt, Generic[V]):
     def add(self, member: V, score: int | float) -> None:
         """Set the score, adding the member if need be. Raises `UsageError` for a score that is no number (or NaN)."""
         if type(score) not in (int, float) or score != score or (type(score) is int and abs(score) >= 1 << 63):
-            raise UsageError(f"a score is a number of 64 bits, not {score!r}", reason=Reason.INVALID_ARGUMENT)
+            raise UsageError(f"a score is a number of 64 bits, not {brief(score)}", reason=Reason.INVALID_ARGUMENT)
         key = freeze(member)
         doc = self._doc
         n = doc.mint(self, key)
@@ -177,6 +177,7 @@ class SortedSet(Crdt, Generic[V]):
             self.discard(member)
 
     def _assign(self, value: Any) -> None:
+        check_mapping(value)
         with self.transaction():
             for member in list(self):
                 if member not in value:
@@ -222,6 +223,13 @@ class SortedSet(Crdt, Generic[V]):
         if score is None:
             raise KeyError(member)
         return score
+
+    def conflicts(self, member: V) -> list[Conflict[int | float]]:
+        """The scores that were set at the same time, the one that counts first; empty when nobody disagreed."""
+        found = self._members.get(freeze(member))
+        if found is None or len(found.cell) < 2:
+            return []
+        return [Conflict(e[3], e[0], e[2]) for e in sorted(found.cell, key=lambda e: (e[2], e[0]), reverse=True)]
 
     def rank(self, member: V) -> int | None:
         """The member's position by (score, member) from the lowest, 0 first; None when it is not there."""

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from ringleader.clock.dots import Dot
 from ringleader.clock.version import ReplicaId, VersionVector, short
+from ringleader.crdt.values import brief
 from ringleader.crdt.wire import Decoder, Encoder, bad
 from ringleader.errors import Reason, UsageError
 
@@ -39,7 +40,7 @@ def check_amount(by: Any, *, floats: bool = True) -> None:
             return
         raise UsageError("a counter moves by at most 2**59 at a time", reason=Reason.TOO_LARGE)
     raise UsageError(
-        f"a counter moves by {'a number' if floats else 'an integer'}, not {by!r}", reason=Reason.INVALID_ARGUMENT
+        f"a counter moves by {'a number' if floats else 'an integer'}, not {brief(by)}", reason=Reason.INVALID_ARGUMENT
     )
 
 

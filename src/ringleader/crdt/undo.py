@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ringleader.crdt.values import brief
+from ringleader.errors import Reason, UsageError
+
 if TYPE_CHECKING:
     from ringleader.crdt.document import Document, Inverse
 
@@ -24,6 +27,8 @@ class UndoStack:
     __slots__ = ("_doc", "_mode", "_redo", "_undo")
 
     def __init__(self, doc: Document, limit: int = 1000) -> None:
+        if type(limit) is not int or not 0 < limit <= 1_000_000:
+            raise UsageError(f"an undo stack of at most {brief(limit)} steps", reason=Reason.INVALID_ARGUMENT)
         self._doc = doc
         self._undo: deque[list[Inverse]] = deque(maxlen=limit)
         self._redo: deque[list[Inverse]] = deque(maxlen=limit)

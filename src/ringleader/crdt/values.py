@@ -8,14 +8,25 @@ boxes every value whose Python equality is too generous.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
 from ringleader.errors import Reason, UsageError
 
-__all__ = ["Key", "Value", "check_value", "freeze", "order_of", "sort_keys", "thaw", "thaw_wire"]
+__all__ = [
+    "Key",
+    "Value",
+    "brief",
+    "check_mapping",
+    "check_value",
+    "freeze",
+    "order_of",
+    "sort_keys",
+    "thaw",
+    "thaw_wire",
+]
 
 Value: TypeAlias = "bool | int | float | str | bytes | tuple[Value, ...] | None"
 MIN_INT, MAX_INT = -(1 << 63), (1 << 64) - 1
@@ -98,6 +109,21 @@ def check_value(value: Any, depth: int = 0) -> Any:
         reason=Reason.INVALID_ARGUMENT,
         hint="Use None, bool, int, float, str, bytes or a tuple of these; for what several may edit, nest a type",
     )
+
+
+def brief(value: Any) -> str:
+    """Any object for an error message: short, and never an error itself (it may be deep, or contain itself)."""
+    try:
+        text = repr(value) if type(value) is not int or abs(value) < 1 << 200 else "a giant integer"
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def check_mapping(value: Any) -> None:
+    """Raise `UsageError` unless `value` has keys and values."""
+    if not isinstance(value, Mapping):
+        raise UsageError(f"a map is filled from a mapping, not from {brief(value)}", reason=Reason.INVALID_ARGUMENT)
 
 
 def thaw_wire(value: Any, depth: int = 0) -> Any:

@@ -13,6 +13,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from ringleader.crdt.text.history import TextEdit, TextPast
+from ringleader.crdt.values import brief
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
@@ -168,8 +169,8 @@ class ChangeStream:
     __slots__ = ("__weakref__", "_waiting", "lagging", "limit", "node", "wake")
 
     def __init__(self, node: Crdt, limit: int = 1024, wake: Callable[[], None] | None = None) -> None:
-        if limit < 1:
-            raise UsageError(f"a stream of at most {limit} changes", reason=Reason.INVALID_ARGUMENT)
+        if type(limit) is not int or limit < 1:
+            raise UsageError(f"a stream of at most {brief(limit)} changes", reason=Reason.INVALID_ARGUMENT)
         self.node = node
         self.limit = limit
         self.wake = wake

@@ -18,7 +18,11 @@ __all__ = ["BulkLane", "BulkWork"]
 
 
 class BulkWork(msgspec.Struct):
-    """Carry out `ops` in order, then `read`, then report `bulk_done(number, what was read)`. Any failure is fatal."""
+    """Carry out `ops` in order, then `read`, then report `bulk_done(number, what was read)`.
+
+    Where there is no room for one of them, leave it and the rest out and report `bulk_done(number, None)`. Any other failure
+    is fatal.
+    """
 
     number: int
     ops: list[DiskOp]
@@ -26,35 +30,50 @@ class BulkWork(msgspec.Struct):
 
 
 Done = Callable[[bytes], None]
+NoRoom = Callable[[], None]
 
 
 class BulkLane:
     """Jobs in the order in which they were added; at most one is under way."""
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[list[DiskOp], Read | None, Done | None]] = deque()
+        self._queue: deque[tuple[list[DiskOp], Read | None, Done | None, NoRoom | None]] = deque()
         self._number = 0
-        self._under_way: Done | None = None
+        self._under_way: tuple[Done | None, NoRoom | None] = (None, None)
         self._busy = False
 
-    def add(self, ops: Sequence[DiskOp], done: Done | None = None, read: Read | None = None) -> None:
-        """Have this done; then `done` is called with what was read (b"" without a read). Without both it is a mere turn."""
-        self._queue.append((list(ops), read, done))
+    def add(
+        self,
+        ops: Sequence[DiskOp],
+        done: Done | None = None,
+        read: Read | None = None,
+        no_room: NoRoom | None = None,
+    ) -> None:
+        """Have this done; then `done` is called with what was read (b"" without a read). Without both it is a mere turn.
+
+        `no_room` is called instead when the disk is full; whoever makes files longer has to give it.
+        """
+        self._queue.append((list(ops), read, done, no_room))
 
     def take(self) -> BulkWork | None:
         """The next job, unless one is under way."""
         if self._busy or not self._queue:
             return None
-        ops, read, self._under_way = self._queue.popleft()
+        ops, read, done, no_room = self._queue.popleft()
+        self._under_way = (done, no_room)
         self._busy = True
         self._number += 1
         return BulkWork(self._number, ops, read)
 
-    def finished(self, number: int, data: bytes) -> None:
-        """The job handed out under `number` is carried out, its changes durable as far as it said `Sync`."""
+    def finished(self, number: int, data: bytes | None) -> None:
+        """The job handed out under `number` is carried out, its changes durable as far as it said `Sync`; None: no room."""
         assert self._busy, "no bulk work is outstanding"
         assert number == self._number, (number, self._number)
         self._busy = False
-        done, self._under_way = self._under_way, None
-        if done is not None:
+        done, no_room = self._under_way
+        self._under_way = (None, None)
+        if data is None:
+            assert no_room is not None, "there is always room for what takes none"
+            no_room()
+        elif done is not None:
             done(data)

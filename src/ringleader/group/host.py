@@ -32,9 +32,11 @@ from ringleader.log import (
     recover,
 )
 from ringleader.ports import Disk, DiskOp, Entropy
+from ringleader.store.auth import NODE
 from ringleader.store.commands import Command
 from ringleader.store.members import founders
 from ringleader.store.store import Store
+from ringleader.wire.absurd import absurdity
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, Results, ServerFrame, StatusReply, Submit
 from ringleader.wire.relay import RelayMessage
 from ringleader.wire.transfer import TransferMessage
@@ -190,13 +192,17 @@ class Host:
         self.now = max(self.now, now)
         self.member.observe(self.now)
 
-    def peer_message(self, sender: int, group: int, message: Any) -> None:
-        """A message of node `sender`; of an unknown group it is ignored."""
+    def peer_message(self, sender: int, group: int, message: Any) -> str:
+        """A message of node `sender`; of an unknown group it is ignored. Returns why it was refused, or ""."""
         if group == GROUP:
+            absurd = absurdity(message, self.core.term)
+            if absurd:
+                return absurd
             if isinstance(message, TransferMessage):
                 self.snapshots.message(sender, message)
             elif not self._too_much(message):
                 self.member.step(sender, message)
+        return ""
 
     def _too_much(self, message: Any) -> bool:
         """Whether the disk is full and the message's entries would take the room left for promises: then it is lost."""
@@ -233,7 +239,7 @@ class Host:
         self.ask_number += 1
         self.asked[self.ask_number] = on_done
         raw = msgspec.Raw(_encode([(0, command) for command in commands]))
-        self.member.submit(OWN, Submit(self.ask_number, timeout_ms, 0, 0, raw))
+        self.member.submit(OWN, Submit(self.ask_number, timeout_ms, 0, 0, raw), NODE)
 
     def disk_full(self, flag: bool) -> None:
         """The disk is full (what was handed out waits for room), or has room again."""
@@ -257,8 +263,8 @@ class Host:
                 still.append(send)
         self.held = still
 
-    def bulk_done(self, number: int, data: bytes) -> None:
-        """The bulk work handed out under `number` is carried out; `data` is what it read."""
+    def bulk_done(self, number: int, data: bytes | None) -> None:
+        """The bulk work handed out under `number` is carried out; `data` is what it read, None: there was no room."""
         self.snapshots.lane.finished(number, data)
 
     # ----------------------------------------------------------------------------------------------- what is to do

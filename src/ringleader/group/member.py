@@ -134,7 +134,7 @@ class Member:
 
     # ---------------------------------------------------------------------------------------------------- clients
 
-    def submit(self, conn: int, request: Submit, caller: Caller = NODE) -> None:
+    def submit(self, conn: int, request: Submit, caller: Caller) -> None:
         """Take in commands on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["submits"] += 1
         size = len(memoryview(request.commands)) + 64
@@ -153,6 +153,9 @@ class Member:
         if any(type(command) in LEADERS_OWN for _, command in commands):
             self._refuse(conn, request.frame, Reason.INVALID_ARGUMENT, "that is for the leader alone to say")
             return
+        if self.installing:
+            self._refuse(conn, request.frame, Reason.UNREACHABLE, CATCHING_UP)
+            return
         if self.disk_full and self.core.leads:
             self.counts["refused_no_room"] += 1
             self._refuse(conn, request.frame, Reason.NO_SPACE, DISK_FULL)
@@ -170,7 +173,7 @@ class Member:
             self.counts["forwarded"] += 1
             self.forwards.append((origin, raw))
 
-    def query(self, conn: int, request: Query, caller: Caller = NODE) -> None:
+    def query(self, conn: int, request: Query, caller: Caller) -> None:
         """Take in reads on behalf of `caller`; exactly one `Results` or `Refused` answers them, now or later."""
         self.counts["queries"] += 1
         deadline = self.now + max(request.timeout_ms, 1) / 1000.0
@@ -565,6 +568,7 @@ class Member:
         What became of writes whose entries the snapshot covers cannot be told.
         """
         self.installing = True
+        self.core.abstain(True)
         while self.backlog and self.backlog[0][0] <= meta.index:
             self.backlog.popleft()
         self.snapshot_index = meta.index
@@ -579,6 +583,7 @@ class Member:
     def end_install(self) -> None:
         """The store has become the snapshot; what was committed meanwhile follows."""
         self.installing = False
+        self.core.abstain(False)
         self.compactor.forget()
         self.counts["snapshots_installed"] += 1
 
@@ -590,6 +595,10 @@ class Member:
             return False
         many = self.store.applied - self.snapshot_index >= options.snapshot_entries
         return many or self.bytes_since_snapshot >= options.snapshot_bytes
+
+    def snapshot_failed(self) -> None:
+        """It could not be written: one is still wanted."""
+        self.bytes_since_snapshot = self.options.snapshot_bytes
 
     def snapshot_started(self, index: int) -> None:
         """A snapshot of the state as of `index` is on its way to the disk."""

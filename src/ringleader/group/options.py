@@ -20,7 +20,8 @@ class GroupOptions(msgspec.Struct, frozen=True):
     and applied in one turn, so that none takes long. `backlog_bytes`: most data waiting to be applied here before new writes
     are refused; less, but not less than `backlog_least`, when it would wait for longer than `backlog_wait`.
     `reads_waiting`: most queries waiting. `snapshot_bytes`, `snapshot_entries`: a snapshot is taken when
-    the log has grown by either. `keep_entries`: kept in memory behind a snapshot for members that lag a little.
+    the log has grown by either. `keep_entries`, `keep_bytes`: at most so many are kept in memory
+    behind a snapshot, for members that lag a little.
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
     `progress_period`: at most so often an idle watch is told how far it has come.
@@ -37,6 +38,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     snapshot_bytes: int = 64 << 20
     snapshot_entries: int = 100_000
     keep_entries: int = 5_000
+    keep_bytes: int = 16 << 20
     watch_bytes: int = 256 << 10
     watch_frames_per_turn: int = 8
     watches_per_connection: int = 10_000

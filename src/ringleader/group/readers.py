@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from ringleader.store.auth import NODE, Caller
+from ringleader.store.auth import ANYONE, Caller
 from ringleader.store.commands import Read
 
 __all__ = ["Reader", "Readers"]
@@ -30,7 +30,7 @@ class Reader:
         frame: int,
         reads: Sequence[Read],
         deadline: float,
-        caller: Caller = NODE,
+        caller: Caller = ANYONE,
         then: Callable[[bool], None] | None = None,
     ) -> None:
         self.conn = conn

@@ -35,7 +35,7 @@ class Rebuild:
         done: Callable[[Stored], None],
     ) -> None:
         self._slice_bytes = slice_bytes
-        self._stored = stored
+        self.stored = stored
         self._store = store
         self._lane = lane
         self._done = done
@@ -74,7 +74,7 @@ class Rebuild:
             raise LogCorruptError(str(error), file=self._decoder.file, offset=self._decoder.good) from error
         self.over = True
         self._store.adopt(state)
-        self._done(self._stored)
+        self._done(self.stored)
 
     def give_up(self) -> None:
         """A newer snapshot takes its place; the store stays unloaded."""

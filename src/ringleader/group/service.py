@@ -224,7 +224,9 @@ class Service:
         self.member.catch_up(lambda sure: self._watch_again(conn, connection, frame, sure))
 
     def _may_watch(self, connection: Connection, frame: WatchCreate) -> Failure | None:
-        return self.member.store.permit.watch_refusal(connection.caller, frame.key, frame.range_end)
+        store, caller = self.member.store, connection.caller
+        out = store.auth.admit(caller, store.time_ms)
+        return out or store.permit.watch_refusal(caller, frame.key, frame.range_end)
 
     def _watch_again(self, conn: int, connection: Connection, frame: WatchCreate, sure: bool) -> None:
         if connection.over or self.connections.get(conn) is not connection or frame.watch not in connection.asking:

@@ -30,6 +30,8 @@ __all__ = ["Snapshots", "recover_snapshot"]
 
 LOOK = 1.0
 """Seconds between two looks at how far those who are being served have got."""
+NO_ROOM_PAUSE = 30.0
+"""Seconds until a snapshot for which there was no room is tried again."""
 HELD_SNAPSHOTS = 4
 """For so many own snapshots the core keeps the entries that follow one which is being sent."""
 
@@ -58,6 +60,8 @@ class Snapshots:
         self._covered = covered
         self._recent: list[int] = []
         self._look_due = 0.0
+        self._now = 0.0
+        self._take_due = float("-inf")
         if stored is not None:
             self.shelf.add(stored)
             member.snapshot_index = stored.meta.index
@@ -80,11 +84,12 @@ class Snapshots:
 
     def turn(self, out: Output, now: float) -> None:
         """Once a turn, with what the core wants done."""
+        self._now = now
         member, core = self.member, self.member.core
         for node in out.wants_snapshot:
             if self.shelf.newest is not None:
                 core.offer_snapshot(node, self.shelf.newest.meta)
-        if out.fetch is not None:
+        if out.fetch is not None and not member.disk_full:
             self.receiver.offer(*out.fetch, now)
         self.receiver.step(now, core.commit)
         self.sender.step(now)
@@ -94,22 +99,32 @@ class Snapshots:
                 match = core.status().match
                 for node in self.sender.reading():
                     self.sender.has(node, match.get(node, 0))
-        if member.wants_snapshot and self.taking is None and self.rebuild is None and not self.receiver.busy:
+        if self._may_take() and member.wants_snapshot:
             meta = core.snapshot_meta(member.store.applied)
             self.taking = Taking(self.group, meta, member.store, self.lane, member.options.slice_bytes, self._taken)
             member.snapshot_started(meta.index)
 
+    def _may_take(self) -> bool:
+        idle = self.taking is None and self.rebuild is None and not self.receiver.busy
+        return idle and self._now >= self._take_due and not self.member.disk_full
+
     # ------------------------------------------------------------------------------------------------------ results
 
-    def _taken(self, stored: Stored) -> None:
-        """An own snapshot is durable."""
+    def _taken(self, stored: Stored | None) -> None:
+        """An own snapshot is durable, or there was no room for it."""
         self.taking = None
+        if stored is None:
+            self.member.counts["snapshots_without_room"] += 1
+            self._take_due = self._now + NO_ROOM_PAUSE
+            self.member.snapshot_failed()
+            return
         self.member.counts["snapshots_taken"] += 1
         self._on_shelf(stored)
         index = stored.meta.index
         self._recent = [*self._recent[-HELD_SNAPSHOTS + 1 :], index]
         floor = min([held for held in self.shelf.pinned() if held >= self._recent[0]], default=index)
-        self.member.core.compact(max(min(index - self.member.options.keep_entries, floor), 0))
+        options = self.member.options
+        self.member.core.compact(min(index, floor), options.keep_entries, options.keep_bytes)
 
     def _fetched(self, stored: Stored) -> None:
         """A snapshot from another node is durable."""
@@ -130,19 +145,23 @@ class Snapshots:
         if self.taking is not None:
             self.taking.give_up()
             self.taking = None
+        self.shelf.pin(meta.index)
         if self.rebuild is not None:
             self.rebuild.give_up()
-        self.shelf.pin(meta.index)
+            self._unpin(self.rebuild.stored)
         self.member.begin_install(meta)
         slice_bytes = self.member.options.slice_bytes
         self.rebuild = Rebuild(self.group, stored, self.member.store, self.lane, slice_bytes, self._replaced)
 
     def _replaced(self, stored: Stored) -> None:
         self.rebuild = None
+        self._unpin(stored)
+        self.member.end_install()
+
+    def _unpin(self, stored: Stored) -> None:
         gone = self.shelf.unpin(stored.meta.index)
         if gone:
             self.lane.add(gone)
-        self.member.end_install()
 
 
 def recover_snapshot(disk: Disk, group: int, store: Store) -> Stored | None:

@@ -46,8 +46,9 @@ class MembersHere:
         self.store = store
         self.remembered = remembered
         self.saved = -1  # the table's version that was last written down
-        self.seen: tuple[int, Config | None, bool, int] = (-1, None, False, 0)
+        self.seen: tuple[int, Config | None, bool, int, int] = (-1, None, False, 0, 0)
         self.linked: set[int] = set()  # by the last `links`
+        self.newer: dict[int, str] = {}  # who spoke to us and came later than the table here knows; by name
         self.report_at = 0.0
 
     # -------------------------------------------------------------------------------------------------- the table
@@ -65,6 +66,10 @@ class MembersHere:
         row = next((row for row in old.rows if row.id == member), None)
         return not row.active if row is not None else 0 < member < old.next_id
 
+    def _next_id(self) -> int:
+        old = self._newer_memory()
+        return old.next_id if old is not None else self.store.members.next_id
+
     def _newer_memory(self) -> Roster | None:
         old = self.remembered
         if old is not None and self.store.applied >= old.index:
@@ -76,9 +81,10 @@ class MembersHere:
         seen = self.seen
         core, version = self.core, self.store.members.version
         config, settled, leader = core.config, core.config_settled, core.leader
-        if version == seen[0] and config is seen[1] and settled is seen[2] and leader == seen[3]:
+        now = (version, config, settled, leader, len(self.newer))
+        if seen[0] == version and seen[1] is config and seen[2:] == now[2:]:
             return False
-        self.seen = (version, config, settled, leader)
+        self.seen = now
         return True
 
     def to_save(self) -> Roster | None:
@@ -96,9 +102,14 @@ class MembersHere:
         rows = self.rows()
         ids = {row.id for row in rows.values() if row.active} | set(self.core.config.members())
         ids |= {id for id in self.linked if self._parting(id)}
+        self.newer = {id: name for id, name in self.newer.items() if id >= self._next_id()}
+        ids |= self.newer.keys()
         ids.discard(self.config.node)
         self.linked = ids
-        return [Peer(id, rows[id].name, rows[id].peer) if id in rows else Peer(id, "", "") for id in sorted(ids)]
+        return [
+            Peer(id, rows[id].name, rows[id].peer) if id in rows else Peer(id, self.newer.get(id, ""), "")
+            for id in sorted(ids)
+        ]
 
     def _parting(self, member: int) -> bool:
         """Whether a member that the newest configuration leaves out is still listened to.
@@ -116,6 +127,11 @@ class MembersHere:
 
     def admit(self, node: int, name: str, incarnation: str) -> tuple[Reason, str] | None:
         """Why the node that proved to know the secret may not speak here; None: it may."""
+        if node >= self._next_id() and node not in self.core.config.members():
+            # It became a member while this node was away; as it knows the secret, it is to be believed: refusing it could
+            # leave this node alone for ever, when all whom it knows have gone.
+            self.newer[node] = name
+            return None
         in_config = node in self.core.config.members() or (node in self.linked and self._parting(node))
         return admit(self.rows().get(node), self.gone(node), in_config, node, name, incarnation)
 

@@ -25,7 +25,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Taking:
-    """One snapshot on its way to the disk; `done(stored)` is called once it is durable under its name."""
+    """One snapshot on its way to the disk; `done(stored)` is called once it is durable under its name.
+
+    `done(None)` is called when there is no room for it; nothing is left of it then.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class Taking:
         store: Store,
         lane: BulkLane,
         slice_bytes: int,
-        done: Callable[[Stored], None],
+        done: Callable[[Stored | None], None],
     ) -> None:
         self._slice_bytes = slice_bytes
         self.meta = meta
@@ -49,7 +52,7 @@ class Taking:
         self._complete = False
         self.over = False
         start = Write(self._file, 0, self._encoder.start())
-        lane.add([Unlink(self._file), Create(self._file), start], self._next)
+        lane.add([Unlink(self._file), Create(self._file), start], self._next, no_room=self._no_room)
 
     def _next(self, _: bytes = b"") -> None:
         """Make a slice and have it written."""
@@ -73,18 +76,28 @@ class Taking:
         if self._unsynced >= SYNC_BYTES:
             self._unsynced = 0
             ops.append(Sync(self._file))
-        self._lane.add(ops, self._next)
+        self._lane.add(ops, self._next, no_room=self._no_room)
 
     def _finish(self, offset: int, parts: list[bytes]) -> None:
         self._complete = True
         self._pin.release()
         parts.append(self._encoder.end())
         write = Write(self._file, offset, b"".join(parts))
-        self._lane.add([write, *publish_ops(self._file, self._group, self.meta.index)], self._durable)
+        ops = [write, *publish_ops(self._file, self._group, self.meta.index)]
+        self._lane.add(ops, self._durable, no_room=self._no_room)
 
     def _durable(self, _: bytes) -> None:
         self.over = True
         self._done(Stored(self.meta, self._encoder.size, self._encoder.check))
+
+    def _no_room(self) -> None:
+        if not self.over:
+            if not self._complete:
+                self._pieces.close()
+                self._pin.release()
+            self.over = True
+            self._lane.add([Unlink(self._file)])
+            self._done(None)
 
     def give_up(self) -> None:
         """The state is about to be replaced. A file that is complete already is published all the same."""

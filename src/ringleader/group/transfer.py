@@ -73,7 +73,9 @@ class Sender:
     def request(self, node: int, message: SnapshotRequest) -> None:
         """A receiver asks for a piece."""
         stored = self._shelf.get(message.index)
-        if stored is None or stored.meta.term != message.term or not 0 < message.length <= MAX_CHUNK:
+        if not 0 < message.length <= MAX_CHUNK or message.offset < 0:
+            return  # nobody of us asks like that
+        if stored is None or stored.meta.term != message.term or message.offset >= stored.size:
             self._tell(node, SnapshotGone(message.index, message.term))
             return
         reader = self._readers.get(node)
@@ -209,16 +211,20 @@ class Receiver:
         if part is not None and part.file == file and part.header is not None and part.header.meta == _encode(meta):
             self.resumed += 1
             arrival.decoder, arrival.written = part, part.good
-            self._lane.add([Truncate(file, part.good)])
+            self._lane.add([Truncate(file, part.good)], no_room=lambda: self._no_room(arrival))
         else:
             stale: list[DiskOp] = [Unlink(part.file)] if part is not None else []
-            self._lane.add([*stale, Unlink(file), Create(file)])
+            self._lane.add([*stale, Unlink(file), Create(file)], no_room=lambda: self._no_room(arrival))
         self._ask()
 
     def step(self, now: float, commit: int) -> None:
         """Time has come to `now`; this member knows entries up to `commit` to be committed, and holds them."""
         self._now = now
         arrival = self._arrival
+        part = self._part
+        if part is not None and part.header is not None and commit >= part.header.index:
+            self._part = None
+            self._lane.add([Unlink(part.file)])
         if arrival is None:
             return
         if commit >= arrival.meta.index and not arrival.decoder.finished:
@@ -298,7 +304,7 @@ class Receiver:
             if arrival.unsynced >= SYNC_BYTES:
                 arrival.unsynced = 0
                 ops.append(Sync(arrival.file))
-            self._lane.add(ops, lambda _: self._write_done(arrival))
+            self._lane.add(ops, lambda _: self._write_done(arrival), no_room=lambda: self._no_room(arrival))
             return True
         header = arrival.decoder.header
         wanted = (self._group, arrival.meta.index, _encode(arrival.meta))
@@ -306,7 +312,7 @@ class Receiver:
             self._reject()
             return False
         ops += publish_ops(arrival.file, self._group, arrival.meta.index)
-        self._lane.add(ops, lambda _: self._durable(arrival))
+        self._lane.add(ops, lambda _: self._durable(arrival), no_room=lambda: self._no_room(arrival))
         return False
 
     def _write_done(self, arrival: _Arrival) -> None:
@@ -317,6 +323,11 @@ class Receiver:
     def _durable(self, arrival: _Arrival) -> None:
         self._arrival = None
         self._done(Stored(arrival.meta, arrival.decoder.good, arrival.decoder.check))
+
+    def _no_room(self, arrival: _Arrival) -> None:
+        """The disk is full: make room again; the offer will be repeated."""
+        if self._arrival is arrival:
+            self._abandon()
 
     def _reject(self) -> None:
         """What came is not what it should be."""

@@ -55,24 +55,9 @@ async def become_member(
     end = loop.time() + PATIENCE
     said = ""
     while loop.time() < end:
-        troubles = []
+        troubles: list[tuple[str, object]] = []
         for address in config.join_addresses:
-            nonce = entropy.getrandbits(8 * NONCE_BYTES).to_bytes(NONCE_BYTES, "big")
-            hello = PeerHello(
-                PEER_MAGIC,
-                PEER_VERSION,
-                "join",
-                "",
-                0,
-                config.name,
-                0,
-                nonce,
-                info.client,
-                info.http,
-                peer,
-                incarnation,
-                SUPPORTED_VERSION,
-            )
+            hello = _hello(config, info, peer, incarnation, entropy)
             answer = await _ask(address, config.cluster_token, hello, tls)
             if isinstance(answer, PeerJoined):
                 write_joined(disk, answer, config.name, incarnation)
@@ -80,10 +65,14 @@ async def become_member(
                 return
             if isinstance(answer, PeerRefused) and answer.reason in FINAL:
                 raise _refused(address, answer)
-            troubles.append(
-                f"{format_address(*address)}: {answer.message if isinstance(answer, PeerRefused) else answer}"
+            troubles.append((format_address(*address), answer))
+        text = "; ".join(f"{place}: {_words(answer)}" for place, answer in troubles)
+        if all(isinstance(answer, NoMemberError) for _, answer in troubles):
+            raise UsageError(
+                f"no member of a cluster with this token answers ({text})",
+                reason=Reason.WRONG_CLUSTER,
+                hint="Check that join names peer ports of members, and that cluster_token is theirs",
             )
-        text = "; ".join(troubles)
         if text != said:
             said = text
             logger.warning("not a member yet: %s", text)
@@ -92,20 +81,42 @@ async def become_member(
         f"no member took this node in within {PATIENCE:g} s ({said})",
         reason=Reason.UNREACHABLE,
         node=config.name,
-        hint="Check the addresses (peer ports of members) and the cluster token, and that the cluster has a leader",
+        hint="Check the addresses (peer ports of members), and that the cluster has a leader",
+    )
+
+
+def _hello(config: NodeConfig, info: NodeInfo, peer: str, incarnation: str, entropy: Entropy) -> PeerHello:
+    return PeerHello(
+        magic=PEER_MAGIC,
+        version=PEER_VERSION,
+        role="join",
+        cluster="",
+        from_node=0,
+        from_name=config.name,
+        to_node=0,
+        nonce=entropy.getrandbits(8 * NONCE_BYTES).to_bytes(NONCE_BYTES, "big"),
+        client=info.client,
+        http=info.http,
+        peer=peer,
+        incarnation=incarnation,
+        supports=SUPPORTED_VERSION,
     )
 
 
 async def _ask(
     address: tuple[str, int], token: str, hello: PeerHello, tls: TlsFiles | None
-) -> PeerJoined | PeerRefused | str:
-    """One member's answer, or what was wrong in words."""
+) -> PeerJoined | PeerRefused | Exception:
+    """One member's answer, or what went wrong."""
     try:
         return await ask_to_join(address, token, hello, ONE_ANSWER, tls)
-    except TimeoutError:
-        return "no answer in time"
-    except (NoMemberError, OSError, UnicodeError) as error:
-        return str(error)
+    except (TimeoutError, NoMemberError, OSError, UnicodeError) as error:
+        return error
+
+
+def _words(answer: object) -> str:
+    if isinstance(answer, PeerRefused):
+        return answer.message
+    return "no answer in time" if isinstance(answer, TimeoutError) else str(answer)
 
 
 def _refused(address: tuple[str, int], answer: PeerRefused) -> RingleaderError:

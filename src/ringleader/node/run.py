@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 from ringleader.errors import RingleaderError
 from ringleader.node.config import NodeConfig
 from ringleader.node.node import Node
+from ringleader.runtime import collector
 
 __all__ = ["run", "serve", "setup_logging"]
 
@@ -36,10 +36,7 @@ async def serve(config: NodeConfig, on_up: Callable[[Node], None] | None = None)
         loop.add_signal_handler(number, asked.set)
     try:
         await node.start()
-        # What start-up made lives as long as the process: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 100)
+        collector.settle()
         if on_up is not None:
             on_up(node)
         waiting = asyncio.ensure_future(asked.wait())

@@ -16,17 +16,38 @@ __all__ = ["Histogram", "NodeCollector", "Stats"]
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+EVENTS = {
+    "submits": "Requests to write, from clients of this node",
+    "queries": "Requests to read, from clients of this node",
+    "forwarded": "Writes passed on to the leader",
+    "overloaded": "Writes refused because too much was waiting",
+    "refused_no_room": "Writes refused because the leader's disk is full",
+    "garbled_forwards": "Messages of another node that made no sense",
+    "entries": "Log entries proposed here",
+    "applied_entries": "Log entries applied here",
+    "leaderships": "Times that this node became the leader",
+    "snapshots_taken": "Own snapshots made durable",
+    "snapshots_fetched": "Snapshots fetched from another node",
+    "snapshots_installed": "Times that the state was replaced by a snapshot",
+    "snapshots_without_room": "Snapshots given up because the disk is full",
+}
+"""What a group counts, and in words."""
+
+
 class Histogram:
     """Counts of durations, seconds, by `BOUNDS`."""
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
+        self.longest = 0.0
 
     def add(self, seconds: float) -> None:
         """One more."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
+        if seconds > self.longest:
+            self.longest = seconds
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
         """As Prometheus wants it: cumulative."""
@@ -59,6 +80,9 @@ class Stats:
     disk_bytes: int = 0
     disk_seconds: Histogram = field(default_factory=Histogram)
     turn_seconds: Histogram = field(default_factory=Histogram)
+    events: dict[str, int] = field(default_factory=dict)
+    waiting_bytes: int = 0
+    waiting_limit: int = 0
     failure: str = ""
     disk_full: bool = False
     stopping: bool = False
@@ -78,6 +102,12 @@ class NodeCollector(Collector):
             yield GaugeMetricFamily(name, text, value=value)
         for name, text, value in self._counters(stats):
             yield CounterMetricFamily(name, text, value=value)
+        events = CounterMetricFamily(
+            "ringleader_group_events", "What the group has done, by event", labels=["group", "event"]
+        )
+        for name in EVENTS:
+            events.add_metric(["0", name], stats.events.get(name, 0))
+        yield events
         yield stats.disk_seconds.family(
             "ringleader_disk_work_seconds", "Time from handing out a batch of disk work to its completion"
         )
@@ -114,7 +144,10 @@ class NodeCollector(Collector):
     def _gauges(stats: Stats) -> Iterable[tuple[str, str, float]]:
         return [
             ("ringleader_client_connections", "Open client connections", stats.client_connections),
+            ("ringleader_loop_turn_longest_seconds", "The longest turn since the start", stats.turn_seconds.longest),
             ("ringleader_peers_connected", "Peers that this node can send to now", stats.peers_connected),
+            ("ringleader_writes_waiting_bytes", "Writes taken in here and not answered yet", stats.waiting_bytes),
+            ("ringleader_writes_waiting_limit_bytes", "More than that is refused as overloaded", stats.waiting_limit),
         ]
 
     @staticmethod

@@ -26,14 +26,18 @@ __all__ = ["DEFAULT_VNODES", "MAX_POINTS", "Ring"]
 
 DEFAULT_VNODES = 640
 
+View = tuple[Hash, "array[int]", int, "array[int]", "array[int]", tuple[Node, ...]]
+"""What a look-up reads: hash; index, shift, bounds and owners of the cells; nodes."""
+
 
 class Ring(Placement):
     """A hash ring with `vnodes` points for a node of weight 1.0.
 
-    Look-up is O(1), 20 to 26 bytes a point. A load's coefficient of variation is about sqrt(1 / (2 * vnodes)).
+    Look-up is O(1) once there have been some (one for every four points: `cells.py` says why), before that O(log points);
+    20 to 26 bytes a point. A load's coefficient of variation is about sqrt(1 / (2 * vnodes)).
     """
 
-    __slots__ = ("_cells", "_points", "_vnodes")
+    __slots__ = ("_cells", "_points", "_view", "_vnodes")
     kind = "ring"
 
     def __init__(
@@ -49,25 +53,39 @@ class Ring(Placement):
         points, owners = sorted_points(self._nodes, self._vnodes)
         self._points = points
         self._cells = Cells(*_cells(points, owners))
+        self._view: View | None = None
 
     def owner(self, key: Key) -> Node:
         """The node that owns `key` (str, bytes or int)."""
         # Spelled out rather than composed of smaller methods: this is the one hot path, and calls are half its cost.
+        view = self._view
+        if view is None:
+            return self._early_owner(key)
+        hash, index, shift, bounds, owners, nodes = view
         if type(key) is str:
             try:
-                h = self._hash(key.encode())
+                h = hash(key.encode())
             except UnicodeEncodeError:  # a lone surrogate
-                h = self._hash(key_bytes(key))
+                h = hash(key_bytes(key))
         elif type(key) is bytes:
-            h = self._hash(key)
+            h = hash(key)
         else:
-            h = self._hash(key_bytes(key))
-        cells = self._cells
-        index, shift, bounds, owners = cells.parts or cells.make_parts()
+            h = hash(key_bytes(key))
         i = index[h >> shift]
         while bounds[i] < h:
             i += 1
-        return self._nodes[owners[i]]
+        return nodes[owners[i]]
+
+    def _early_owner(self, key: Key) -> Node:
+        """`owner` as long as the cells have no index; from then on everything that a look-up reads is at hand at once.
+
+        Threads that look up meanwhile find no view, or a whole one: it is stored in one step, and all make the same.
+        """
+        cells = self._cells
+        i = cells.find(self._hash(key_bytes(key)))
+        if cells.parts is not None:
+            self._view = (self._hash, *cells.parts, self._nodes)
+        return self._nodes[cells.owners[i]]
 
     def owner_index(self, h: int) -> int:
         return self._cells.owners[self._cells.find(h)]
@@ -150,7 +168,13 @@ class Ring(Placement):
         ring = object.__new__(type(self))
         Placement.__init__(ring, members, hash=self._hash)
         ring._vnodes = self._vnodes
+        ring._view = None
         return ring
+
+    def __getstate__(self) -> tuple[None, dict[str, object]]:
+        """For pickle and copy: the slots, without the view, which would bring the index and is made again."""
+        slots = (*Placement.__slots__, *Ring.__slots__)
+        return None, {**{name: getattr(self, name) for name in slots}, "_view": None}
 
 
 def _wrap(points: array[int]) -> tuple[int, bool]:

@@ -53,9 +53,13 @@ class PartitionTable:
 
     def partition_of_redis(self, key: Key) -> int:
         """The partition of a key as Redis Cluster clients route it: CRC16 slots, 16,384 of them, in equal runs."""
-        if len(self.rows) > REDIS_SLOTS:
-            raise _usage(f"Redis has {REDIS_SLOTS} slots, which do not fill {len(self.rows)} partitions")
-        return redis_slot(key) * len(self.rows) // REDIS_SLOTS
+        return redis_slot(key) // self._slots_each()
+
+    def redis_slots(self, partition: int) -> range:
+        """The Redis slots of a partition: what `CLUSTER SLOTS` would list for its owners."""
+        self.row(partition)
+        each = self._slots_each()
+        return range(partition * each, (partition + 1) * each)
 
     def owners(self, key: Key) -> Preference:
         """The owners of a key, the primary first."""
@@ -83,11 +87,12 @@ class PartitionTable:
                 if len(seen) == len(self.nodes):
                     break
             spare += [i for i in range(len(self.nodes)) if i not in seen]  # nodes that own nothing
-            zones = {n.zone for n in chosen}
+            zones = {n.zone for n in chosen if n.zone is not None}  # a node without one is a zone of its own
             while len(chosen) < wanted:
                 at = next((k for k, i in enumerate(spare) if self.nodes[i].zone not in zones), 0)
                 chosen.append(self.nodes[spare.pop(at)])
-                zones.add(chosen[-1].zone)
+                if chosen[-1].zone is not None:
+                    zones.add(chosen[-1].zone)
         named = [n.zone for n in chosen if n.zone is not None]
         if len(set(named)) < len(named):
             return Preference(chosen, f"{len(chosen)} nodes of partition {partition} are in {len(set(named))} zones")
@@ -98,6 +103,11 @@ class PartitionTable:
         if isinstance(partition, bool) or not isinstance(partition, int) or not 0 <= partition < len(self.rows):
             raise _usage(f"partition must be an int from 0 to {len(self.rows) - 1}, not {partition!r}")
         return self.rows[partition]
+
+    def _slots_each(self) -> int:
+        if len(self.rows) > REDIS_SLOTS:
+            raise _usage(f"Redis has {REDIS_SLOTS} slots, which do not fill {len(self.rows)} partitions")
+        return REDIS_SLOTS // len(self.rows)
 
     def counts(self) -> dict[str, int]:
         """How many copies each node holds."""

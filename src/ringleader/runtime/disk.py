@@ -17,7 +17,7 @@ from pathlib import Path
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
 from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
-from ringleader.runtime.space import SpaceKeeper
+from ringleader.runtime.space import NO_ROOM, SpaceKeeper
 
 if sys.platform != "win32":
     import fcntl
@@ -206,15 +206,14 @@ class DiskThread:
 class BulkThread:
     """The second such thread, for snapshots: what it does the log never waits for. It also reads (see `group.bulk`).
 
-    It has a `FolderDisk` of its own. `done(number, data)` and `failed(error)` are called in that thread.
+    It has a `FolderDisk` of its own. `done(number, data)` and `failed(error)` are called in that thread; no data: there was
+    no room.
     """
 
     def __init__(
-        self, disk: FolderDisk, done: Callable[[int, bytes], object], failed: Callable[[Exception], object]
+        self, disk: FolderDisk, done: Callable[[int, bytes | None], object], failed: Callable[[Exception], object]
     ) -> None:
         self._disk = disk
-        self._space = SpaceKeeper(disk, 0, lambda _: None)  # the reserve is the log's
-        self._closing = threading.Event()
         self._done = done
         self._failed = failed
         self._work: queue.SimpleQueue[BulkWork | None] = queue.SimpleQueue()
@@ -227,7 +226,6 @@ class BulkThread:
 
     def close(self, timeout: float = 10.0) -> bool:
         """Finish what was submitted and stop; False when the disk hangs for longer than `timeout` seconds."""
-        self._closing.set()
         self._work.put(None)
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -238,16 +236,22 @@ class BulkThread:
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             try:
-                for op in work.ops:
-                    while not self._space.attempt(op):
-                        if self._closing.wait(ROOM_PERIOD):
-                            return
-                read = work.read
-                data = self._disk.read(read.name, read.offset, read.length) if read is not None else b""
+                data = self._carry_out(work)
             except Exception as error:  # as above
                 _tell(self._failed, error)
                 return
             _tell(self._done, work.number, data)
+
+    def _carry_out(self, work: BulkWork) -> bytes | None:
+        for op in work.ops:
+            try:
+                self._disk.execute([op])
+            except OSError as error:
+                if error.errno not in NO_ROOM or isinstance(op, SyncFolder):
+                    raise
+                return None  # nothing rests on these bytes yet, also when it was a sync that failed
+        read = work.read
+        return self._disk.read(read.name, read.offset, read.length) if read is not None else b""
 
 
 def _tell(function: Callable[..., object], *values: object) -> None:

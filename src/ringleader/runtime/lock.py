@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from ringleader.errors import Reason, UsageError
@@ -13,6 +14,10 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = ["FolderLock", "holder_of"]
+
+
+LOOK = 0.05
+"""Seconds that looking at the lock takes at most."""
 
 
 class FolderLock:
@@ -35,7 +40,7 @@ class FolderLock:
                 hint="Give a folder that this user may write to",
             ) from None
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
         except OSError:
             holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
             os.close(self._descriptor)
@@ -48,6 +53,14 @@ class FolderLock:
         with contextlib.suppress(OSError):  # on a full disk: the lock holds, it only does not say whose it is
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def _take(self) -> None:
+        """Take the lock; a second try in case somebody was only looking whether it is held (`holder_of`)."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(LOOK)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(self) -> None:
         """Let others open the folder. May be called again."""

@@ -15,12 +15,13 @@ from collections.abc import Callable
 
 from ringleader.ports import Create, Disk, DiskOp, Sync, SyncFolder, Truncate, Unlink, Write
 
-__all__ = ["RESERVE_FILE", "SpaceKeeper"]
+__all__ = ["NO_ROOM", "RESERVE_FILE", "SpaceKeeper"]
 
 RESERVE_FILE = "reserve"
 PROBE = 64 * 1024
 """Twice so many bytes must be free for a full disk to count as having room, where the reserve is smaller."""
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when a disk, or somebody's share of it, is full."""
 
 
 class SpaceKeeper:
@@ -40,7 +41,7 @@ class SpaceKeeper:
         try:
             self._disk.execute([op])
         except OSError as error:
-            if error.errno not in _NO_ROOM or isinstance(op, Sync | SyncFolder):
+            if error.errno not in NO_ROOM or isinstance(op, Sync | SyncFolder):
                 raise
             if isinstance(op, Create):
                 self._disk.execute([Unlink(op.name)])  # it may be there in part
@@ -68,7 +69,7 @@ class SpaceKeeper:
             self._disk.execute([Unlink(RESERVE_FILE), Create(RESERVE_FILE, wanted)])
             self._disk.execute([Truncate(RESERVE_FILE, self._bytes)] if self._bytes else [Unlink(RESERVE_FILE)])
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
             self._disk.execute([Unlink(RESERVE_FILE)])
             if not self.full:

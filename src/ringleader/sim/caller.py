@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Caller"]
 
+NOT_ALLOWED = (Reason.PERMISSION_DENIED, Reason.UNAUTHENTICATED)
+
 
 class Caller:
     """Client number `place` (from 0). Calls at random moments, `load.outstanding` at once at most."""
@@ -62,7 +64,9 @@ class Caller:
 
     def start(self) -> None:
         """A new process: a new core, without any memory."""
-        options = ClientOptions(prefer_leader=self.choice.random() < 0.5, attempt_timeout=1.0)
+        options = ClientOptions(
+            prefer_leader=self.choice.random() < 0.5, attempt_timeout=1.0, credentials=self.world.credentials
+        )
         addresses = [f"n{row.id}:1" for row in self.world.truth.store.members.active()]
         self._core = ClientCore(addresses, self.choice, self.now, options)
         self.running = True
@@ -264,7 +268,7 @@ class Caller:
             log.unknown(record)
         elif isinstance(error, NotAppliedError) and self.world.options.net.again:
             log.unknown(record)  # true of the frame that was refused; its late repetition may yet be carried out
-        elif isinstance(error, NotAppliedError):
+        elif isinstance(error, NotAppliedError) or error.reason in NOT_ALLOWED:
             log.not_applied(record)
             truth.refused(record.op)
         elif isinstance(record.op, MEMBER_COMMANDS):

@@ -6,6 +6,7 @@ or, when the machine crashes before, as far as they had come. So a crash can fal
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,10 @@ __all__ = ["Machine"]
 class _Work:
     """A batch of disk operations under way. `due[i]`: when operation i is done; `done`: how many were carried out.
 
-    `read`: of bulk work, what is to be read after them.
+    `read`: of bulk work, what is to be read after them. `no_room`: the rest of it was left out.
     """
 
-    __slots__ = ("done", "due", "number", "ops", "read", "records")
+    __slots__ = ("done", "due", "no_room", "number", "ops", "read", "records")
 
     def __init__(self, number: int, ops: list[DiskOp], due: list[float], records: int, read: Read | None) -> None:
         self.number = number
@@ -40,6 +41,7 @@ class _Work:
         self.due = due
         self.records = records
         self.read = read
+        self.no_room = False
         self.done = 0
 
     def next_due(self) -> float:
@@ -403,6 +405,9 @@ class Machine:
             try:
                 self.disk.apply(work.ops[work.done - 1])
             except OSError as error:
+                if work is self._bulk and error.errno == errno.ENOSPC:
+                    work.done, work.no_room = len(work.ops), True
+                    continue
                 self._work = self._bulk = None
                 self.timeline.at(now, self._disk_failed, self.life, error)
                 return
@@ -441,7 +446,11 @@ class Machine:
             return
         self._bulk = None
         read = work.read
-        data = self.disk.read(read.name, read.offset, read.length) if read is not None else b""
+        data: bytes | None = None
+        if work.no_room:
+            self.world.probes.hit("no room for a snapshot")
+        else:
+            data = self.disk.read(read.name, read.offset, read.length) if read is not None else b""
         if work.ops:
             self.world.trace.add((self.timeline.now, Kind.DISK, self.id, 0, work.ops, 0.0))
         host.bulk_done(work.number, data)

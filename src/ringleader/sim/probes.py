@@ -42,6 +42,7 @@ PROBES: dict[str, str] = {
     "clock frozen": "a node stood still and its clock with it",
     "snapshot installed": "a node was brought up by a snapshot",
     "log compacted": "a node threw away the head of its log",
+    "no room for a snapshot": "the disk was full when a snapshot was to be written",
     "recovered from snapshot": "a node restarted from a snapshot",
     "client crashed": "a client lost its memory with calls outstanding",
     "client connection lost": "a client's connection broke",

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ringleader.client.credentials import Credentials
 from ringleader.consensus.raft import Raft, RaftOptions
 from ringleader.consensus.shape import Output, Role
 from ringleader.errors import Reason
@@ -79,6 +80,7 @@ class World:
         self.wires: dict[int, tuple[Caller, Wire]] = {}
         self._last_wire = 0
         self.callers: list[Caller] = []
+        self.credentials: Credentials | None = None  # with which the clients log in
         self._churned = "churn" in options.faults
         self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)

@@ -149,10 +149,11 @@ class Auth:
         self.next_expiry_ms = min((t.deadline_ms for t in self.tokens.values() if t.deadline_ms), default=0)
 
     def rights(self, user: str) -> Rights:
-        """What a user who exists may do."""
+        """What a user may do; nothing, if there is none of that name."""
         rights = self._rights.get(user)
         if rights is None:
-            roles = self.users[user].roles
+            found = self.users.get(user)
+            roles = found.roles if found is not None else set()
             permissions = [p for name in roles if name != ROOT for p in self.roles[name].permissions]
             rights = self._rights[user] = Rights(permissions, ROOT in roles)
         return rights

@@ -241,8 +241,19 @@ def _given(op: MemberAdd | MemberUpdate) -> dict[str, Any]:
 
 def _check_addresses(*addresses: str) -> None:
     for address in addresses:
-        if address and (":" not in address or len(address) > _ADDRESS_CHARS or not address.isprintable()):
+        if address and not _is_address(address):
             raise Refusal(invalid(f"{address[:64]!r} is not host:port"))
+
+
+def _is_address(text: str) -> bool:
+    """ "host:port" or "[v6]:port", as nodes dial it: what is in the table must never surprise them."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        return False
+    bounded = host and len(text) <= _ADDRESS_CHARS and text.isprintable()
+    return bool(bounded and port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536)
 
 
 def _check_idle(view: LeaderView | None) -> None:

@@ -75,12 +75,12 @@ class Mvcc:
         "dead_index",
         "first",
         "index",
-        "live_bytes",
         "log",
         "passed_bytes",
         "past_bytes",
         "replaced",
         "revision",
+        "total_bytes",
         "trimmed",
     )
 
@@ -90,8 +90,8 @@ class Mvcc:
         self.first = FIRST_REVISION  # the revision that log[0] stands for; at most `readable`
         self.trimmed = FIRST_REVISION  # entries below it have been freed
         self.log: list[Entry] = []
-        self.live_bytes = 0  # of all versions in `current`
-        self.past_bytes = 0  # of all versions ever replaced and all tombstones ever made
+        self.total_bytes = 0  # of all versions ever made
+        self.past_bytes = 0  # of those of them that were replaced, and of all tombstones
         self.replaced = array("Q")  # by position in `log`: past_bytes before that revision
         self.passed_bytes = 0  # past_bytes before `readable`: compacted away
         self.current: dict[bytes, KeyValue] = {}
@@ -109,7 +109,7 @@ class Mvcc:
     @property
     def used_bytes(self) -> int:
         """What everything that can be read takes."""
-        return self.live_bytes + self.past_bytes - self.passed_bytes
+        return self.total_bytes - self.passed_bytes
 
     @property
     def history_bytes(self) -> int:
@@ -121,21 +121,20 @@ class Mvcc:
     def put(self, key: bytes, value: bytes, lease: int, old: KeyValue | None) -> int:
         """Set `key`, now at `old`, at a revision of its own; returns that revision."""
         revision = self.revision + 1
-        self.replaced.append(self.past_bytes)
+        past = self.past_bytes
+        self.replaced.append(past)
+        self.total_bytes += VERSION_BYTES + len(key) + len(value)
         if old is None:
             kv = KeyValue(key, value, revision, revision, 1, lease)
             self.index.add(key)
             self.log.append(Change(kv, self._revive(key) if self.dead else None))
             self.current[key] = kv
-            self.live_bytes += VERSION_BYTES + len(key) + len(value)
         else:
             key = old.key  # one key object for all its versions
             kv = KeyValue(key, value, old.create_revision, revision, old.version + 1, lease)
             self.log.append(Change(kv, old))
             self.current[key] = kv
-            before = len(old.value)
-            self.live_bytes += len(value) - before
-            self.past_bytes += VERSION_BYTES + len(key) + before
+            self.past_bytes = past + VERSION_BYTES + len(key) + len(old.value)
         self.revision = revision
         return revision
 
@@ -184,16 +183,14 @@ class Mvcc:
                 self.log[-1] = next(iter(changes.values()))
 
     def _count(self, change: Change) -> None:
-        """Add to `live_bytes` what was written, and to `past_bytes` what was replaced, or the tombstone."""
+        """Add to `total_bytes` what was written, and to `past_bytes` what was replaced, or the tombstone."""
         kv, prev = change.kv, change.prev
-        if prev is not None and prev.version:
-            size = version_bytes(prev)
-            self.live_bytes -= size
+        size = version_bytes(kv)
+        self.total_bytes += size
+        if not kv.version:
             self.past_bytes += size
-        if kv.version:
-            self.live_bytes += version_bytes(kv)
-        else:
-            self.past_bytes += version_bytes(kv)
+        if prev is not None and prev.version:
+            self.past_bytes += version_bytes(prev)
 
     def rollback(self) -> list[Change]:
         """Undo the open revision; returns what was undone, last change first."""
@@ -345,7 +342,7 @@ class Mvcc:
                 kv.create_revision = kv.mod_revision  # one object for both: a million keys make it worth while
             current[kv.key] = kv
             add(kv.key)
-            self.live_bytes += version_bytes(kv)
+            self.total_bytes += version_bytes(kv)
 
     def load_change(self, kv: KeyValue) -> KeyValue | None:
         """Add the next change; returns the version that it replaces. Raises `ValueError` when it does not fit."""

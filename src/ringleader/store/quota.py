@@ -1,4 +1,4 @@
-"""The byte quota: a put that does not fit is refused, and from then on every put, until there is room again.
+"""The byte quota: a put that does not fit is refused, and, near the limit, from then on every put until there is room.
 
 What is used is counted by `Mvcc.used_bytes`, the limit stands in the replicated settings, and whether the store is
 `full` is part of its state: so every member refuses the very same puts. A full store still answers reads and takes
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ringleader.errors import Reason
 from ringleader.store.commands import Failure
+from ringleader.store.limits import Limits
 from ringleader.store.mvcc import VERSION_BYTES, Mvcc
 from ringleader.store.refusal import Refusal
 
@@ -25,13 +26,14 @@ PRESSED_SHARE = 5
 class Quota:
     """`limit` in bytes, 0 for none. `full`: whether puts are refused at the moment.
 
-    `ceiling`: a put of key and value so long that with them `live_bytes + past_bytes` is above it does not fit.
+    `ceiling`: while the store's `total_bytes` are at most that, any one put fits; above it `demand` has to be asked.
     """
 
-    __slots__ = ("_mvcc", "ceiling", "full", "limit")
+    __slots__ = ("_largest", "_mvcc", "ceiling", "full", "limit")
 
-    def __init__(self, mvcc: Mvcc, limit: int, full: bool = False) -> None:
+    def __init__(self, mvcc: Mvcc, limits: Limits, limit: int, full: bool = False) -> None:
         self._mvcc = mvcc
+        self._largest = VERSION_BYTES + limits.key_bytes + limits.value_bytes
         self.limit = limit
         self.full = full
         self.ceiling = 0
@@ -40,14 +42,14 @@ class Quota:
     def settle(self) -> None:
         """History went, or the limit changed: there may be room again, or no more."""
         mvcc = self._mvcc
-        if not self.limit or mvcc.used_bytes <= self.limit - self.limit // ROOM_SHARE:
+        if not self.limit or mvcc.used_bytes <= self._room_below:
             self.full = False
         if self.full:
             self.ceiling = -1
         elif not self.limit:
             self.ceiling = _NO_LIMIT
         else:
-            self.ceiling = self.limit + mvcc.passed_bytes - VERSION_BYTES
+            self.ceiling = self.limit + mvcc.passed_bytes - self._largest
 
     @property
     def pressed(self) -> bool:
@@ -59,14 +61,21 @@ class Quota:
         """`size` bytes of new versions are to be written. Raises `Refusal` when they do not fit."""
         mvcc = self._mvcc
         if self.full or (self.limit and mvcc.used_bytes + size > self.limit):
-            self.full = True
-            self.ceiling = -1
+            if mvcc.used_bytes > self._room_below:  # else it is only this one that is too large
+                self.full = True
+                self.ceiling = -1
             raise Refusal(Failure(Reason.NO_SPACE, self._message(size)))
 
     def _message(self, size: int) -> str:
         mvcc = self._mvcc
-        return (
-            f"the store is full: {mvcc.used_bytes} of {self.limit} bytes are used, {mvcc.history_bytes} of them by "
-            f"history, and {size} more were asked for; it takes puts again at "
-            f"{self.limit - self.limit // ROOM_SHARE} bytes"
+        text = (
+            f"{mvcc.used_bytes} of {self.limit} bytes are used, {mvcc.history_bytes} of them by history, "
+            f"and {size} more were asked for"
         )
+        if not self.full:
+            return f"there is no room for that: {text}"
+        return f"the store is full: {text}; it takes puts again at {self._room_below} bytes"
+
+    @property
+    def _room_below(self) -> int:
+        return self.limit - self.limit // ROOM_SHARE

@@ -102,7 +102,7 @@ class Store:
         self.supports = supports
         self.version = FIRST_VERSION
         self.settings = Settings()
-        self.quota = Quota(self._mvcc, self.settings.quota_bytes)
+        self.quota = Quota(self._mvcc, limits, self.settings.quota_bytes)
         self._writer = Writer(limits, self._mvcc, self._leases, self.quota)
         self.watches = WatchHub(self._mvcc, limits)
         self._wire_auth(Auth())
@@ -445,7 +445,7 @@ class Store:
         self.applied, self.time_ms = state.applied, state.time_ms
         self.version = state.version
         self.settings = state.settings
-        self.quota = Quota(self._mvcc, self.settings.quota_bytes, state.full)
+        self.quota = Quota(self._mvcc, self.limits, self.settings.quota_bytes, state.full)
         self._writer = Writer(self.limits, self._mvcc, self._leases, self.quota)
         self._wire_auth(state.auth)
         self.members.become(state.members)

@@ -62,7 +62,7 @@ class Writer:
             or lease
             or op.ignore_value
             or op.ignore_lease
-            or (mvcc := self.mvcc).live_bytes + mvcc.past_bytes + len(key) + len(value) > self.quota.ceiling
+            or (mvcc := self.mvcc).total_bytes > self.quota.ceiling
         ):
             return self._careful_put(op)
         old = mvcc.current.get(key)

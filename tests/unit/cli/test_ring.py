@@ -73,6 +73,37 @@ def test_plot(tmp_path: Path) -> None:
     assert "rendezvous" in file.read_text(encoding="utf-8")
 
 
+@pytest.mark.peer("rsvg-convert")
+def test_plot_as_png(tmp_path: Path) -> None:
+    file = tmp_path / "ring.png"
+    assert good("plot", "a", "b<&>", "--add", "c", "--out", str(file)) == f"wrote {file}\n"
+    written = file.read_bytes()
+    assert written.startswith(b"\x89PNG\r\n")
+    width, height = (int.from_bytes(written[at : at + 4], "big") for at in (16, 20))
+    good("plot", "a", "b<&>", "--add", "c", "--out", str(tmp_path / "ring.svg"))
+    root = ElementTree.parse(tmp_path / "ring.svg").getroot()
+    assert (width, height) == (2 * int(root.get("width", 0)), 2 * int(root.get("height", 0)))
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [(None, "needs rsvg-convert, which is not installed"), ("echo broken >&2; exit 3", "exit code 3; '{}' was not")],
+)
+def test_a_png_that_cannot_be_made(
+    script: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if script is not None:
+        (tmp_path / "rsvg-convert").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "rsvg-convert").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    file = tmp_path / "ring.png"
+    result = run("plot", "a", "b", "--out", str(file))
+    assert result.exit_code == 2
+    assert message.format(file) in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not file.exists()
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -88,7 +119,7 @@ def test_plot(tmp_path: Path) -> None:
         (["plan", "a", "-q", "3"], "power of two, not 3"),
         (["plan", "a", "-q", "4", "--remove", "b"], "no node 'b'"),
         (["compare", "a", "a"], "'a' is listed twice"),
-        (["plot", "a", "--out", "x.png"], "only .svg"),
+        (["plot", "a", "--out", "x.gif"], "must end in .svg or .png"),
         (["plot", "a", "--out", "/nowhere/at/all/x.svg"], "/nowhere/at/all/x.svg"),
     ],
 )

@@ -417,3 +417,16 @@ async def test_times_that_make_no_sense_are_refused(wrong: Any) -> None:
             with pytest.raises(UsageError, match="seconds"):
                 await call
         assert (await db.kv.put("a", "1", timeout=1e9)).revision == 2
+
+
+async def test_a_reader_slow_by_bytes_pauses_the_watch_and_other_calls_go_on() -> None:
+    """A few large events are as much as many small ones."""
+    async with direct() as db:
+        stream = await db.kv.watch("big", prefix=True).ready()
+        for n in range(20):
+            await db.kv.put(f"big{n}", bytes(1_000_000))
+        waiting = sum(len(event.kv.value) for event in stream._buffer.events)
+        assert 8_000_000 < waiting < 10_000_000
+        await db.kv.get("a")
+        assert [(await anext(stream)).key_text for _ in range(20)] == [f"big{n}" for n in range(20)], "none left out"
+        await stream.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 import ringleader
-from ringleader import Client, Consumer, Event, op
+from ringleader import Client, Consumer, Counter, Event, Lease, op
 from ringleader.client.engine import Engine
 from ringleader.client.options import ClientOptions
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UnknownDeadlineError, UsageError
@@ -223,6 +224,22 @@ async def test_who_comes_too_late_belongs_to_the_next_round(db: Client) -> None:
     assert await keys(db) == []
 
 
+async def test_a_round_ends_with_its_last_members_key(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the two, who came next took the member that was leaving for one of its own round."""
+    members = [db.double_barrier("epoch", 2) for _ in range(2)]
+    await asyncio.gather(*(each.enter() for each in members))
+
+    async def later(self: Lease) -> None:
+        """The lease ends, but not yet."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "revoke", later)
+        await asyncio.gather(*(each.leave() for each in members))
+    assert await keys(db) == []
+    for each in members:
+        await each._lease.revoke()
+
+
 async def test_a_member_that_dies_inside_counts_as_having_left(db: Client) -> None:
     members = [db.double_barrier("epoch", 3, value=str(n)) for n in range(3)]
     await asyncio.gather(*(each.enter() for each in members))
@@ -326,6 +343,22 @@ async def test_what_fails_is_handed_out_again_at_its_place(db: Client) -> None:
         assert seen == [("a", 2), ("b", 1)]
 
 
+async def test_an_error_of_the_work_is_not_hidden_by_one_of_the_release() -> None:
+    async with FakeServer(FakeCluster(1), 1) as server, ringleader.connect(server.address, timeout=0.2) as db:
+        await db.queue("jobs").put("a")
+        async with db.queue("jobs").consumer() as consumer:
+            with pytest.raises(ValueError, match="boom"):
+                await fails_when_cut_off(consumer, server)
+            server.mute = ()
+            server.drop()
+
+
+async def fails_when_cut_off(consumer: Consumer, server: FakeServer) -> None:
+    async with await consumer.get():
+        server.mute = (Submit,)
+        raise ValueError("boom")
+
+
 async def fails(consumer: Consumer) -> None:
     async with await consumer.get():
         raise ValueError("boom")
@@ -376,7 +409,9 @@ async def test_a_cancelled_get_leaves_no_message_claimed(db: Client) -> None:
 
 
 async def test_every_addition_counts_once(db: Client) -> None:
-    counters = [db.counter("visits") for _ in range(4)]
+    counters = [Counter(db.kv, "visits", 5.0, random.Random(n)) for n in range(4)]  # as if of four processes
+    one = db.counter("visits")
+    assert db.counter("visits") is one, "all additions of a client go together"
     results = await asyncio.gather(*(counters[n % 4].add(n) for n in range(100)))
     assert await counters[0].get() == sum(range(100))
     assert max(results) == sum(range(100))
@@ -394,6 +429,8 @@ async def test_a_counter_has_64_bits(db: Client) -> None:
     assert await counter.add(1) == (1 << 63) - 1
     with pytest.raises(UsageError, match="beyond 64 bits"):
         await counter.add(1)
+    await Counter(db.kv, "big", 5.0, random.Random(1)).set(0)
+    assert await counter.add(5) == 5, "what was known of it is old"
     with pytest.raises(UsageError, match="amount"):
         await counter.add(1 << 64)
     await db.kv.put(b"ringleader/counters/text", "no number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import msgspec
@@ -19,9 +20,11 @@ from ringleader.errors import (
     UsageError,
 )
 from ringleader.store.commands import (
+    Batch,
     Command,
     Compact,
     Delete,
+    Envelope,
     Failure,
     HashKv,
     LeaseKeepAlive,
@@ -544,3 +547,78 @@ def test_too_many_watches_is_said() -> None:
     error = bench.events[watch][-1]
     assert isinstance(error, NotAppliedError)
     assert error.reason is Reason.OVERLOADED
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cancelled_at_any_moment_no_slot_leaks_and_no_number_is_used_twice(seed: int) -> None:
+    """Calls start, are cancelled and time out at random while connections break; what comes after is as at the start."""
+    choice = random.Random(seed)
+    bench = Bench(seed=seed, options=ClientOptions(window=16, session_window=32, max_pending=64))
+    open_calls: list[int] = []
+    sent = 0
+    for _ in range(400):
+        dice = choice.random()
+        if dice < 0.35 and len(open_calls) < 60:
+            sent += 1
+            open_calls.append(bench.core.submit([Put(b"k", b"%d" % sent)], choice.choice([0.05, 5.0])))
+        elif dice < 0.5 and open_calls:
+            bench.core.cancel(open_calls.pop(choice.randrange(len(open_calls))))
+        elif dice < 0.55:
+            bench.settle(choice.choice([0.0, 0.2]))
+        elif dice < 0.6 and bench.pipes:
+            bench.flush()
+            bench.break_link(choice.choice(list(bench.pipes)), arrives=choice.random() < 0.5)
+        elif dice < 0.9 and bench.pipes:
+            link = choice.choice(list(bench.pipes))
+            pipe = bench.pipes[link]
+            if not pipe.made:
+                bench.connect(link)
+            elif pipe.there:
+                bench.deliver(link)
+            elif pipe.back:
+                bench.hand(link)
+        else:
+            bench.flush()
+        open_calls = [call for call in open_calls if call not in bench.done]
+    bench.settle(10.0)
+    numbers: dict[tuple[int, int], bytes] = {}
+    for session, _, commands in submits(bench):
+        for seq, command in commands:
+            if session and isinstance(command, Put):
+                assert numbers.setdefault((session, seq), command.value) == command.value, "a number means one command"
+    core = bench.core
+    assert (core._in_flight, core._in_flight_bytes, core._under_way.calls, core._under_way._pending_bytes) == (
+        0,
+        0,
+        {},
+        0,
+    )
+    last = [core.submit([put(n)], 5.0) for n in range(40)]
+    bench.settle(1.0)
+    assert all(isinstance(bench.done[call], list) for call in last), "all slots are free again"
+
+
+def test_progress_moves_the_place_from_which_a_watch_goes_on() -> None:
+    bench = Bench()
+    quiet = bench.core.watch(b"quiet", start_revision=1)
+    bench.settle()
+    for n in range(3):
+        bench.core.submit([put(n)], 5.0)
+    bench.settle()
+    link = bench.active()
+    wire = [frame.watch for _, frame in bench.sent if isinstance(frame, WatchCreate)][-1]
+    revision = bench.cluster.store.revision
+    bench.core.received(link, WatchEvents(wire, revision, []))
+    bench.core.received(link, WatchEvents(wire, revision - 2, []))
+    bench.sent.clear()
+    bench.break_link(link)
+    bench.cluster.store.apply(
+        bench.cluster.store.applied + 1, Batch(1, 0, [Envelope(0, 0, 0, [(1, Compact(revision))])])
+    )
+    bench.settle(2.0)
+    (again,) = {frame.start_revision for _, frame in bench.sent if isinstance(frame, WatchCreate)}
+    assert again == revision + 1, "what was compacted does not concern it"
+    news = bench.events[quiet]
+    assert all(isinstance(each, WatchEvents) for each in news)
+    told = [each.revision for each in news if isinstance(each, WatchEvents)]
+    assert told == sorted(told), "it never goes back"

@@ -47,6 +47,9 @@ async def test_a_child_gets_a_session_of_its_own_and_no_lease_lock_or_watch_of_i
         lease = await db.lease(5)
         lock = await db.lock("job", ttl=5)
         stream = await db.kv.watch("a").ready()
+        counter = db.counter("visits")
+        await counter.add(1)
+        cache = await db.cache("k/").open()
 
         async def child() -> None:
             assert not lease.alive
@@ -62,6 +65,9 @@ async def test_a_child_gets_a_session_of_its_own_and_no_lease_lock_or_watch_of_i
             assert (await anext(stream)).text == "child", "set up anew, and nothing left out"
             async with db.lock("other") as other:
                 assert other.held
+            assert await counter.add(1) == 2
+            with pytest.raises(NotAppliedError, match="forked"):
+                await cache.wait_for(1)
             await db.close()
 
         assert await in_child(child) == 0
@@ -80,6 +86,9 @@ async def test_a_child_gets_a_session_of_its_own_and_no_lease_lock_or_watch_of_i
         ]
         assert lease.id not in ended
         assert isinstance(server.frames[-1], Submit)
+        assert await counter.get() == 2
+        assert cache.error is None
+        await cache.close()
         await stream.aclose()
         await lock.release()
         await lease.revoke()

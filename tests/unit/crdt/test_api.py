@@ -25,6 +25,7 @@ from ringleader.crdt import (
     GSet,
     HyperLogLog,
     InsufficientRightsError,
+    JsonDocument,
     LWWMap,
     LWWRegister,
     Model,
@@ -285,6 +286,24 @@ def test_conflicts_are_shown() -> None:
 
 
 # ---- transactions, undo, observers ------------------------------------------------------------------------------
+
+
+def test_conflicts_in_documents_and_sorted_sets_are_shown() -> None:
+    a = JsonDocument(ctx("a"))
+    scores = SortedSet[str](ctx("a"))
+    b, others = a.fork(ctx("b")), scores.fork(ctx("b"))
+    a["title"], b["title"] = "one", "two"
+    a["kind"], b["kind"] = 1, {"nested": True}
+    scores["m"], others["m"] = 1, 2
+    a.merge(b)
+    scores.merge(others)
+    assert [conflict.value for conflict in a.conflicts("title")] == ["two", "one"]
+    assert [hidden.value for hidden in a.conflicts("kind")] == [1]
+    assert a.conflicts("nothing") == []
+    assert [conflict.value for conflict in scores.conflicts("m")] == [2, 1]
+    scores["m"] = 3
+    a["title"] = "three"
+    assert scores.conflicts("m") == scores.conflicts("nobody") == a.conflicts("title") == []
 
 
 def test_a_transaction_is_one_delta_and_an_exception_takes_it_back() -> None:

@@ -70,7 +70,7 @@ BUGS: list[tuple[str, ModuleType, Any, str, str, str, Check]] = [
     ("undo forgets the copies", history, text, "inserted_places", "if link.first >= lv:", "if False:", test_undo_all_and_redo_all_alone_are_inverse),
     ("undo puts neighbours in the wrong order", history, history, "_places", "visible[at - 1][1] > rank", "False", test_undo_all_and_redo_all_alone_are_inverse),
     ("history dropped at any stable version", stable, stable, "_critical_end", "min(last, lowest[row], limit - 1)", "min(last, limit - 1)", test_dropping_history_at_random_moments_changes_no_text),
-    ("an open run is not closed before a merge", text, text.Text, "_join", "self._close_run()", "pass", documents),
+    ("an open run is not closed before a merge", text, text.Text, "_admit", "self._close_run()", "pass", documents),
     ("list siblings by arrival", order, order.Order, "_hang", "insort(siblings, place)", "siblings.append(place)", documents),
     ("list ignores children on the right", order, order.Order, "after", "if children is None or not children[RIGHT]:", "if True:", test_list_order_equals_the_naive_fugue),
     ("moves are kept by arrival", list_module, list_module.List, "_join", "self._moves[element] = joined", "self._moves[element] = moves", documents),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
@@ -25,8 +27,10 @@ from ringleader.store.commands import Command, Failure, Put, PutResult, Range, R
 from ringleader.wire.frames import (
     MAGIC,
     PROTOCOL_VERSION,
+    ClientFrame,
     Hello,
     Ping,
+    Query,
     Refused,
     Results,
     StatusQuery,
@@ -134,14 +138,23 @@ def test_who_does_not_exist_is_challenged_like_who_does(world: Cluster) -> None:
     assert (one.challenge.kdf, len(one.challenge.salt)) == (ann.challenge.kdf, len(ann.challenge.salt))
 
 
+FRAMES: list[ClientFrame] = [
+    Hello(MAGIC, PROTOCOL_VERSION), Proof(b""), Ping(1), StatusQuery(1), WatchCreate(1, b"app/"), WatchCancel(1),
+    Submit(1, 1000, 0, 0, msgspec.Raw(msgspec.msgpack.encode([(1, Put(b"a", b"1"))]))),
+    Query(1, 1000, "stale", [Range(b"a")]),
+]  # fmt: skip
+
+
 def test_without_a_login_only_a_refusal_is_heard(world: Cluster) -> None:
-    for frame in (Hello(MAGIC, PROTOCOL_VERSION), Proof(b""), Ping(1), StatusQuery(1), WatchCreate(1, b"app/")):
-        conn = world.open(2)
-        world.tell(conn, frame)
-        (refused,) = world.inbox[conn]
-        assert isinstance(refused, Refused)
-        assert refused.frame == 0
-    assert isinstance(world.inbox[conn - 4][0], Refused)
+    assert {type(frame) for frame in FRAMES} == set(get_args(ClientFrame)), "a frame without a row"
+    for frame in FRAMES:
+        for first in ([], [Hello(MAGIC, PROTOCOL_VERSION)]):
+            conn = world.open(2)
+            for each in (*first, frame):
+                world.tell(conn, each)
+            (refused,) = world.inbox[conn]
+            assert isinstance(refused, Refused)
+            assert refused.frame == 0
 
 
 def test_frames_before_the_login_is_done_are_refused(world: Cluster) -> None:
@@ -330,3 +343,16 @@ def test_status_is_for_those_who_are_logged_in(world: Cluster) -> None:
     ann = world.ann(1)
     world.tell(ann, StatusQuery(7))
     assert any(isinstance(frame, StatusReply) for frame in world.inbox[ann])
+
+
+def test_a_user_deleted_while_a_right_is_looked_up(world: Cluster) -> None:
+    """Found by a seeded bug: the rules change in the very turn in which the watch is decided."""
+    ann = world.ann(world.leader())
+    host = world.hosts[world.leader()]
+    node = world.connect(world.leader(), OWN)
+    host.client_frame(node, Submit(901, 1000, 0, 0, msgspec.Raw(msgspec.msgpack.encode([(1, UserDelete("ann"))]))))
+    host.client_frame(ann, WatchCreate(1, b"other"))
+    world.settle()
+    world.run(0.5)
+    assert world.ends(ann, 1)[0].reason is Reason.UNAUTHENTICATED
+    assert world.farewell(ann) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ringleader.client.watches import Watch
 from ringleader.group.compaction import PRESSED_MS, Compactor
 from ringleader.group.options import GroupOptions
 from ringleader.store.commands import Configure, Put
@@ -103,3 +104,13 @@ def test_an_idle_watch_can_go_on_elsewhere_after_a_compaction(progress: float) -
     world.tell(other, WatchCreate(8, b"idle", start_revision=seen + 1))
     ended = [frame for frame in world.inbox[other] if isinstance(frame, WatchEnd)]
     assert bool(ended) == (progress > 1000)
+
+
+def test_a_client_goes_on_from_the_progress_it_heard_of() -> None:
+    watch = Watch(1, WatchCreate(0, b"idle"), floor=3)
+    assert watch.take(WatchEvents(7, 5, [])) is not None
+    assert watch.request(8).start_revision == 6
+    assert watch.take(WatchEvents(7, 900, [])) is not None
+    assert watch.request(8).start_revision == 901
+    assert watch.take(WatchEvents(7, 800, [])) is None, "a node that lags behind takes nothing back"
+    assert watch.request(8).start_revision == 901

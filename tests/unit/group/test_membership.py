@@ -279,6 +279,24 @@ def test_a_restarted_node_knows_the_members_before_it_has_applied_anything() -> 
     assert set(config(world).voters) == {1, 2, 3, 4}
 
 
+def test_a_node_that_was_away_believes_members_that_came_meanwhile() -> None:
+    world = up()
+    away = world.follower()
+    world.stop(away)
+    grow(world, 4)
+    back = world.start(away)
+    back.take_output()
+    assert 4 not in back.members.rows()
+    assert back.members.admit(4, "n4", "i4") is None, "everyone else it knows may have gone"
+    world.links.clear()
+    world._turn(away)
+    assert 4 in [peer.id for peer in world.links[away]], "and it is answered"
+    world.run(3.0)
+    refusal = back.members.admit(4, "n4", "another")
+    assert refusal is not None
+    assert refusal[0] is Reason.DATA_REPLACED, "as soon as it knows better"
+
+
 def test_who_lags_lets_members_speak_that_it_has_not_heard_of() -> None:
     """Found by the simulator: a learner was away while members changed, and then refused the leader for ever."""
     world = up()

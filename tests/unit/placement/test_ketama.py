@@ -79,3 +79,10 @@ def test_redis_slots() -> None:
     assert isinstance(table, PartitionTable)
     assert table.partition_of_redis("foo") == 12182 >> 4
     assert table.row(1023)
+    assert table.redis_slots(12182 >> 4) == range(12176, 12192)
+    assert sum(len(table.redis_slots(p)) for p in range(1024)) == 16384
+    assert all(redis_slot(f"k{i}") in table.redis_slots(table.partition_of_redis(f"k{i}")) for i in range(300))
+    with pytest.raises(UsageError, match="from 0 to 1023, not 1024"):
+        table.redis_slots(1024)
+    with pytest.raises(UsageError, match="do not fill 32768"):
+        plan(None, ["a"], partitions=1 << 15, copies=1).table.redis_slots(0)

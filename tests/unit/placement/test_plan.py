@@ -138,6 +138,14 @@ def test_too_few_nodes_or_zones_are_said() -> None:
     assert "'alone' with 16 instead of" in p.violations[0].message
 
 
+def test_a_fallback_without_a_zone_counts_as_a_zone_of_its_own() -> None:
+    members = [Node("a"), Node("b"), Node("x1", zone="x"), Node("x2", zone="x"), Node("x3", zone="x")]
+    table = PartitionTable(tuple(members), ((0, 2), (3, 4), (1, 3), (0, 4)), 2)
+    found = table.owners_of(0, 3)
+    assert [n.name for n in found] == ["a", "x1", "b"]
+    assert found.spread
+
+
 def test_the_first_copies_plus_one_differ() -> None:
     table = plan(None, [Node(f"n{i}", zone=f"z{i % 4}") for i in range(8)], partitions=64).table
     for p in range(64):

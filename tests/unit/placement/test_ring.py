@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringleader.placement import Maglev, Node, Ring
-from ringleader.placement.cells import slice_bits
+from ringleader.placement.cells import EARLY_SHARE, slice_bits
 from ringleader.placement.keys import SPACE
 from ringleader.placement.points import node_points, sorted_points
 
@@ -44,7 +49,7 @@ def test_adding_gives_what_a_full_build_gives(old: list[str], new: set[str], vno
     fresh = sorted(new - set(old))
     ring = Ring(old, vnodes=vnodes)
     if looked_up:
-        ring.owner("x")  # makes the index, which `add` then patches
+        ring.cells.make_index()  # which `add` then patches
     grown = ring.add(*fresh)
     full = Ring([*old, *fresh], vnodes=vnodes)
     assert grown.cells.bounds == full.cells.bounds
@@ -56,11 +61,61 @@ def test_adding_gives_what_a_full_build_gives(old: list[str], new: set[str], vno
 
 def test_a_patched_index_is_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Ring([f"n{i}" for i in range(40)], vnodes=30)
-    ring.owner("x")
+    ring.cells.make_index()
     grown = ring.add("m")
     assert slice_bits(len(ring.cells.bounds)) == slice_bits(len(grown.cells.bounds))
     assert grown.cells.index is not None, "it was patched, not left to be made"
     assert grown.cells.index == Ring(grown.nodes, vnodes=30).cells.make_index()
+
+
+def looked_up(ring: Ring, count: int) -> list[str]:
+    return [ring.owner(key).name for key in (f"key-{i}" for i in range(count))]
+
+
+def test_the_index_is_made_when_it_pays_and_changes_no_answer() -> None:
+    ring, indexed = Ring(["a", "b", "c"], vnodes=100), Ring(["a", "b", "c"], vnodes=100)
+    indexed.cells.make_index()
+    early = len(ring.cells.bounds) // EARLY_SHARE
+    assert looked_up(ring, early) == looked_up(indexed, early)
+    assert ring.cells.index is None, "so few look-ups do not pay for it"
+    assert looked_up(ring, 2 * early) == looked_up(indexed, 2 * early)
+    assert ring.cells.index == indexed.cells.index is not None
+    for key in ("ü", "\ud800", b"x", 7, -1):
+        assert ring.owner(key) == indexed.owner(key) == Ring(["a", "b", "c"], vnodes=100).owner(key)
+
+
+def test_what_a_copy_or_a_size_needs_makes_no_index() -> None:
+    ring = Ring(["a", "b", "c"], vnodes=100)
+    size = ring.nbytes()
+    assert ring.cells.index is None
+    ring.cells.make_index()
+    looked_up(ring, 1)
+    assert (
+        ring.nbytes()
+        == size
+        == sum(len(a.tobytes()) for a in (ring.cells.bounds, ring.cells.owners))
+        + (len(ring.cells.make_index().tobytes()) + 8 * len(list(ring.points())))
+    )
+    for copy in (pickle.loads(pickle.dumps(ring)), deepcopy(ring)):
+        assert copy == ring
+        assert copy.cells.index is None
+        assert looked_up(copy, 500) == looked_up(ring, 500)
+        assert looked_up(copy.add("d"), 500) == looked_up(ring.add("d"), 500)
+
+
+def test_threads_that_share_a_ring_while_its_index_is_made() -> None:
+    """Eight threads run through the switch together, with a thread switch every few microseconds, ring after ring."""
+    expected = looked_up(Ring(["a", "b", "c"], vnodes=20), 60)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(40):
+            ring = Ring(["a", "b", "c"], vnodes=20)
+            with ThreadPoolExecutor(8) as pool:
+                assert all(found == expected for found in pool.map(looked_up, [ring] * 8, [60] * 8))
+            assert ring.cells.index is not None
+    finally:
+        sys.setswitchinterval(before)
 
 
 @few
@@ -158,7 +213,7 @@ def test_removing_from_a_small_ring_whose_index_exists() -> None:
     """Found by hypothesis: cells that merged left fewer bounds below a slice than the patched index could say."""
     names = ["0", "1", "2", "00", "000", "§0f31Rq", "00000000"]
     ring = Ring(names)
-    ring.owner("warm")
+    ring.cells.make_index()
     smaller = ring.remove("§0f31Rq")
     fresh = Ring([name for name in names if name != "§0f31Rq"])
     assert [smaller.owner(str(i)).name for i in range(2000)] == [fresh.owner(str(i)).name for i in range(2000)]

@@ -302,6 +302,29 @@ def test_a_snapshot_never_carries_a_configuration_that_is_not_committed() -> Non
     assert leader.core.compact(leader.core.commit).config == before
 
 
+def test_what_stays_behind_a_snapshot_is_bounded_in_entries_and_in_bytes() -> None:
+    core, meta = fetching()
+    core.install(meta)
+    core.step(3, Append(2, 9, 2, [Entry(2, 0, bytes(100))] * 10, 19))
+    core.take_output()
+    for index, entries, size, offset in ((12, 2, 1000, 10), (15, 100, 250, 13), (16, 100, 50, 16), (16, 0, 1000, 16)):
+        core.compact(index, entries, size)
+        assert core.log.offset == offset
+
+
+def test_who_abstains_stands_for_no_election() -> None:
+    core, _ = fetching()
+    core.abstain(True)
+    for seconds in range(2, 20):
+        core.tick(float(seconds))
+    core.step(3, TimeoutNow(2))
+    assert core.role is Role.FOLLOWER
+    core.abstain(False)
+    core.tick(30.0)
+    core.tick(40.0)
+    assert core.role is not Role.FOLLOWER
+
+
 def test_an_append_from_before_the_compaction_deletes_nothing() -> None:
     """Hazard 8."""
     core, meta = fetching()

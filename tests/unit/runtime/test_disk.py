@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import pytest
 
 from ringleader.group.bulk import BulkWork
 from ringleader.log import Identity, LogOptions, LogRecord, create, recover
-from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
+from ringleader.ports import Create, DiskOp, Read, Rename, Sync, SyncFolder, Truncate, Unlink, Write
 from ringleader.runtime.disk import BulkThread, DiskThread, FolderDisk
 from ringleader.runtime.space import RESERVE_FILE
 from unit.log.crashdisk import CrashDisk
@@ -177,21 +178,34 @@ def test_a_full_disk_is_waited_out_in_order(tmp_path: Path) -> None:
     assert heard.errors == []
 
 
-def test_bulk_work_waits_for_room_too(tmp_path: Path) -> None:
-    disk, done = Cramped(tmp_path), list[int]()
-    disk.full = True
-    thread = BulkThread(disk, lambda number, _: done.append(number), lambda error: pytest.fail(str(error)))
-    thread.submit(BulkWork(1, [Create("a"), Write("a", 0, b"x")]))
-    time.sleep(0.1)
-    assert done == []
-    disk.full = False
-    until(lambda: done == [1])
-    assert thread.close()
-
-
 def until(holds: Callable[[], bool]) -> None:
     for _ in range(1000):
         if holds():
             return
         time.sleep(0.01)
     raise AssertionError("it did not come about")
+
+
+def test_the_bulk_thread_writes_reads_and_says_when_there_is_no_room(tmp_path: Path) -> None:
+    class Full(FolderDisk):
+        full = False
+
+        def execute(self, ops: Sequence[DiskOp]) -> None:
+            if self.full and isinstance(ops[0], Write):
+                raise OSError(errno.ENOSPC, "no space left on device")
+            super().execute(ops)
+
+    disk = Full(tmp_path)
+    heard: queue.SimpleQueue[object] = queue.SimpleQueue()
+    thread = BulkThread(disk, lambda number, data: heard.put((number, data)), heard.put)
+    thread.submit(BulkWork(1, [Create("a"), Write("a", 0, b"hello"), Sync("a"), SyncFolder()]))
+    thread.submit(BulkWork(2, [], Read("a", 1, 3)))
+    assert heard.get(timeout=10) == (1, b"")
+    assert heard.get(timeout=10) == (2, b"ell")
+    disk.full = True
+    thread.submit(BulkWork(3, [Write("a", 0, b"x"), Unlink("a")]))
+    assert heard.get(timeout=10) == (3, None)
+    assert disk.names() == ["a"], "what comes after is left out"
+    thread.submit(BulkWork(4, [Sync("missing")]))
+    assert isinstance(heard.get(timeout=10), FileNotFoundError)
+    assert thread.close()

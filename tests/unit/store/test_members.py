@@ -87,6 +87,9 @@ def test_names_and_addresses_are_unique_and_make_sense() -> None:
     assert table.refused(MemberUpdate(3, "h:1")).reason is Reason.MEMBER_EXISTS
     for bad in (MemberAdd(""), MemberAdd("-x"), MemberAdd("x" * 64), MemberAdd("d", "nonsense"), MemberUpdate(2, "x")):
         assert table.refused(bad).reason is Reason.INVALID_ARGUMENT
+    for address in ("h:x", "h:", ":1", "h:0", "h:65536", "h:1\n", "::1:1", "[]:1", "h" * 300 + ":1", "h:\u0661"):
+        bad = MemberAdd("d", address)
+        assert table.refused(bad).reason is Reason.INVALID_ARGUMENT
     assert table.refused(MemberUpdate(9, "h:9")).reason is Reason.MEMBER_NOT_FOUND
 
 

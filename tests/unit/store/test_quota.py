@@ -83,6 +83,16 @@ def test_it_ends_by_itself_below_95_percent_and_not_before() -> None:
     assert isinstance(log.do(Put(b"z", b"")), PutResult)
 
 
+def test_one_put_that_is_too_large_does_not_stop_the_small_ones() -> None:
+    log = Log()
+    log.do(Configure(quota_bytes=SMALL))
+    large = log.do(Put(b"large", bytes(SMALL)))
+    assert isinstance(large, Failure)
+    assert "there is no room for that" in large.message
+    assert not settings(log).full
+    assert isinstance(log.do(Put(b"small", b"")), PutResult)
+
+
 def test_a_larger_quota_ends_it_at_once_and_none_means_no_limit() -> None:
     log = full_log()
     assert is_full(log.do(Put(b"z", b"")))

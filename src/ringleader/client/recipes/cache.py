@@ -7,6 +7,7 @@ that whoever follows the changes misses none that lasts.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import suppress
@@ -54,6 +55,7 @@ class Cache(Mapping[str | bytes, KeyValue]):
         self._revision = 0
         self._task: asyncio.Task[None] | None = None
         self._error: RingleaderError | None = None
+        self._pid = os.getpid()
         self._stream: WatchStream | None = None
         self._anew = False  # the keys are to be asked for anew
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -75,6 +77,9 @@ class Cache(Mapping[str | bytes, KeyValue]):
     @property
     def error(self) -> RingleaderError | None:
         """Why it is not kept current any more; `None` while it is."""
+        if self._error is None and self._pid != os.getpid():
+            message = f"{self!r} belongs to the process that this one was forked from"
+            self._error = NotAppliedError(message, reason=Reason.CLOSED, hint="Open one in this process.")
         return self._error
 
     def __getitem__(self, key: str | bytes) -> KeyValue:
@@ -192,8 +197,8 @@ class Cache(Mapping[str | bytes, KeyValue]):
         if self._task is None:
             hint = "Use it as `async with db.cache(prefix) as cache:`."
             raise UsageError("the cache was not opened", reason=Reason.INVALID_ARGUMENT, hint=hint)
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
 
     async def _follow(self) -> None:
         try:

@@ -21,6 +21,7 @@ from ringleader.errors import (
     UnknownDeadlineError,
     UsageError,
 )
+from ringleader.ports import Entropy
 
 __all__ = ["Counter"]
 
@@ -49,10 +50,11 @@ class Counter:
     """A whole number of 64 bits by name: `await db.counter("visits").add(1)` returns what it is then. It begins at 0.
 
     `timeout`: for the whole of a call, in seconds; `None`: the client's. Only a call that ends with `OutcomeUnknownError`
-    (or is cancelled) may have been counted without a result.
+    (or is cancelled) may have been counted without a result. Whoever meets others tries again, each with the same chance.
     """
 
-    def __init__(self, kv: KV, name: str, timeout: float) -> None:
+    def __init__(self, kv: KV, name: str, timeout: float, entropy: Entropy) -> None:
+        self._entropy = entropy
         self._kv = kv
         self._key = COUNTERS + quoted(name, "counter")
         self._timeout = timeout
@@ -69,9 +71,13 @@ class Counter:
         """Add `amount`, which may be negative; returns what it is then. Raises `UsageError` beyond 64 bits."""
         addition = _Addition(whole(amount, "the amount", _LEAST))
         seconds = self._timeout if timeout is None else timeout
+        loop = asyncio.get_running_loop()
+        if self._adder is not None and self._adder.get_loop() is not loop:
+            self._waiting.clear()  # of another loop, or of the process that this one was forked from
+            self._adder = None
         self._waiting.append(addition)
         if self._adder is None or self._adder.done():
-            self._adder = asyncio.get_running_loop().create_task(self._add_all(), name=f"counter {self.name}")
+            self._adder = loop.create_task(self._add_all(), name=f"counter {self.name}")
         try:
             async with asyncio.timeout(seconds):
                 return await addition.result
@@ -116,28 +122,48 @@ class Counter:
 
     async def _add(self, batch: list[_Addition]) -> None:
         """Repeat one step until it meets nobody else's: of any that meet, one succeeds."""
+        loop = asyncio.get_running_loop()
+        fresh = False  # what is known of the counter was read since we began
         while batch := [addition for addition in batch if not addition.result.done()]:
-            total = self._known[0]
-            sums: list[tuple[_Addition, int]] = []
-            for addition in batch:
-                if not _LEAST <= total + addition.amount <= _MOST:
-                    message = f"counter {self.name!r}: {total:,} and {addition.amount:,} is beyond 64 bits"
-                    addition.fail(UsageError(message, reason=Reason.INVALID_ARGUMENT))
-                    continue
-                total += addition.amount
-                addition.taken = True
-                sums.append((addition, total))
+            sums, beyond = self._sums(batch)
+            started = loop.time()
             try:
-                if sums and await self._swap(total, self._timeout):
+                if beyond and not fresh:
+                    await self.get()
+                    fresh = True
+                    continue
+                for addition in beyond:
+                    message = f"counter {self.name!r}: {self._known[0]:,} and {addition.amount:,} is beyond 64 bits"
+                    addition.fail(UsageError(message, reason=Reason.INVALID_ARGUMENT))
+                for addition, _ in sums:
+                    addition.taken = True
+                if not sums or await self._swap(sums[-1][1], self._timeout):
                     for addition, result in sums:
                         if not addition.result.done():
                             addition.result.set_result(result)
+                    return
+                fresh = True
+                _not_counted(sums)
+                # Others were first. Without chance those who came first once would be first each time.
+                await asyncio.sleep((loop.time() - started) * self._entropy.random())
             except NotAppliedError as error:
                 if error.reason is Reason.CLOSED:
                     raise
-                for addition, _ in sums:
-                    addition.taken = False
+                _not_counted(sums)
                 await asyncio.sleep(PAUSE)
+
+    def _sums(self, batch: list[_Addition]) -> tuple[list[tuple[_Addition, int]], list[_Addition]]:
+        """Each addition with what the counter is after it, and those that would go beyond 64 bits."""
+        total = self._known[0]
+        sums: list[tuple[_Addition, int]] = []
+        beyond: list[_Addition] = []
+        for addition in batch:
+            if _LEAST <= total + addition.amount <= _MOST:
+                total += addition.amount
+                sums.append((addition, total))
+            else:
+                beyond.append(addition)
+        return sums, beyond
 
     async def _swap(self, value: int, timeout: float) -> bool:
         """Put `value` if nobody has changed the counter since it was last seen; otherwise see what it is."""
@@ -166,3 +192,8 @@ class Counter:
             raise UsageError(message, reason=Reason.INVALID_ARGUMENT, hint="Use set() to begin anew.") from None
         self._known = (value, found[0].mod_revision)
         return value
+
+
+def _not_counted(sums: list[tuple[_Addition, int]]) -> None:
+    for addition, _ in sums:
+        addition.taken = False

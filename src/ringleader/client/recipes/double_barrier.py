@@ -139,14 +139,19 @@ class DoubleBarrier:
             elif len(rest) > 1:
                 await line.changed(rest[len(rest) - 1].key, rest.revision + 1, puts=False)
             else:
-                await line.insist(self._clear_own)
+                await line.insist(self._go_last)
                 return
 
-    async def _clear_own(self) -> None:
-        """We are the last of our round."""
+    async def _go_last(self) -> None:
+        """We are the last of our round: it ends with our key, so that nobody can take us for one of the next."""
         ready, _ = await self._look_at_ready()
-        if ready is not None and int(ready.value) == self._round:
-            await self._clear(ready)
+        ours = [] if ready is None or int(ready.value) != self._round else [delete(self._ready)]
+        same = [] if not ours or ready is None else [key(self._ready).create_revision == ready.create_revision]
+        await self._kv.txn(
+            compare=[self._line.condition, *same],
+            success=[delete(self._line.key), *ours],
+            failure=[delete(self._line.key)],
+        )
 
     async def _look_at_ready(self) -> tuple[KeyValue | None, int]:
         found = await self._kv.range(self._ready)

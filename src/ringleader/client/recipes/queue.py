@@ -9,6 +9,7 @@ only if the claim is still that one. Consumers that find nothing stand in a line
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -23,11 +24,12 @@ from ringleader.client.recipes.names import QUEUES, quoted
 from ringleader.client.recipes.patience import Budget
 from ringleader.client.types import KeyValue, RangeResult, to_bytes, whole
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, RingleaderError, UsageError
+from ringleader.ports import Entropy
 
 __all__ = ["Consumer", "Message", "Queue", "QueueSize"]
 
 _TOP = 255
-_LOOK = 8  # how many messages without a claim are looked at in one read
+_LOOK = 16  # how many messages without a claim are looked at in one read
 
 
 class QueueSize(msgspec.Struct, frozen=True):
@@ -64,7 +66,8 @@ class Queue:
         """Add a message; returns its id. Of two, the one of the higher `priority` (0 to 255) is handed out first.
 
         Messages of one priority are handed out in the order in which they were put: one whose `put` has returned comes
-        before one whose `put` is called after that, by whomever.
+        before one whose `put` is called after that, by whomever. (Consumers that reach for the same message at the same
+        moment go on with others of the first, in any order.)
         """
         data = to_bytes(value, "message")
         if whole(priority, "priority") > _TOP:
@@ -80,7 +83,7 @@ class Queue:
 
         `ttl`: after how many seconds the messages of a consumer that died are handed out to others.
         """
-        return Consumer(self._kv, Lease(self._engine, ttl, self._timeout), self.name, self._keys)
+        return Consumer(self._kv, Lease(self._engine, ttl, self._timeout), self.name, self._keys, self._engine.entropy)
 
     async def size(self, *, timeout: float | None = None) -> QueueSize:
         """How many messages there are."""
@@ -157,7 +160,10 @@ class Message:
         if kind is None:
             await self.ack()
         else:
-            await self.release()
+            with suppress(
+                RingleaderError
+            ):  # then it is handed out again when the lease ends; the block's error matters
+                await self.release()
 
     @property
     def _claim(self) -> bytes:
@@ -167,12 +173,14 @@ class Message:
 class Consumer:
     """Takes messages of a queue, as many as it asks for. When its block ends, those not acknowledged go to others."""
 
-    def __init__(self, kv: KV, lease: Lease, name: str, keys: _Keys) -> None:
+    def __init__(self, kv: KV, lease: Lease, name: str, keys: _Keys, entropy: Entropy) -> None:
+        self._entropy = entropy
         self._kv = kv
         self._lease = lease
         self._name = name
         self._keys = keys
         self._claimed = 0
+        self._in_hands = 0  # how many messages others had when we last looked
         self._places = 0
         self._returning: set[asyncio.Task[None]] = set()
 
@@ -234,8 +242,9 @@ class Consumer:
             claims, messages = await line.insist(self._look)
             taken = {each.key[len(self._keys.claims) :] for each in claims}
             free = [id for each in messages if (id := each.key[len(self._keys.messages) :]) not in taken]
-            for id in free:
-                claim = asyncio.ensure_future(self._claim(line, id, also or []))
+            nothing, place = not free and not messages.more, 0  # the first; then any, where others are not likely to be
+            while free:
+                claim = asyncio.ensure_future(self._claim(line, free.pop(place), also or []))
                 try:
                     message = await asyncio.shield(claim)
                 except asyncio.CancelledError:
@@ -243,15 +252,19 @@ class Consumer:
                     raise
                 if message is not None:
                     return message, claims.revision
-            if not free and not messages.more:
+                place = self._entropy.getrandbits(32) % len(free) if free else 0
+            if nothing:
                 return None, min(claims.revision, messages.revision)
 
     async def _look(self) -> tuple[RangeResult, RangeResult]:
         """All claims, and as many messages that at least some of them are free, if there are free ones."""
         keys = self._keys
-        claims = await self._kv.range(keys.claims, prefix=True, keys_only=True)
-        limit = len(claims) + _LOOK
-        return claims, await self._kv.range(keys.messages, prefix=True, keys_only=True, limit=limit)
+        claims, messages = await asyncio.gather(
+            self._kv.range(keys.claims, prefix=True, keys_only=True),
+            self._kv.range(keys.messages, prefix=True, keys_only=True, limit=self._in_hands + _LOOK),
+        )
+        self._in_hands = len(claims)  # next time, if this was not enough
+        return claims, messages
 
     async def _claim(self, line: Line, id: bytes, also: list[Operation]) -> Message | None:
         """Claim one message; None when another was first. A repetition after a lost answer finds its own claim."""
@@ -283,12 +296,10 @@ class Consumer:
         claim.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when we are closed meanwhile
 
         async def give_back() -> None:
-            try:
+            with suppress(RingleaderError):  # then it ends with the lease
                 message = await claim
                 if message is not None:
                     await message.release()
-            except RingleaderError:
-                pass  # then it ends with the lease
 
         task = asyncio.get_running_loop().create_task(give_back(), name=f"queue {self._name}")
         self._returning.add(task)
@@ -313,10 +324,8 @@ class Consumer:
         """Give up a place in the line, also when the waiter was cancelled."""
 
         async def leave() -> None:
-            try:
+            with suppress(RingleaderError):  # then it ends with the lease
                 await self._kv.delete(line.key)
-            except RingleaderError:
-                pass  # then it ends with the lease
 
         if line.key:
             task = asyncio.get_running_loop().create_task(leave(), name=f"queue {self._name}")

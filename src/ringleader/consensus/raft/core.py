@@ -83,6 +83,7 @@ class Raft:
         self.votes: dict[int, bool] = {}
         self.self_vote_record = 0
         self.forced = False
+        self.abstaining = False
         # Of a leader.
         self.progress: dict[int, Progress] = {}
         self.heartbeat_due = 0.0
@@ -211,8 +212,9 @@ class Raft:
         elif self.role is Role.CANDIDATE and not self.pre:
             election.tally(self)
 
-    def compact(self, index: int) -> SnapshotMeta:
+    def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
         """See `ReplicatedLog.compact`."""
+        index = self.log.tail_start(index, keep_entries, keep_bytes)
         meta = self.snapshot_meta(max(index, self.log.offset))
         if index > self.log.offset:
             self.log.compact(index)
@@ -233,6 +235,10 @@ class Raft:
     def install(self, meta: SnapshotMeta) -> None:
         """See `ReplicatedLog.install`."""
         replication.install_snapshot(self, meta)
+
+    def abstain(self, flag: bool) -> None:
+        """See `ReplicatedLog.abstain`."""
+        self.abstaining = flag
 
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""

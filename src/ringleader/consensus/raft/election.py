@@ -27,7 +27,7 @@ def restart_timer(raft: Raft) -> None:
 def timer_ran_out(raft: Raft) -> None:
     """No leader was heard for too long: stand for election if this member may vote."""
     restart_timer(raft)
-    if raft.config.votes(raft.id):
+    if raft.config.votes(raft.id) and not raft.abstaining:
         campaign(raft, pre=raft.options.pre_vote)
     elif raft.leader:
         raft.leader = 0
@@ -118,6 +118,7 @@ def _become_leader(raft: Raft) -> None:
 
 def on_timeout_now(raft: Raft, sender: int, message: TimeoutNow) -> None:
     """The leader hands over: stand for election at once, without asking first."""
-    if message.term == raft.term and raft.role is Role.FOLLOWER and raft.config.votes(raft.id):
+    may = raft.config.votes(raft.id) and not raft.abstaining
+    if message.term == raft.term and raft.role is Role.FOLLOWER and may:
         restart_timer(raft)
         campaign(raft, pre=False, force=True)

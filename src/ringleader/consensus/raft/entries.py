@@ -63,6 +63,16 @@ class EntryLog:
         assert first > self.offset, (first, self.offset)
         del self.entries[first - self.offset - 1 :]
 
+    def tail_start(self, index: int, entries: int, size: int) -> int:
+        """The index after which the last `entries` up to `index` begin, or fewer, so that they have `size` bytes at most."""
+        start = index
+        while start > self.offset and index - start < entries:
+            size -= len(self.entries[start - self.offset - 1].data)
+            if size < 0:
+                break
+            start -= 1
+        return start
+
     def compact(self, index: int) -> None:
         """Remove entries up to `index`, which must be held or be the snapshot's."""
         term = self.term(index)

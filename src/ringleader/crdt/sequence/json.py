@@ -7,6 +7,7 @@ they put there merges: nothing is lost by creating twice. When they meant differ
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from ringleader.crdt.base import Crdt, register
@@ -66,6 +67,14 @@ class JsonDocument(ORMap[Any, Any]):
         kind = kind_for(value)
         with self._doc.transaction():
             fill(self.create(key, kind), value)
+
+    def conflicts(self, key: Any) -> builtins.list[Any]:
+        """What was put at `key` at the same time: the values of a plain one that several wrote (the one shown first), then
+        the hidden values of other types. Empty when nobody disagreed.
+        """
+        shown = self.get(key)
+        values = shown.conflicts() if isinstance(shown, LWWRegister) else []
+        return [*values, *super().conflicts(key)]
 
     def text(self, key: Any) -> Text:
         """The text at `key`; its first write creates it."""

@@ -23,6 +23,7 @@ from ringleader.crdt.identity import read_only
 from ringleader.crdt.ormap import ORMap
 from ringleader.crdt.registers import LWWRegister
 from ringleader.crdt.sequence.order import ROOT, Order, dot_of, id_of
+from ringleader.crdt.values import brief
 from ringleader.crdt.wire import Decoder, Encoder, bad
 from ringleader.errors import Reason, UsageError
 
@@ -85,9 +86,11 @@ class List(ORMap[bytes, Crdt]):
 
     def _index(self, index: int, *, end: bool = False) -> int:
         length = len(self)
+        if type(index) is not int:
+            raise UsageError(f"a position is an integer, not {brief(index)}", reason=Reason.INVALID_ARGUMENT)
         at = index + length if index < 0 else index
-        if type(index) is not int or not 0 <= at < length + end:
-            raise IndexError(f"position {index!r} of a list of {length} elements")
+        if not 0 <= at < length + end:
+            raise IndexError(f"position {index} of a list of {length} elements")
         return at
 
     def __len__(self) -> int:
@@ -189,7 +192,7 @@ class List(ORMap[bytes, Crdt]):
             if item == value:
                 del self[index]
                 return
-        raise ValueError(f"{value!r} is not in the list")
+        raise ValueError(f"{brief(value)} is not in the list")
 
     def move(self, index: int, to: int) -> None:
         """Move an element so that it stands at position `to`. Its content and its history go with it."""
@@ -301,12 +304,19 @@ class List(ORMap[bytes, Crdt]):
                 rows[element] = (parents, self._moves.get(element, EMPTY))
         return rows, super()._part(keys, out)
 
+    def _admit(self, part: Any, incoming: Incoming) -> None:
+        rows, slots = part
+        new = {place: parent for places, _ in rows.values() for place, parent in places.items()}
+        if not self._order.fits(new):
+            bad("an element hangs on one that its sender claims we have, and we have not")
+        super()._admit(slots, incoming)
+
     def _join(self, part: Any, incoming: Incoming) -> None:
         rows, slots = part
         self._cache = None
         new = {place: parent for places, _ in rows.values() for place, parent in places.items()}
-        if not self._order.add_all(new):
-            bad("an element hangs on one that its sender claims we have, and we have not")
+        fitting = self._order.add_all(new)
+        assert fitting, "admitted"
         for element, (places, moves) in rows.items():
             known = self._places.setdefault(element, [element])
             for place in places:

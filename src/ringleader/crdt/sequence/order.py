@@ -64,8 +64,13 @@ class Order:
             first = self._edge(siblings[1], LEFT) if len(siblings) > 1 else parent
             self.places.insert(self.index(first), place)
 
-    def add_all(self, rows: dict[bytes, tuple[bytes, int]]) -> bool:
-        """Add the places of `rows` that are new. False, and nothing added, when one does not hang on what is here."""
+    def fits(self, rows: dict[bytes, tuple[bytes, int]]) -> bool:
+        """Whether each of `rows` hangs on what is here, directly or by others of them."""
+        ordered, new = self._hanging(rows)
+        return len(ordered) == len(new)
+
+    def _hanging(self, rows: dict[bytes, tuple[bytes, int]]) -> tuple[list[bytes], dict[bytes, tuple[bytes, int]]]:
+        """Those of the new places in `rows` that hang on what is here, each after what it hangs on; all new places."""
         new = {place: row for place, row in rows.items() if place not in self}
         ordered: list[bytes] = []
         below: dict[bytes, list[bytes]] = {}
@@ -76,6 +81,11 @@ class Order:
                 below.setdefault(parent, []).append(place)
         for place in ordered:  # grows while we go
             ordered += below.pop(place, ())
+        return ordered, new
+
+    def add_all(self, rows: dict[bytes, tuple[bytes, int]]) -> bool:
+        """Add the places of `rows` that are new. False, and nothing added, when one does not hang on what is here."""
+        ordered, new = self._hanging(rows)
         if len(ordered) != len(new):
             return False
         if len(new) < _MANY:

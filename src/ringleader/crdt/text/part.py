@@ -145,7 +145,7 @@ def _parse_chains(flat: list[Any], source: Decoder) -> tuple[list[Chain], int]:
     last: dict[int, int] = {}
     total = at = 0
     size, replicas = len(flat), source._width
-    dot = source.dot
+    names, counts = source._replicas, source._counts
     while at < size:
         if size - at < 4:
             bad("a chain is cut short")
@@ -154,14 +154,19 @@ def _parse_chains(flat: list[Any], source: Decoder) -> tuple[list[Chain], int]:
         if not (0 <= index < replicas and 0 < count <= _MAX and last.get(index, 0) < n and 0 <= width <= size - at):
             bad("a chain is out of range")
         end = n + count - 1
-        replica, _ = dot(end * replicas + index)  # its last event must be within the message's version
-        parents = tuple([dot(raw) for raw in flat[at : at + width]])
-        for name, m in parents:
-            if m >= n and name == replica:
+        if end > counts[index]:
+            bad("a dot lies beyond the message's version")
+        parents: list[Dot] = []
+        for raw in flat[at : at + width]:  # as `Decoder.dot`, which is too slow for what there are most of
+            m, other = divmod(raw, replicas)
+            if m < 1 or m > counts[other]:
+                bad("a dot lies beyond the message's version")
+            if other == index and m >= n:
                 bad("a chain builds on itself")
+            parents.append((names[other], m))
         if width > 1 and len(set(parents)) != width:
             bad("a chain builds on one event twice")
-        chains.append((replica, n, count, parents))
+        chains.append((names[index], n, count, tuple(parents)))
         last[index] = end
         total += count
         at += width

@@ -17,6 +17,7 @@ from ringleader.clock.dots import Dot as VersionDot
 from ringleader.clock.version import VersionVector
 from ringleader.crdt.base import Crdt, register
 from ringleader.crdt.delta import Incoming, Outgoing
+from ringleader.crdt.identity import check_version
 from ringleader.crdt.text import units
 from ringleader.crdt.text.graph import Frontier
 from ringleader.crdt.text.history import (
@@ -31,10 +32,11 @@ from ringleader.crdt.text.history import (
 )
 from ringleader.crdt.text.oplog import BACKSPACE, DELETE, INSERT, OpLog
 from ringleader.crdt.text.part import Base, Dot, TextPart, export
-from ringleader.crdt.text.receive import adopt_whole, receive
+from ringleader.crdt.text.receive import Arrival, adopt_whole, carry_out, prepare
 from ringleader.crdt.text.replay import Zone
 from ringleader.crdt.text.rope import Rope
 from ringleader.crdt.text.stable import drop_history
+from ringleader.crdt.values import brief
 from ringleader.crdt.wire import Decoder, Encoder
 from ringleader.errors import NotAppliedError, Reason, UsageError
 
@@ -132,7 +134,7 @@ class Text(Crdt):
         self._check_content(content)
         length = len(self)
         if not (type(start) is int and type(end) is int and 0 <= start <= end <= length):
-            raise _out_of_range(f"[{start}:{end}]", length)
+            raise _out_of_range(f"[{brief(start)}:{brief(end)}]", length)
         with self._doc.transaction():
             if end > start:
                 self.delete(start, end - start)
@@ -152,7 +154,7 @@ class Text(Crdt):
         self._check_content(content)
         length = len(self)
         if type(index) is not int or not 0 <= index <= length:
-            raise _out_of_range(index, length)
+            raise _out_of_range(brief(index), length)
         count = len(content)
         if length + count > MAX_LENGTH:
             raise UsageError(f"a text holds at most {MAX_LENGTH} characters", reason=Reason.TOO_LARGE)
@@ -171,7 +173,7 @@ class Text(Crdt):
     def _open_delete(self, index: int, count: int) -> None:
         length = len(self)
         if type(index) is not int or type(count) is not int or index < 0 or count < 0 or index + count > length:
-            raise _out_of_range(f"{index}, {count} characters", length)
+            raise _out_of_range(f"{brief(index)}, {brief(count)} characters", length)
         if not count:
             return
         self._close_run()
@@ -274,6 +276,8 @@ class Text(Crdt):
 
     def _index(self, index: int) -> int:
         length = len(self)
+        if type(index) is not int:
+            raise UsageError(f"a position is an integer, not {brief(index)}", reason=Reason.INVALID_ARGUMENT)
         at = index + length if index < 0 else index
         if not 0 <= at < length:
             raise IndexError(f"position {index} of a text of {length} characters")
@@ -307,8 +311,8 @@ class Text(Crdt):
         return units.index_from_units(self._rope.chunks(), position, units.utf8_length)
 
     def _units(self, index: int, measure: Any) -> int:
-        if not 0 <= index <= len(self):
-            raise _out_of_range(index, len(self))
+        if type(index) is not int or not 0 <= index <= len(self):
+            raise _out_of_range(brief(index), len(self))
         self._close_run()
         return units.units_before(self._rope.chunks(), index, measure)
 
@@ -326,7 +330,7 @@ class Text(Crdt):
 
     def _frontier(self, version: VersionVector) -> Frontier:
         self._close_run()
-        if not self._doc.version.covers(version):
+        if not self._doc.version.covers(check_version(version)):
             raise UsageError("that version includes events that are not here", reason=Reason.FUTURE_REVISION)
         if not version.covers(self._base.version):
             raise _dropped("that version")
@@ -373,16 +377,15 @@ class Text(Crdt):
             return export(self._log, self._base, None, str(self._rope))
         return export(self._log, self._base, out.since, None)
 
-    def _join(self, part: TextPart, incoming: Incoming) -> None:
+    may_refuse = True
+
+    def _admit(self, part: TextPart, incoming: Incoming) -> None:
         self._close_run()
         log = self._log
         if not part.chains and not part.base.heads:
             return
-        incoming.relay(self, (None,))
-        incoming.before(self, None)
-        before, heads = log.end, log.graph.heads
         if not log.end and not self._base.heads and part.snapshot is not None:
-            self._adopt(part)
+            incoming.prepared[self] = adopt_whole(part)
         elif part.base.heads and not self._knows_base(part.base):
             if self._log.graph.spans_beyond(incoming.theirs) or not incoming.theirs.covers(self._base.version):
                 raise NotAppliedError(
@@ -390,25 +393,36 @@ class Text(Crdt):
                     reason=Reason.COMPACTED,
                     hint="The sender dropped history that was not stable: take its whole state, make the edits again",
                 )
-            self._adopt(part)
+            incoming.prepared[self] = adopt_whole(part)
         else:
             kept, self._zone = self._zone, None
-            self._zone = receive(log, self._rope, self._base, part, kept)
-            if log.end == before and log.graph.heads == heads:
+            arrival = incoming.prepared[self] = prepare(log, self._rope.length, self._base, part, kept)
+            incoming.withdrawals.append(lambda: log.truncate(arrival.end, arrival.heads))
+
+    def _join(self, part: TextPart, incoming: Incoming) -> None:
+        prepared = incoming.prepared.pop(self, None)
+        if prepared is None:
+            return
+        incoming.relay(self, (None,))
+        incoming.before(self, None)
+        if isinstance(prepared, Arrival):
+            if self._log.end == prepared.end and self._log.graph.heads == prepared.heads:
+                self._zone = prepared.zone
                 return
+            carry_out(prepared, self._log, self._rope)
+            self._zone = prepared.zone
+        else:
+            self._log = prepared
+            self._zone = None
+            self._base = part.base
+            self._rope = Rope(part.snapshot or "")
+            self._restored.clear()
         incoming.note(self, None)
 
     def _knows_base(self, base: Base) -> bool:
         if self._base.version.covers(base.version):
             return True
         return all(self._log.graph.lv_of(*head) >= 0 for head in base.heads)
-
-    def _adopt(self, part: TextPart) -> None:
-        self._log = adopt_whole(part)
-        self._zone = None
-        self._base = part.base
-        self._rope = Rope(part.snapshot or "")
-        self._restored.clear()
 
     @classmethod
     def _pack(cls, part: TextPart, out: Encoder) -> Any:

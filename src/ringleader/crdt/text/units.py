@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from ringleader.crdt.values import brief
 from ringleader.errors import Reason, UsageError
 
 __all__ = ["index_from_units", "units_before", "utf8_length", "utf16_length"]
@@ -36,6 +37,8 @@ def units_before(chunks: Iterable[str], index: int, measure: Callable[[str], int
 
 def index_from_units(chunks: Iterable[str], units: int, measure: Callable[[str], int]) -> int:
     """How many code points the first `units` units are. Raises `UsageError` inside a code point or beyond the end."""
+    if type(units) is not int:
+        raise UsageError(f"a position is an integer, not {brief(units)}", reason=Reason.INVALID_ARGUMENT)
     index = 0
     rest = units
     for chunk in chunks:

@@ -1,0 +1,33 @@
+"""Members come and go in simulated worlds: grow, replace, shrink, hand over, under load, alone and among other faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringleader.sim.options import Options
+from ringleader.sim.run import run_seed
+from ringleader.sim.world import World
+
+OTHERS = {"kill": 4.0, "power-cut": 6.0, "partition": 6.0, "isolate-leader": 6.0, "pause": 8.0, "crash-point": 4.0}
+
+
+def churning(seed: int, faults: dict[str, float]) -> Options:
+    """Changes of members about every second, and snapshots often, so that learners catch up by them."""
+    return Options(seed=seed, snapshot_every=100, keep_entries=20, faults={"churn": 0.8, **faults})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_members_change_while_nothing_else_happens(seed: int) -> None:
+    world = World(churning(seed, {}))
+    world.run()
+    members = world.truth.store.members
+    assert len(members.rows) >= 6, "some joined"
+    assert any(not row.active for row in members.rows.values()), "some were removed"
+    assert world.probes.counts["expelled node stopped"] >= 1
+    assert world.probes.counts["configuration changed"] >= 5
+
+
+@pytest.mark.parametrize("seed", [10, 11, 12])
+def test_members_change_among_crashes_and_partitions(seed: int) -> None:
+    report = run_seed(seed, churning(seed, OTHERS))
+    assert report.ok, report.line()
