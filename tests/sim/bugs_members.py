@@ -1,5 +1,4 @@
-"""Bugs in changing the members, handing over leadership, and telling a wiped node from the one it was (hazards 1, 10, 18 to
-30)."""
+"""Bugs in changing the members, and in telling a wiped node from the one it was (hazards 1, 10, 18, 20 and 30)."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from ringleader.consensus.raft import membership
 from ringleader.consensus.raft.core import Raft
 from ringleader.consensus.shape import Config, SnapshotMeta
 from ringleader.group import roster
-from ringleader.sim.options import ClockOptions, Options
+from ringleader.sim.options import Options
 from sim.bugkit import Bug, set_
 
 __all__ = ["MEMBER_BUGS"]
@@ -59,19 +58,6 @@ def old_majority_suffices(stack: ExitStack) -> None:
     set_(stack, election, "has_quorum", lambda config, members: has_quorum(plain(config), members))
 
 
-def lease_survives_transfer(stack: ExitStack) -> None:
-    original = Raft.lease_valid
-
-    def lease_valid(self: Raft) -> bool:
-        kept = self.handed_over, self.transferee
-        self.handed_over, self.transferee = False, 0
-        valid = original(self)
-        self.handed_over, self.transferee = kept
-        return valid
-
-    set_(stack, Raft, "lease_valid", lease_valid)
-
-
 def wiped_is_welcome(stack: ExitStack) -> None:
     set_(stack, roster, "_replaced", lambda row, incarnation: False)
 
@@ -83,12 +69,6 @@ def _churn(options: Options) -> Options:
 
 def _churn_and_snapshots(options: Options) -> Options:
     return replace(_churn(options), snapshot_every=30, keep_entries=0)
-
-
-def _transfers(options: Options) -> Options:
-    load = replace(options.load, reads=0.7, lease_reads=0.9, rate=150.0, keys=2)
-    faults = {"churn": 0.4, "slow-link": 0.5, "slow-disk": 2.0, "isolate-leader": 4.0}
-    return replace(options, nodes=3, clock=ClockOptions(), load=load, faults=faults)
 
 
 MEMBER_BUGS = [
@@ -108,12 +88,5 @@ MEMBER_BUGS = [
         _churn_and_snapshots,
     ),
     Bug("joint-never-left", 20, "a new leader does not end its predecessor's joint change", joint_never_left, _churn),
-    Bug(
-        "lease-survives-transfer",
-        25,
-        "a leader that hands over still trusts its lease",
-        lease_survives_transfer,
-        _transfers,
-    ),
     Bug("wiped-is-welcome", 30, "a wiped node is let in under its old name", wiped_is_welcome, _churn),
 ]
