@@ -6,6 +6,8 @@ import asyncio
 import socket
 from pathlib import Path
 
+import msgspec
+
 from node.wireclient import WireClient, until
 from ringleader.node import Node, NodeConfig
 from ringleader.store.commands import Range, RangeResult
@@ -109,6 +111,46 @@ async def test_a_cluster_survives_the_loss_of_any_node(tmp_path: Path) -> None:
     await asyncio.gather(*(node.stop() for node in again))
 
 
+async def test_a_member_that_was_away_too_long_catches_up_by_a_snapshot(tmp_path: Path) -> None:
+    settings = [
+        msgspec.structs.replace(config, snapshot_entries=20, snapshot_bytes=1 << 20, keep_entries=0)
+        for config in configs(tmp_path)
+    ]
+    nodes = [Node(config) for config in settings]
+    await asyncio.gather(*(node.start() for node in nodes))
+    await asyncio.gather(*(node.ready(20) for node in nodes))
+    away = next(node for node in nodes if not leads(node))
+    here = [node for node in nodes if node is not away]
+    await put(here[0], b"before", b"v")
+    await away.stop()
+    written = {b"before"}
+    for number in range(60):
+        key = b"%03d" % number
+        await put(here[0], key, bytes(60_000))
+        written.add(key)
+    back = Node(away.config)
+    await back.start()
+    assert await keys_of(back) == written
+    assert back._host is not None
+    assert back._host.member.counts["snapshots_installed"] == 1
+    assert back._host.snapshots.receiver.received_bytes > 3_000_000
+    await asyncio.gather(*(node.stop() for node in [*here, back]))
+
+
+async def keys_of(node: Node) -> set[bytes]:
+    """As `keys`, for more than fits into one answer."""
+    client = await WireClient(node.client_address).open()
+    async with asyncio.timeout(30):
+        while True:
+            answer = await client.query(Query(1, 20_000, "linearizable", [Range(b"\0", b"\0", keys_only=True)]))
+            if isinstance(answer, Results):
+                result = answer.results[0]
+                assert isinstance(result, RangeResult)
+                await client.close()
+                return {kv.key for kv in result.kvs}
+            await asyncio.sleep(0.05)
+
+
 async def test_a_node_with_another_token_stays_outside(tmp_path: Path) -> None:
     settings = configs(tmp_path, 2)
     stranger = NodeConfig(
@@ -122,7 +164,7 @@ async def test_a_node_with_another_token_stays_outside(tmp_path: Path) -> None:
     )
     first, second = Node(settings[0]), Node(stranger)
     await asyncio.gather(first.start(), second.start())
-    await until(lambda: first._peer_door is not None and first._peer_door.refused)
+    await until(lambda: first._peers.door is not None and first._peers.door.refused)
     assert not first._ready.is_set()
     assert not second._ready.is_set()
     await asyncio.gather(first.stop(), second.stop())

@@ -27,7 +27,7 @@ from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.group.roster import Peer
 from ringleader.group.standing import expulsion
 from ringleader.log import LogOptions
-from ringleader.node.config import NodeConfig, is_loopback, parse_address
+from ringleader.node.config import NodeConfig, is_loopback
 from ringleader.node.http import HttpServer
 from ringleader.node.identity import (
     FolderIdentity,
@@ -38,6 +38,7 @@ from ringleader.node.identity import (
     read_identity,
 )
 from ringleader.node.join import answer_join, become_member
+from ringleader.node.links import PeerLinks
 from ringleader.node.local import LocalDialer, LocalLink
 from ringleader.node.security import peer_tls, port_tls, warn_of_gaps
 from ringleader.node.sockets import CLIENT_BUFFER, address_of, bind
@@ -47,7 +48,7 @@ from ringleader.runtime.clients import TLS_ONLY, ClientDoor
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
-from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.runtime.peers import PeerDoor, PeerOptions, PeerSelf
 from ringleader.runtime.tls import TlsDoor, TlsFiles
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
 from ringleader.wire.peer import PeerHello, PeerJoined, PeerRefused
@@ -89,12 +90,8 @@ class Node:
         self._servers: list[asyncio.Server] = []
         self._http: HttpServer | None = None
         self._identity: FolderIdentity | None = None
-        self._links: dict[int, PeerLink] = {}
-        self._bulk_links: dict[int, PeerLink] = {}  # for snapshots; made when first needed
-        self._parting: set[asyncio.Task[None]] = set()  # links that end
-        self._me: PeerSelf | None = None
+        self._peers = PeerLinks(config, self._entropy, self._count_links, self._turned_away)
         self._expelled: RingleaderError | None = None
-        self._peer_door: PeerDoor | None = None
         self._locals: dict[int, LocalLink] = {}
         self._planned = False
         self._tick = ALONE
@@ -105,8 +102,6 @@ class Node:
         self._disk_idle.set()
         self._stopped = False
         self._names: dict[int, str] = {}
-        self._told: dict[int, tuple[str, int]] = {}  # peer addresses as the table last had them
-        self._said: dict[int, str] = {}  # and as the peers themselves say
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
         self._complaints = complaints
         self._door = ClientDoor(self, complaints, max_connections=config.max_connections)
@@ -186,7 +181,7 @@ class Node:
         if host is None or self.stats.failure or not host.core.leads:
             return
         status = host.core.status()
-        others = [voter for voter in status.config.voters if voter in self._links and self._links[voter].connected]
+        others = [voter for voter in status.config.voters if self._peers.reaches(voter)]
         if not others:
             return
         heir = max(others, key=lambda voter: status.match.get(voter, 0))
@@ -194,7 +189,7 @@ class Node:
             return
         self._plan()
         patience = time.monotonic() + self.config.election_ms / 1000
-        while time.monotonic() < patience and not self.stats.failure and heir in self._links:
+        while time.monotonic() < patience and not self.stats.failure and heir in self._peers.links:
             if host.core.leader not in (0, self.node_id):
                 return
             await asyncio.sleep(self._tick)
@@ -328,13 +323,12 @@ class Node:
             self._http = HttpServer(sockets.pop("http"), self.stats, tls=self._tls)
             self._http.start()
         if "listen_peer" in sockets:
-            self._me = PeerSelf(
+            me = PeerSelf(
                 identity.cluster, config.cluster_token, self.client_info, self.advertised_peer, identity.incarnation
             )
-            self._peer_door = PeerDoor(self._me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls))
-            self._servers.append(
-                await self._loop.create_server(self._peer_door.factory, sock=sockets.pop("listen_peer"))
-            )
+            door = PeerDoor(me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls))
+            self._servers.append(await self._loop.create_server(door.factory, sock=sockets.pop("listen_peer")))
+            self._peers.open(door)
         if "listen_client" in sockets:
             factory: Callable[[], asyncio.Protocol] = self._door.factory
             if self._tls is not None:
@@ -350,11 +344,11 @@ class Node:
         self._stopped = True
         for server in self._servers:
             server.close()
-        links = [*self._links.values(), *self._bulk_links.values()]
-        await asyncio.gather(*(link.stop() for link in links), *self._parting)
+        await self._peers.stop()
         self._door.abort_all()
-        if self._peer_door is not None:
-            self._peer_door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
+        self._peers.abort()
         await asyncio.sleep(0)  # transports close in the next round of the loop
         if self._disk_thread is not None:
             await self._loop.run_in_executor(None, self._disk_thread.close)
@@ -414,18 +408,10 @@ class Node:
             assert self._bulk_thread is not None
             self.stats.disk_bytes += sum(len(op.data) for op in out.bulk.ops if isinstance(op, Write))
             self._bulk_thread.submit(out.bulk)
-        for node, group, message in out.bulk_peers:
-            bulk_link = self._bulk_link(node)
-            if bulk_link is not None:
-                bulk_link.send(group, message)
-                bulk_link.flush()
+        if out.bulk_peers:
+            self._peers.send_bulk(out.bulk_peers)
         if out.peers:
-            for node, group, message in out.peers:
-                link = self._links.get(node)
-                if link is not None:
-                    link.send(group, message)
-            for link in self._links.values():
-                link.flush()
+            self._peers.send(out.peers)
             self.stats.peer_messages_out += len(out.peers)
         if out.clients:
             self._answer(out)
@@ -439,39 +425,11 @@ class Node:
             self._loop.call_later(self.config.election_ms / 2000, self._fail, out.expelled)
 
     def _keep_links(self, peers: list[Peer]) -> None:
-        """Links to exactly these: dial the new ones, end those to nodes that are no members any more."""
+        """The members have changed."""
         self._names = {peer.id: peer.name for peer in peers} | {self.node_id: self.config.name}
-        if self._me is None or self._peer_door is None:
-            return
-        self._tick = max(self.config.heartbeat_ms / 10_000, 0.001) if peers else ALONE
-        for peer in peers:
-            address = _place(peer.address)
-            first = self.config.peers.get(peer.name, "")  # in the table there may be a place where it was before
-            link = self._links.get(peer.id)
-            if address is None:
-                address = _place(self._said.get(peer.id, ""))
-            if link is None:
-                options = self._peer_door.options
-                link = PeerLink(
-                    self._me, peer.id, address, self._entropy, options, self._count_links, self._turned_away
-                )
-                link.name = peer.name
-                self._links[peer.id] = link
-                link.start()
-            elif address is not None and address != self._told.get(peer.id):
-                link.move(address)
-            if address is not None:
-                self._told[peer.id] = address
-            if first:
-                link.try_also(parse_address(first))
-        for number in self._links.keys() - {peer.id for peer in peers}:
-            text = f"node {number} was removed from this cluster"
-            self._peer_door.expel(number, PeerRefused(Reason.MEMBER_REMOVED, text))
-            for links in (self._links, self._bulk_links):
-                if number in links:
-                    task = self._loop.create_task(links.pop(number).stop())
-                    self._parting.add(task)
-                    task.add_done_callback(self._parting.discard)
+        if self._peers.door is not None:
+            self._tick = max(self.config.heartbeat_ms / 10_000, 0.001) if peers else ALONE
+        self._peers.keep(peers)
 
     def _turned_away(self, refusal: PeerRefused) -> None:
         """A member that proved to be one says that this node is none."""
@@ -515,10 +473,7 @@ class Node:
                     files.refresh()
             loop_now = self._loop.time()
             self._door.sweep(loop_now)
-            if self._peer_door is not None:
-                self._peer_door.sweep(loop_now)
-            for link in [*self._links.values(), *self._bulk_links.values()]:
-                link.sweep(loop_now)
+            self._peers.sweep(loop_now)
 
     def _refresh_status(self) -> None:
         assert self._host is not None
@@ -526,29 +481,19 @@ class Node:
         before, stats.status = stats.status, self._host.status()
         member = self._host.member
         stats.events = dict(member.counts)
+        stats.catching_up = member.installing
         stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
             logger.info("%s in term %d, leader %s", now.role, now.term, self._names.get(now.leader, "unknown"))
         stats.client_connections = len(self._door.connections) + len(self._locals)
         stats.clients_refused = self._door.refused
-        stats.peer_messages_dropped = sum(link.dropped for link in self._links.values())
+        stats.peer_messages_dropped = self._peers.dropped
         if stats.status.leader:
             self._ready.set()
 
-    def _bulk_link(self, node: int) -> PeerLink | None:
-        """The connection to `node` on which snapshots travel; the first message asks for it in vain, and comes again."""
-        link = self._bulk_links.get(node)
-        control = self._links.get(node)
-        if link is None and control is not None:
-            link = self._bulk_links[node] = control.beside("bulk")
-            link.start()
-        if link is not None and control is not None:
-            link.places = control.places  # wherever it has moved to
-        return link
-
     def _count_links(self) -> None:
-        self.stats.peers_connected = sum(link.connected for link in self._links.values())
+        self.stats.peers_connected = self._peers.connected
 
     # ------------------------------------------------------------------------------------------------ what arrives
 
@@ -602,22 +547,14 @@ class Node:
         """A peer has linked; it says where clients and peers reach it."""
         if self._host is not None and not self._stopped:
             self._host.learn_node(info)
-            link = self._links.get(info.id)
-            place = _place(address)
-            if place is not None:
-                self._said[info.id] = address
-                if link is not None:
-                    link.move(place)
-            if link is not None:
-                link.wake()
+            self._peers.known(info.id, address)
             self._plan()
 
     def _refuse_peer(self, sender: int, absurd: str) -> None:
         """A member said what no correct node says: hang up, and let both logs say why."""
         name = f"node {sender} ({self._names.get(sender, 'unknown')})"
         self._complaints.say(f"{name}:", "absurd", f"its message is refused: {absurd}")
-        if self._peer_door is not None:
-            self._peer_door.expel(sender, PeerRefused(Reason.PROTOCOL, f"a message was refused: {absurd}"))
+        self._peers.expel(sender, PeerRefused(Reason.PROTOCOL, f"a message was refused: {absurd}"))
 
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
         """Messages of a peer came."""
@@ -730,20 +667,13 @@ class Node:
         for server in self._servers:
             server.close()
         self._door.abort_all()
-        if self._peer_door is not None:
-            self._peer_door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
+        self._peers.abort()
         for local in list(self._locals.values()):
             local.end(str(error))
         if not self.failed.done():
             self.failed.set_result(error)
-
-
-def _place(address: str) -> tuple[str, int] | None:
-    """Where to dial; None for an address that is not known, or makes no sense."""
-    try:
-        return parse_address(address)
-    except ValueError:
-        return None
 
 
 def _standing(status: StatusReply) -> tuple[str, int, int]:
