@@ -481,6 +481,7 @@ class Node:
         before, stats.status = stats.status, self._host.status()
         member = self._host.member
         stats.events = dict(member.counts)
+        stats.catching_up = member.installing
         stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
