@@ -57,6 +57,10 @@ def test_what_makes_a_node_unready() -> None:
     assert "3.0 s late" in readiness(stats, now + 3)
     assert health(stats, now + 3) == ""
     assert "stood still for 11.0 s" in health(stats, now + 11)
+    stats.catching_up = True
+    assert "replaced by a snapshot" in readiness(stats, now)
+    assert not health(stats, now)
+    stats.catching_up = False
     stats.stopping = True
     assert readiness(stats, now) == "the node is stopping"
     stats.failure = "the disk failed"

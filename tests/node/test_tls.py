@@ -165,8 +165,31 @@ async def test_who_says_nothing_or_hangs_up_leaves_nothing_behind(node: Node) ->
         client.raw(data)
         await asyncio.sleep(0.01)
         await client.close()
-    await until(lambda: node._client_tls is not None and node._client_tls.under_way == 0)
+    await until(lambda: node._client_tls is not None and not node._client_tls.under_way)
     assert not node._door.connections
+
+
+async def test_a_handshake_in_the_middle_keeps_nobody_from_ending(tmp_path: Path, pki: Pki) -> None:
+    """Neither the node that waits for a client's next word, nor the client that waits for a node's."""
+    async with Node(single(tmp_path, **pki.node())) as node:
+        client = await WireClient(node.client_address).open(hello=False)
+        client.raw(b"\x16\x03\x01")
+        await until(lambda: node._client_tls is not None and node._client_tls.under_way)
+    assert await client.at_end()
+    await client.close()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    db = connect(f"{host}:{port}", ca=pki.ca, timeout=0.2)
+    with pytest.raises(RingleaderError):
+        await db.kv.put("a", "1")
+    await db.close()
+    server.close()
+    await asyncio.wait_for(server.wait_closed(), 5)
 
 
 async def test_http_speaks_tls_too(node: Node, pki: Pki, caplog: pytest.LogCaptureFixture) -> None:

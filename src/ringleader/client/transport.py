@@ -77,6 +77,7 @@ class _TcpTransport(asyncio.Protocol):
 
     def __init__(self, link: int, address: str, listener: Listener, tls: ssl.SSLContext | None) -> None:
         self._tls = tls
+        self._layer: TlsLayer | None = None
         self._link = link
         self._listener: Listener | None = listener
         self._transport: asyncio.Transport | None = None
@@ -86,10 +87,10 @@ class _TcpTransport(asyncio.Protocol):
     async def _connect(self, address: str) -> None:
         host, port = split_address(address)
         tls = self._tls
+        if tls is not None:
+            self._layer = TlsLayer(lambda: self, tls, hostname=host)
         try:
-            await asyncio.get_running_loop().create_connection(
-                lambda: self if tls is None else TlsLayer(lambda: self, tls, hostname=host), host, port
-            )
+            await asyncio.get_running_loop().create_connection(lambda: self._layer or self, host, port)
         except OSError as error:
             # asyncio puts its own words in the place of the system's
             known = isinstance(error.errno, int) and error.errno > 0
@@ -115,6 +116,8 @@ class _TcpTransport(asyncio.Protocol):
             self._task.cancel()
         if self._transport is not None:
             self._transport.close()
+        elif self._layer is not None:
+            self._layer.abort()  # in the middle of its handshake
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The loop made the connection."""

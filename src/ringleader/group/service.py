@@ -232,6 +232,9 @@ class Service:
         if connection.over or self.connections.get(conn) is not connection or frame.watch not in connection.asking:
             return
         connection.asking.discard(frame.watch)
+        if self.member.installing:  # meanwhile: the store is not to be touched
+            self.send(conn, WatchEnd(frame.watch, Reason.UNREACHABLE, CATCHING_UP))
+            return
         refused = self._may_watch(connection, frame)
         if refused is None:
             self._watch_on(conn, connection, frame)

@@ -126,11 +126,15 @@ class MembersHere:
         return [info for _, info in sorted(infos.items())]
 
     def admit(self, node: int, name: str, incarnation: str) -> tuple[Reason, str] | None:
-        """Why the node that proved to know the secret may not speak here; None: it may."""
+        """Why the node that proved to know the secret may not speak here; None: it may.
+
+        One that came later than all that is known here is remembered, so that it is answered.
+        """
         if node >= self._next_id() and node not in self.core.config.members():
             # It became a member while this node was away; as it knows the secret, it is to be believed: refusing it could
             # leave this node alone for ever, when all whom it knows have gone.
-            self.newer[node] = name
+            if len(self.newer) < self.config.limits.members:
+                self.newer[node] = name
             return None
         in_config = node in self.core.config.members() or (node in self.linked and self._parting(node))
         return admit(self.rows().get(node), self.gone(node), in_config, node, name, incarnation)

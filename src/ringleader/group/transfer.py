@@ -73,7 +73,9 @@ class Sender:
     def request(self, node: int, message: SnapshotRequest) -> None:
         """A receiver asks for a piece."""
         stored = self._shelf.get(message.index)
-        if stored is None or stored.meta.term != message.term or not 0 < message.length <= MAX_CHUNK:
+        if not 0 < message.length <= MAX_CHUNK or message.offset < 0:
+            return  # nobody of us asks like that
+        if stored is None or stored.meta.term != message.term or message.offset >= stored.size:
             self._tell(node, SnapshotGone(message.index, message.term))
             return
         reader = self._readers.get(node)

@@ -52,6 +52,8 @@ def readiness(stats: Stats, now: float) -> str:
         return "the node is stopping"
     if now - stats.last_turn > LATE:
         return f"the event loop is {now - stats.last_turn:.1f} s late"
+    if stats.catching_up:
+        return "the state is being replaced by a snapshot: the node was away for long"
     if stats.status is None or not stats.status.leader:
         return "no leader is known"
     return ""

@@ -346,6 +346,8 @@ class Node:
             server.close()
         await self._peers.stop()
         self._door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
         self._peers.abort()
         await asyncio.sleep(0)  # transports close in the next round of the loop
         if self._disk_thread is not None:
@@ -479,6 +481,7 @@ class Node:
         before, stats.status = stats.status, self._host.status()
         member = self._host.member
         stats.events = dict(member.counts)
+        stats.catching_up = member.installing
         stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
@@ -664,6 +667,8 @@ class Node:
         for server in self._servers:
             server.close()
         self._door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
         self._peers.abort()
         for local in list(self._locals.values()):
             local.end(str(error))

@@ -83,6 +83,7 @@ class Stats:
     events: dict[str, int] = field(default_factory=dict)
     waiting_bytes: int = 0
     waiting_limit: int = 0
+    catching_up: bool = False
     failure: str = ""
     disk_full: bool = False
     stopping: bool = False

@@ -58,7 +58,7 @@ class Cells:
         self.shift = 64 - slice_bits(len(bounds))
         self.index: array[int] | None = index
         self.parts: Parts | None = None  # all that a look-up reads, once there is an index
-        self.early = 0 if index is not None else len(bounds) // EARLY_SHARE  # look-ups still to come without one
+        self.early = len(bounds) // EARLY_SHARE  # look-ups still to come before the index is made
         self.batch: Callable[[Any], Any] | None = None  # what `batch.py` made of these cells
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -79,7 +79,7 @@ class Cells:
         """The cell of a hash."""
         parts = self.parts
         if parts is None:
-            if self.early > 0:
+            if self.early > 0 and self.index is None:
                 self.early -= 1
                 return bisect_left(self.bounds, h)
             parts = self.make_parts()

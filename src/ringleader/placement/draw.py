@@ -104,19 +104,28 @@ def circle(
                 f'<circle cx="{cx:g}" cy="{cy:g}" r="{radius:g}" fill="none" stroke="{tint}" stroke-width="{width:g}"/>'
             )
             continue
-        x1, y1 = _at(start, radius, cx, cy)
-        x2, y2 = _at(end, radius, cx, cy)
-        large = 1 if end - start > 0.5 else 0
-        parts.append(
-            f'<path d="M{x1:.4f} {y1:.4f}A{radius:g} {radius:g} 0 {large} 1 {x2:.4f} {y2:.4f}" fill="none"'
-            f' stroke="{tint}" stroke-width="{width:g}"><title>{escape(label)}</title></path>'
-        )
+        shape = _sector(start, end, centre, radius - width / 2, radius + width / 2)
+        parts.append(f'<path d="{shape}" fill="{tint}"><title>{escape(label)}</title></path>')
     for place, tint in dots:
         x, y = _at(place, radius + width / 2 + 6, cx, cy)
         parts.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="3.5" fill="{tint}"/>')
     if middle:
         parts.append(f'<text x="{cx:g}" y="{cy + 4:g}" text-anchor="middle">{escape(middle)}</text>')
     return "\n".join(parts)
+
+
+def _sector(start: float, end: float, centre: tuple[float, float], inner: float, outer: float) -> str:
+    """A piece of a ring as a path: its four corners, joined by arcs, or by lines where nobody could see the difference.
+
+    Not a broad stroke along an arc: of an arc so short that rounding turns its direction, that is a wedge elsewhere.
+    """
+    (ax, ay), (bx, by) = _at(start, outer, *centre), _at(end, outer, *centre)
+    (cx, cy), (dx, dy) = _at(end, inner, *centre), _at(start, inner, *centre)
+    large = 1 if end - start > 0.5 else 0
+    short = end - start < 0.002
+    out = "L" if short else f"A{outer:g} {outer:g} 0 {large} 1 "
+    back = "L" if short else f"A{inner:g} {inner:g} 0 {large} 0 "
+    return f"M{ax:.3f} {ay:.3f}{out}{bx:.3f} {by:.3f}L{cx:.3f} {cy:.3f}{back}{dx:.3f} {dy:.3f}Z"
 
 
 def _at(place: float, radius: float, cx: float, cy: float) -> tuple[float, float]:

@@ -139,6 +139,8 @@ class PeerDoor:
 
     def abort_all(self) -> None:
         """Close all at once."""
+        if self._tls is not None:
+            self._tls.abort_all()
         for link in [*self.links.values(), *self.strangers]:
             link.abort()
 

@@ -91,17 +91,27 @@ class TlsDoor:
         self._make = make
         self._complaints = complaints
         self._plain = plain
-        self.under_way = 0
+        self.under_way: set[TlsLayer] = set()
 
     def factory(self) -> asyncio.Protocol:
         """For `loop.create_server`."""
-        if self.under_way >= MAX_HANDSHAKES:
+        if len(self.under_way) >= MAX_HANDSHAKES:
             return _Busy()
-        self.under_way += 1
-        return TlsLayer(self._make, self.files.accept, outcome=self._outcome, plain=self._plain)
 
-    def _outcome(self, address: str, why: str) -> None:
-        self.under_way -= 1
+        def outcome(address: str, why: str) -> None:
+            self.under_way.discard(layer)
+            self._tell(address, why)
+
+        layer = TlsLayer(self._make, self.files.accept, outcome=outcome, plain=self._plain)
+        self.under_way.add(layer)
+        return layer
+
+    def abort_all(self) -> None:
+        """Hang up on all whose handshake is not done."""
+        for layer in list(self.under_way):
+            layer.abort()
+
+    def _tell(self, address: str, why: str) -> None:
         if why:
             self.refused += 1
             self._complaints.say(address, f"tls {why}", f"refused: {why}")

@@ -439,6 +439,17 @@ def test_a_file_that_is_being_sent_stays_until_the_receiver_is_done_or_silent() 
     assert pair.to_receiver == [SnapshotGone(META.index, META.term)]
 
 
+def test_requests_that_make_no_sense_reach_no_disk() -> None:
+    pair = Pair()
+    for offset, length in ((-1, 300), (0, 0), (0, 1 << 30)):
+        pair.sender.request(2, SnapshotRequest(META.index, META.term, offset, length))
+    assert pair.to_receiver == []
+    pair.sender.request(2, SnapshotRequest(META.index, META.term, len(pair.data), 300))
+    pair.sender.request(2, SnapshotRequest(META.index, META.term + 1, 0, 300))
+    assert [type(message) for message in pair.to_receiver] == [SnapshotGone, SnapshotGone]
+    assert pair.lanes[0].take() is None
+
+
 def test_a_silent_receiver_is_forgotten() -> None:
     pair = Pair()
     pair.sender.request(2, SnapshotRequest(META.index, META.term, 0, 300))

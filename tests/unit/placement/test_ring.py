@@ -76,6 +76,8 @@ def test_the_index_is_made_when_it_pays_and_changes_no_answer() -> None:
     ring, indexed = Ring(["a", "b", "c"], vnodes=100), Ring(["a", "b", "c"], vnodes=100)
     indexed.cells.make_index()
     early = len(ring.cells.bounds) // EARLY_SHARE
+    assert looked_up(indexed, 1)
+    assert indexed.cells.parts is not None, "an index that is there is used at once"
     assert looked_up(ring, early) == looked_up(indexed, early)
     assert ring.cells.index is None, "so few look-ups do not pay for it"
     assert looked_up(ring, 2 * early) == looked_up(indexed, 2 * early)
