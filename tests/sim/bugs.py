@@ -7,10 +7,9 @@ are drawn; the test suite helps a few rare ones along with a `focus`, so that it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
-from unittest.mock import patch
 
 import msgspec
 from msgspec.structs import replace
@@ -37,31 +36,11 @@ from ringleader.store import session as store_session
 from ringleader.store.auth import Caller
 from ringleader.store.store import Store
 from ringleader.wire.frames import Query
+from sim.bugkit import Bug, set_
+from sim.bugs_members import MEMBER_BUGS
+from sim.bugs_promises import PROMISE_BUGS
 
 __all__ = ["BUGS", "Bug"]
-
-Patches = Callable[[ExitStack], None]
-
-
-class Bug(msgspec.Struct, frozen=True):
-    """`hazard`: its number in the list of hazards; `says`: what the patch does; `focus`: where it shows most easily."""
-
-    name: str
-    hazard: int
-    says: str
-    patches: Patches
-    focus: Callable[[Options], Options] = lambda options: options
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The code with the bug in it."""
-        with ExitStack() as stack:
-            self.patches(stack)
-            yield
-
-
-def _set(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
-    stack.enter_context(patch.object(owner, name, value))
 
 
 def _send_at_once(stack: ExitStack, kinds: tuple[type, ...]) -> None:
@@ -74,7 +53,7 @@ def _send_at_once(stack: ExitStack, kinds: tuple[type, ...]) -> None:
         else:
             original(self, to, message, after)
 
-    _set(stack, Raft, "send", send)
+    set_(stack, Raft, "send", send)
 
 
 # ---------------------------------------------------------------------------------------------------- durability
@@ -94,7 +73,7 @@ def no_sync(stack: ExitStack) -> None:
     def take_ops(self: writer.LogWriter) -> list[DiskOp]:
         return [op for op in original(self) if type(op) is not Sync]
 
-    _set(stack, writer.LogWriter, "take_ops", take_ops)
+    set_(stack, writer.LogWriter, "take_ops", take_ops)
 
 
 def leader_counts_itself_early(stack: ExitStack) -> None:
@@ -108,7 +87,7 @@ def leader_counts_itself_early(stack: ExitStack) -> None:
             raft.commit = index
             membership.committed(raft)
 
-    _set(stack, replication, "advance_commit", advance_commit)
+    set_(stack, replication, "advance_commit", advance_commit)
 
 
 def completion_counted_too_early(stack: ExitStack) -> None:
@@ -119,7 +98,7 @@ def completion_counted_too_early(stack: ExitStack) -> None:
         self.working.record = self.records
         original(self, number)
 
-    _set(stack, Host, "disk_done", disk_done)
+    set_(stack, Host, "disk_done", disk_done)
 
 
 def term_forgotten(stack: ExitStack) -> None:
@@ -129,7 +108,7 @@ def term_forgotten(stack: ExitStack) -> None:
         original(self, snapshot, found)
         self.term, self.vote = self.log.last_term, 0
 
-    _set(stack, Raft, "recover", recover)
+    set_(stack, Raft, "recover", recover)
 
 
 def vote_forgotten(stack: ExitStack) -> None:
@@ -139,11 +118,11 @@ def vote_forgotten(stack: ExitStack) -> None:
         original(self, snapshot, found)
         self.vote = 0
 
-    _set(stack, Raft, "recover", recover)
+    set_(stack, Raft, "recover", recover)
 
 
 def term_lost_with_old_segment(stack: ExitStack) -> None:
-    _set(stack, Raft, "checkpoint", lambda self: [])
+    set_(stack, Raft, "checkpoint", lambda self: [])
 
 
 # -------------------------------------------------------------------------------------------------------- the log
@@ -168,7 +147,7 @@ def torn_tail_kept(stack: ExitStack) -> None:
         end = found[-1].end if found else len(data)
         return end, found
 
-    _set(stack, recovery, "_scan", scan)
+    set_(stack, recovery, "_scan", scan)
 
 
 def checksum_ignored(stack: ExitStack) -> None:
@@ -188,7 +167,7 @@ def checksum_ignored(stack: ExitStack) -> None:
         crc = google_crc32c.extend(seed, data[offset + 8 : end])
         return original(data[: offset + 4] + struct.pack("<I", crc) + data[offset + 8 :], offset, seed)
 
-    _set(stack, recovery, "decode_batch", decode)
+    set_(stack, recovery, "decode_batch", decode)
 
 
 def folder_not_synced(stack: ExitStack) -> None:
@@ -197,7 +176,7 @@ def folder_not_synced(stack: ExitStack) -> None:
     def ops(header: Any, checkpoint: bytes, runway: int) -> list[DiskOp]:
         return [op for op in original(header, checkpoint, runway) if type(op) is not SyncFolder]
 
-    _set(stack, writer, "new_segment_ops", ops)
+    set_(stack, writer, "new_segment_ops", ops)
 
 
 def recovery_does_not_sync(stack: ExitStack) -> None:
@@ -216,7 +195,7 @@ def recovery_does_not_sync(stack: ExitStack) -> None:
 
     from ringleader.group import host
 
-    _set(stack, host, "recover", recover)
+    set_(stack, host, "recover", recover)
 
 
 def truncation_not_replayed(stack: ExitStack) -> None:
@@ -235,7 +214,7 @@ def truncation_not_replayed(stack: ExitStack) -> None:
         return original(snapshot, kept)
 
     original = records.replay
-    _set(stack, raft_core, "replay", replay)
+    set_(stack, raft_core, "replay", replay)
 
 
 def segments_dropped_too_early(stack: ExitStack) -> None:
@@ -255,8 +234,8 @@ def segments_dropped_too_early(stack: ExitStack) -> None:
             self.writer.drop_segments({0: index})
         return output(self)
 
-    _set(stack, Member, "snapshot_started", started)
-    _set(stack, Host, "take_output", take_output)
+    set_(stack, Member, "snapshot_started", started)
+    set_(stack, Host, "take_output", take_output)
 
 
 def snapshot_after_log(stack: ExitStack) -> None:
@@ -265,7 +244,7 @@ def snapshot_after_log(stack: ExitStack) -> None:
     def publish(unfinished: str, group: int, index: int) -> list[DiskOp]:
         return [op for op in snapshots.publish_ops(unfinished, group, index) if type(op) is not Sync]
 
-    _set(stack, transfer, "publish_ops", publish)
+    set_(stack, transfer, "publish_ops", publish)
 
 
 def stale_snapshot(stack: ExitStack) -> None:
@@ -279,7 +258,7 @@ def stale_snapshot(stack: ExitStack) -> None:
         self._pieces = (piece for piece in taken.get(id(store), found))
         taken[id(store)] = found
 
-    _set(stack, Taking, "__init__", init)
+    set_(stack, Taking, "__init__", init)
 
 
 # ---------------------------------------------------------------------------------------------------- replication
@@ -291,7 +270,7 @@ def truncates_on_any_append(stack: ExitStack) -> None:
             raft.truncate(first)
         raft.append_entries(entries)
 
-    _set(stack, replication, "_append_new", append_new)
+    set_(stack, replication, "_append_new", append_new)
 
 
 def compacted_prev_is_a_conflict(stack: ExitStack) -> None:
@@ -302,7 +281,7 @@ def compacted_prev_is_a_conflict(stack: ExitStack) -> None:
             raft.truncate(raft.commit + 1)
         original(raft, sender, message)
 
-    _set(stack, replication, "on_append", on_append)
+    set_(stack, replication, "on_append", on_append)
 
 
 def old_term_committed_by_counting(stack: ExitStack) -> None:
@@ -316,7 +295,7 @@ def old_term_committed_by_counting(stack: ExitStack) -> None:
             raft.commit = index
             membership.committed(raft)
 
-    _set(stack, replication, "advance_commit", advance_commit)
+    set_(stack, replication, "advance_commit", advance_commit)
 
 
 def commit_beyond_match(stack: ExitStack) -> None:
@@ -328,7 +307,7 @@ def commit_beyond_match(stack: ExitStack) -> None:
         if raft.leader == sender and message.term == raft.term and message.commit > raft.commit:
             raft.commit = max(raft.commit, min(message.commit, raft.log.last))
 
-    _set(stack, replication, "on_append", on_append)
+    set_(stack, replication, "on_append", on_append)
 
 
 def vote_for_any_log(stack: ExitStack) -> None:
@@ -338,7 +317,7 @@ def vote_for_any_log(stack: ExitStack) -> None:
     def on_vote(raft: Raft, sender: int, message: Vote) -> None:
         original(raft, sender, Vote(message.term, 1 << 60, 1 << 60, message.pre, message.force))
 
-    _set(stack, election, "on_vote", on_vote)
+    set_(stack, election, "on_vote", on_vote)
 
 
 def window_never_reopens(stack: ExitStack) -> None:
@@ -351,7 +330,7 @@ def window_never_reopens(stack: ExitStack) -> None:
             return
         original(raft, sender, message)
 
-    _set(stack, replication, "on_append_reply", on_append_reply)
+    set_(stack, replication, "on_append_reply", on_append_reply)
 
 
 def entry_log_off_by_one(stack: ExitStack) -> None:
@@ -362,7 +341,7 @@ def entry_log_off_by_one(stack: ExitStack) -> None:
         found = original(self, index)
         return self.last_term if found < 0 and index > self.last else found
 
-    _set(stack, EntryLog, "term", term)
+    set_(stack, EntryLog, "term", term)
 
 
 # ----------------------------------------------------------------------------------------------- reads and sessions
@@ -376,7 +355,7 @@ def read_without_barrier(stack: ExitStack) -> None:
             request = Query(request.frame, request.timeout_ms, "stale", request.reads)
         original(self, conn, request, caller)
 
-    _set(stack, Member, "query", query)
+    set_(stack, Member, "query", query)
 
 
 def barrier_before_own_term(stack: ExitStack) -> None:
@@ -387,7 +366,7 @@ def barrier_before_own_term(stack: ExitStack) -> None:
             tokens, raft.reads.waiting = raft.reads.waiting, []
             reads._new_round(raft, tokens)
 
-    _set(stack, reads, "start_round", start_round)
+    set_(stack, reads, "start_round", start_round)
 
 
 def read_before_applied(stack: ExitStack) -> None:
@@ -399,7 +378,7 @@ def read_before_applied(stack: ExitStack) -> None:
     def confirmed(self: Readers, token: int, index: int) -> None:
         original(self, token, 0)
 
-    _set(stack, Readers, "confirmed", confirmed)
+    set_(stack, Readers, "confirmed", confirmed)
 
 
 def sessions_forget_results(stack: ExitStack) -> None:
@@ -411,7 +390,7 @@ def sessions_forget_results(stack: ExitStack) -> None:
             session.results.clear()
         return session
 
-    _set(stack, store_session.Sessions, "touch", touch)
+    set_(stack, store_session.Sessions, "touch", touch)
 
 
 def client_repeats_without_session(stack: ExitStack) -> None:
@@ -421,7 +400,7 @@ def client_repeats_without_session(stack: ExitStack) -> None:
     def requeue(self: client_core.ClientCore, flight: Any, *, doubt: bool) -> None:
         original(self, flight, doubt=doubt and flight.kind is not Kind.PLAIN)
 
-    _set(stack, client_core.ClientCore, "_requeue", requeue)
+    set_(stack, client_core.ClientCore, "_requeue", requeue)
 
 
 def not_applied_too_soon(stack: ExitStack) -> None:
@@ -433,7 +412,7 @@ def not_applied_too_soon(stack: ExitStack) -> None:
         if self.core.term > self.applied_term:
             self._term_passed(self.core.term)
 
-    _set(stack, Member, "tick", tick)
+    set_(stack, Member, "tick", tick)
 
 
 def deadline_means_not_applied(stack: ExitStack) -> None:
@@ -443,7 +422,7 @@ def deadline_means_not_applied(stack: ExitStack) -> None:
     def refuse(self: Member, conn: int, frame: int, reason: Any, message: str, *, unknown: bool = False) -> None:
         original(self, conn, frame, reason, message, unknown=False)
 
-    _set(stack, Member, "_refuse", refuse)
+    set_(stack, Member, "_refuse", refuse)
 
 
 # ---------------------------------------------------------------------------------------------------------- focus
@@ -595,4 +574,6 @@ BUGS = [
         deadline_means_not_applied,
         _short_patience,
     ),
+    *PROMISE_BUGS,
+    *MEMBER_BUGS,
 ]

@@ -1,7 +1,8 @@
 """Members come and go while everything else goes wrong: learners join and are promoted, nodes die for good and are replaced,
 leaders are removed, leadership is handed over, a node comes back with an empty disk.
 
-All by the ordinary commands of a client. The budget: a voter is lost for good (dead or wiped) only while no other one is.
+All by the ordinary commands of a client. The budget: a voter is lost for good (dead or wiped) only while no other one is,
+and wiped only when the others have learnt which data folder it had, which they do about a second after its first start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ringleader.sim.choice import Choice
 from ringleader.store.member_ops import MemberAdd, MemberCommand, MemberPromote, MemberRemove, MemberTransfer, Standing
 
 if TYPE_CHECKING:
+    from ringleader.group.host import Host
     from ringleader.sim.node import Machine
     from ringleader.sim.world import World
 
@@ -36,9 +38,9 @@ class Churn:
         """One step of some kind that is possible now."""
         world = self.world
         table = world.truth.store.members
-        lost = [machine for machine in world.machines.values() if machine.lost and self._active(machine.id)]
+        lost = [machine for machine in world.machines.values() if machine.lost and self._counts(machine.id)]
         voters = [row.id for row in table.active() if row.standing is Standing.VOTER]
-        if lost and choice.random() < 0.8:
+        if lost and self._active(lost[0].id) and choice.random() < 0.8:
             self._ask(MemberRemove(lost[0].id), choice)
             return
         kind = choice.random()
@@ -51,8 +53,21 @@ class Churn:
             self._add(choice)
         elif len(voters) > FEWEST and kind < 0.85:
             self._ask(MemberRemove(choice.choice(voters)), choice)
-        elif not lost and len(voters) >= FEWEST:
+        elif not lost and len(voters) >= FEWEST and self._settled(voters):
             self._lose(world.machines[choice.choice(voters)], choice)
+
+    def _counts(self, id: int) -> bool:
+        """Whether that node is a member by the table, or by any configuration that is still in force somewhere."""
+        hosts = [
+            machine.host for machine in self.world.machines.values() if machine.host is not None and not machine.lost
+        ]
+        return self._active(id) or any(id in host.core.config.members() for host in hosts)
+
+    def _settled(self, voters: list[int]) -> bool:
+        """Whether all members go by the configuration that the table asks for, so that one of them can be spared."""
+        hosts = [machine.host for machine in self.world.machines.values() if self._active(machine.id)]
+        configs = [host.core.config for host in hosts if host is not None]
+        return all(sorted(config.voters) == sorted(voters) and not config.outgoing for config in configs)
 
     def _active(self, id: int) -> bool:
         row = self.world.truth.store.members.rows.get(id)
@@ -77,13 +92,18 @@ class Churn:
             self.world.probes.hit("member added")
             self.world.join(answer.member.id, name, f"{name}, first")
 
+    def _known(self, machine: Machine) -> bool:
+        """Whether all others know its data folder: whoever has heard nothing yet cannot tell an empty one from the first."""
+        hosts = [other.host for other in self.world.machines.values() if other is not machine and not other.gone]
+        return all(host is not None and _incarnation(host, machine.id) for host in hosts)
+
     def _lose(self, machine: Machine, choice: Choice) -> None:
         """A voter is lost for good: its machine burns down, or comes back with an empty disk under its old name."""
         if machine.absent or machine.lost or machine.damage is not None:
             return
         if machine.host is not None:
             machine.crash("lost for good", power=True)
-        if choice.random() < 0.5:
+        if choice.random() < 0.5 or not self._known(machine):
             machine.lost = machine.gone = True
         else:
             self.world.probes.hit("wiped node came back")
@@ -93,3 +113,9 @@ class Churn:
 
 def _ignore(answer: Any) -> None:
     """What came of it shows in the log."""
+
+
+def _incarnation(host: Host, id: int) -> str:
+    """Which data folder `host` takes for that member's; "" when it does not know."""
+    row = host.members.rows().get(id)
+    return row.incarnation if row is not None else ""

@@ -29,6 +29,9 @@ __all__ = ["Nemesis"]
 
 CRASH_POINTS = ("disk", "disk", "rename", "rename", "done", "send", "recovery")
 
+SLOWEST_SYNC = 1.0
+"""Seconds that a sync takes on average on the slowest disk: what was begun on it must end before the world does."""
+
 LONGEST_ABSENCE = 10.0
 """Seconds after which a node that is away returns in any case."""
 
@@ -99,6 +102,9 @@ class Nemesis:
             machine.disk_slow = 1.0
             machine.disk.full = machine.disk.fail_sync = machine.absent = False
             machine.clock.set_rate(self.timeline.now, 1.0)
+            if machine.lost and machine.host is not None:
+                machine.gone = True
+                machine.crash("stopped by the operator: its disk was replaced", power=False)
             if machine.host is None:
                 machine.start()
 
@@ -250,7 +256,8 @@ class Nemesis:
 
     def _slow_disk(self) -> None:
         machine = self._machine()
-        machine.disk_slow = self.choice.log_uniform(5.0, 500.0)
+        slow = self.choice.log_uniform(5.0, 500.0)
+        machine.disk_slow = min(slow, SLOWEST_SYNC / self.world.options.disk.sync)
         self._later(self._while(), lambda: setattr(machine, "disk_slow", 1.0))
 
     def _disk_full(self) -> None:

@@ -23,7 +23,7 @@ from ringleader.consensus.raft import Raft, membership
 from ringleader.consensus.raft.messages import Append, AppendReply, SnapshotReply, Vote, VoteReply
 from ringleader.consensus.raft.quorum import has_quorum
 from ringleader.consensus.raft.records import ENTRIES, RESET
-from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role
+from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role, SnapshotMeta
 from ringleader.sim.probes import Probes
 from ringleader.sim.timeline import Timeline
 from ringleader.sim.trace import Kind, Trace
@@ -84,7 +84,7 @@ class Oracle:
         self.ledger = Ledger()
         self.leaders: dict[int, int] = {}
         self.seen = {node: _Seen() for node in nodes}
-        self.config: Config | None = None  # the latest that was committed
+        self.configs: list[tuple[int, Config]] = []  # those that were committed, and where
         self.on_commit: list[
             Any
         ] = []  # called with (index, entry, time at which some node first wrote it) at its commit
@@ -104,7 +104,7 @@ class Oracle:
         if out.changed or core.role is not seen.role or core.term != seen.term:
             self._standing(node, seen, core)
         if out.install is not None:
-            self._install(node, seen, out.install.index, out.install.term)
+            self._install(node, seen, out.install)
         if out.committed:
             self._committed(node, seen, core, out.committed)
 
@@ -175,9 +175,13 @@ class Oracle:
                 "leader completeness", f"node {node} leads term {core.term} without committed entry {index}"
             )
 
-    def _install(self, node: int, seen: _Seen, index: int, term: int) -> None:
+    def _install(self, node: int, seen: _Seen, meta: SnapshotMeta) -> None:
         self._probes.hit("snapshot installed")
-        self._check_snapshot(node, index, term)
+        index = meta.index
+        self._check_snapshot(node, index, meta.term)
+        config = next((config for at, config in reversed(self.configs) if at <= index), None)
+        if config is not None and config != meta.config:
+            raise Violation("members", f"the snapshot at {index} that node {node} took has {meta.config}, not {config}")
         if index <= seen.handed:
             raise Violation(
                 "applied monotone", f"node {node} went back from entry {seen.handed} to a snapshot at {index}"
@@ -209,7 +213,7 @@ class Oracle:
             ledger.entries.append(entry)
             ledger.terms.append(core.term)
             if entry.kind == EntryKind.CONFIG:
-                self._config(membership.decode(entry.data))
+                self._config(index, membership.decode(entry.data))
             if entry.term < core.term:
                 self._probes.hit("old-term entry committed")
             for call in self.on_commit:
@@ -220,9 +224,10 @@ class Oracle:
             )
         self._trace.add((self._timeline.now, Kind.COMMIT, node, 0, (first, seen.handed), 0.0))
 
-    def _config(self, config: Config) -> None:
+    def _config(self, index: int, config: Config) -> None:
         """A configuration is committed."""
-        before, self.config = self.config, config
+        before = self.configs[-1][1] if self.configs else None
+        self.configs.append((index, config))
         self._probes.hit("configuration changed")
         self._probes.hit("learner promoted", bool(before and set(before.learners) & set(config.voters)))
 

@@ -99,11 +99,20 @@ class World:
             timeline.at(self.choice.uniform(options.faults_from, options.faults_until), self._check_images)
         timeline.run_until(options.faults_until)
         self.nemesis.heal()
+        self._bring_clients_back()
         timeline.run_until(options.duration)
         for caller in self.callers:
             caller.stop_calling()
+        self._bring_clients_back()
         timeline.run_until(options.duration + options.grace, self.settled)
         self._must_be_settled()
+
+    def _bring_clients_back(self) -> None:
+        """Clients that reach nobody, since all nodes they had heard of are gone, start again with new addresses."""
+        if self._churned:
+            for caller in self.callers:
+                if not caller.cables.wires:
+                    caller.crash()
 
     def settled(self) -> bool:
         """One leader, no call outstanding, and all nodes have applied the whole log."""
@@ -124,7 +133,7 @@ class World:
             core.log.last == last and host.store.applied == last for core, host in zip(cores, running, strict=True)
         )
         leaders = [core for core in cores if core.role is Role.LEADER]
-        if not same or self.oracle.ledger.last != last:
+        if not same or self.oracle.ledger.last != last or cores[0].config.outgoing:
             return False
         return len(leaders) == 1 and all(core.leader == leaders[0].id for core in cores)
 
