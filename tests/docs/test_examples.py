@@ -43,7 +43,7 @@ def test_shell_examples(endpoints: str, tmp_path: Path) -> None:
     env["PATH"] = f"{tmp_path}{os.pathsep}{env['PATH']}"
     (block,) = blocks(STORE, "sh")
     done = subprocess.run(
-        ["sh", "-eu", "-c", block.text], env=env, capture_output=True, text=True, timeout=90, check=False
+        ["sh", "-eu", "-c", block.text], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "I alone\n" in done.stdout

@@ -115,7 +115,7 @@ async def test_a_client_with_a_wrong_certificate(
     cert, key = (str(folder / f"{user}.pem"), str(folder / f"{user}-key.pem")) if user else ("", "")
     async with Node(config) as node:
         with caplog.at_level(logging.DEBUG):
-            db = connect(node.client_address, ca=pki.ca, cert=cert, key=key, timeout=1)
+            db = connect(node.client_address, ca=pki.ca, cert=cert, key=key, timeout=0.5)
             assert client_hears in await trouble(db)
     assert told(caplog, node_says) == 1
 
@@ -133,7 +133,7 @@ async def test_a_node_with_a_wrong_certificate(
     config = single(tmp_path, **pki.node(name, getattr(pki, whose)))
     async with Node(config) as node:
         with caplog.at_level(logging.DEBUG):
-            assert client_hears in await trouble(connect(node.client_address, ca=pki.ca, timeout=1))
+            assert client_hears in await trouble(connect(node.client_address, ca=pki.ca, timeout=0.5))
     assert told(caplog, node_says) == 1
 
 
@@ -142,19 +142,19 @@ async def test_a_name_that_the_certificate_is_not_for(tmp_path: Path, pki: Pki) 
     shutil.copytree(pki.ours, folder)
     make_node(folder, "elsewhere", ["example.com"], 30)
     async with Node(single(tmp_path / "data", **pki.node("elsewhere", folder))) as node:
-        assert "IP address mismatch" in await trouble(connect(node.client_address, ca=pki.ca, timeout=1))
+        assert "IP address mismatch" in await trouble(connect(node.client_address, ca=pki.ca, timeout=0.5))
 
 
 async def test_plain_text_on_a_tls_port_and_tls_on_a_plain_one(
     node: Node, pki: Pki, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        assert "this port speaks TLS only" in await trouble(connect(node.client_address, timeout=1))
+        assert "this port speaks TLS only" in await trouble(connect(node.client_address, timeout=0.5))
     assert told(caplog, "does not speak TLS") == 1
     caplog.clear()
     async with Node(single(tmp_path / "plain")) as plain:
         with caplog.at_level(logging.DEBUG):
-            why = await trouble(connect(plain.client_address, ca=pki.ca, timeout=1))
+            why = await trouble(connect(plain.client_address, ca=pki.ca, timeout=0.5))
             assert "does not speak TLS" in why
         assert told(caplog, "this port does not speak TLS") == 1
 
@@ -210,7 +210,7 @@ async def test_certificates_are_replaced_without_a_restart(tmp_path: Path, pki: 
     shutil.copytree(pki.ours, folder)
     make_node(folder, "n1", ["127.0.0.1"], -1, force=True)
     async with Node(single(tmp_path / "data", **pki.node("n1", folder))) as node:
-        assert "has expired" in await trouble(connect(node.client_address, ca=pki.ca, timeout=1))
+        assert "has expired" in await trouble(connect(node.client_address, ca=pki.ca, timeout=0.5))
         make_node(folder, "n1", ["127.0.0.1"], 1, force=True)
         async with connect(node.client_address, ca=pki.ca, timeout=20) as db:
             await db.kv.put("a", "1")

@@ -178,7 +178,9 @@ class Receiver:
 
     def recover(self, disk: Disk) -> None:
         """At start-up: find out what is left of a snapshot that was on its way, and how much of it holds."""
-        for index in unfinished_parts(disk, self._group)[-1:]:
+        parts = unfinished_parts(disk, self._group)
+        self._lane.add([Unlink(part_name(self._group, index)) for index in parts[:-1]])
+        for index in parts[-1:]:
             decoder = SnapshotDecoder(part_name(self._group, index))
             offset = 0
             try:
@@ -188,8 +190,10 @@ class Receiver:
             except RingleaderError:
                 pass  # unsynced when the node went down; what comes before it holds
             decoder.forget_tail()
-            if decoder.header is not None and not decoder.finished:
+            if decoder.header is not None:
                 self._part = decoder
+            else:
+                self._lane.add([Unlink(decoder.file)])
 
     def offer(self, source: int, meta: SnapshotMeta, now: float) -> None:
         """`source` has a snapshot that this member needs. One that is coming is not given up for it while it moves."""
@@ -211,6 +215,10 @@ class Receiver:
         if part is not None and part.file == file and part.header is not None and part.header.meta == _encode(meta):
             self.resumed += 1
             arrival.decoder, arrival.written = part, part.good
+            if part.finished:  # only its name was missing
+                ops = [Truncate(file, part.good), *publish_ops(file, self._group, meta.index)]
+                self._lane.add(ops, lambda _: self._durable(arrival), no_room=lambda: self._no_room(arrival))
+                return
             self._lane.add([Truncate(file, part.good)], no_room=lambda: self._no_room(arrival))
         else:
             stale: list[DiskOp] = [Unlink(part.file)] if part is not None else []

@@ -297,6 +297,19 @@ def test_after_a_restart_of_the_receiver_only_what_is_missing_is_sent() -> None:
     assert pair.receiver.resumed == 1
 
 
+def test_a_snapshot_that_lacked_only_its_name_is_not_sent_again() -> None:
+    pair = Pair()
+    name = part_name(0, META.index)
+    pair.disks[1].execute([Create(part_name(0, 3)), Create(name), Write(name, 0, pair.data + b"garbage behind")])
+    pair.receiver.recover(pair.disks[1])
+    pair.receiver.offer(1, META, 0.0)
+    pair.work()
+    assert pair.arrived()
+    assert pair.done == [pair.stored]
+    assert pair.to_sender == []
+    assert pair.disks[1].names() == [snapshot_name(0, META.index)]
+
+
 def test_what_is_left_of_a_snapshot_goes_when_it_is_no_longer_needed() -> None:
     pair = Pair()
     pair.receiver.offer(1, META, 0.0)

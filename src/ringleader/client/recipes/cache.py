@@ -122,6 +122,8 @@ class Cache(Mapping[str | bytes, KeyValue]):
             except TimeoutError:
                 message = f"{self!r}: revision {revision} has not come within {seconds:g} s"
                 raise DeadlineError(message, reason=Reason.DEADLINE, hint="Check `ringleader status`.") from None
+            finally:
+                waiter.cancel()  # whoever was cancelled waits no more
         return self
 
     # -------------------------------------------------------------------------------------------------- the changes
