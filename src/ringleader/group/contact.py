@@ -17,8 +17,8 @@ class Contact:
     """When this node last held all that was committed (`ReplicatedLog.contact`), by its own memory of it.
 
     It has to be told at every turn, since the word of the core has gaps: a new leader says -inf until it has committed
-    something. `patience`: seconds without contact after which the node is `lost`. A node that starts, at `now`, has that long to
-    find the others.
+    something. `patience`: seconds without contact after which the node is `lost`. A node that starts, at `now`, has that
+    long to find the others.
     """
 
     __slots__ = ("_last", "_patience", "lost")
