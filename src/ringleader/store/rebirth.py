@@ -23,7 +23,9 @@ from ringleader.store.snapshot import State
 __all__ = ["REVISION_STEP", "reborn"]
 
 REVISION_STEP = 1_000_000_000
-"""Of revisions, lease ids and session ids. More than a cluster writes between a back-up and its loss: a day at over ten thousand writes a second."""
+"""Of revisions, lease ids and session ids.
+
+More than a cluster writes between a back-up and its loss: a day at over ten thousand writes a second."""
 FIRST_INDEX = 1
 """The index in the new log of the entry that the state stands for."""
 

@@ -121,7 +121,8 @@ def test_a_back_up_asked_for_in_the_turn_in_which_a_snapshot_became_durable_is_r
     world = ready()
     away, host = away_and_back(world)
     conn = world.connect(away)
-    original, asked = host.bulk_done, []
+    original = host.bulk_done
+    asked: list[int] = []
 
     def bulk_done(number: int, data: bytes | None) -> None:
         original(number, data)

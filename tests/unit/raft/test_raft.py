@@ -338,11 +338,11 @@ def test_who_begins_to_abstain_gives_up_an_election() -> None:
     core, _ = fetching()
     core.tick(30.0)
     core.tick(40.0)
-    assert core.role is Role.CANDIDATE
+    assert core.status().role is Role.CANDIDATE
     core.abstain(True)
     core.step(3, VoteReply(core.term + 1, True, True))
     core.take_output()
-    assert core.role is Role.FOLLOWER
+    assert core.status().role is Role.FOLLOWER
 
 
 def test_an_append_from_before_the_compaction_deletes_nothing() -> None:
