@@ -18,8 +18,8 @@ from ringleader.group.transfer import LEASE, RETRY, STALLED, Receiver, Sender
 from ringleader.log import LogOptions, SnapshotEncoder, newest_snapshot, part_name, snapshot_name
 from ringleader.ports import Create, Sync, Unlink, Write
 from ringleader.store.auth import ANYONE
-from ringleader.store.commands import Compact, Delete, Put
-from ringleader.wire.frames import Query, Refused, Submit, WatchCreate, WatchEnd
+from ringleader.store.commands import Compact, Delete, Failure, Put, SnapshotRead
+from ringleader.wire.frames import Query, Refused, Results, Submit, WatchCreate, WatchEnd
 from ringleader.wire.transfer import SnapshotChunk, SnapshotGone, SnapshotRequest, TransferMessage
 from unit.group.harness import MemoryDisk, World
 
@@ -113,6 +113,30 @@ def test_while_the_state_is_replaced_reads_and_watches_get_clear_answers() -> No
     assert [each.reason for each in world.inbox[conn] if isinstance(each, WatchEnd)] == [Reason.UNREACHABLE]
     world.run(2)
     assert not installing(host)
+    assert host.store.snapshot() == world.hosts[world.leader()].store.snapshot()
+
+
+def test_a_back_up_asked_for_in_the_turn_in_which_a_snapshot_became_durable_is_refused() -> None:
+    """Found by review: the log had begun anew already, the state not yet, and the node stopped."""
+    world = ready()
+    away, host = away_and_back(world)
+    conn = world.connect(away)
+    original = host.bulk_done
+    asked: list[int] = []
+
+    def bulk_done(number: int, data: bytes | None) -> None:
+        original(number, data)
+        if host.core.status().first_index > host.store.applied + 1 and not installing(host) and not asked:
+            asked.append(number)
+            host.client_frame(conn, Query(9, 1000, "stale", [SnapshotRead(0, 0)]))
+
+    host.bulk_done = bulk_done  # type: ignore[method-assign]
+    world.run(2)
+    assert asked
+    (answer,) = [each for each in world.inbox[conn] if isinstance(each, Results)]
+    (result,) = answer.results
+    assert isinstance(result, Failure)
+    assert result.reason is Reason.UNREACHABLE
     assert host.store.snapshot() == world.hosts[world.leader()].store.snapshot()
 
 
