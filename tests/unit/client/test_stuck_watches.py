@@ -114,8 +114,8 @@ def test_while_all_refuse_attempts_are_few_and_it_goes_on_when_one_is_back() -> 
     for _ in range(200):
         scene.core.query([Range(b"k1")], 5.0, "stale")  # these are served, so that a node seems to be all right
         scene.settle(0.1)
-    assert len(scene.dials) - dials <= 60, "a second's pause at each node, jittered down to half"
-    assert len(scene.nodes.asked) - asked <= 200
+    assert len(scene.dials) - dials <= 120, "three nodes, a pause of half a second at least at each"
+    assert len(scene.nodes.asked) - asked <= 400
     scene.nodes.cut.clear()
     scene.settle(3.0)
     scene.write()
