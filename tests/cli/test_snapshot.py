@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from cli.harness import Shell
+from ringleader.client import Client, backup
+from ringleader.errors import Reason
 
 
 def test_save_and_status(cli: Shell, tmp_path: Path) -> None:
@@ -17,3 +22,23 @@ def test_save_and_status(cli: Shell, tmp_path: Path) -> None:
     assert held["keys"] >= 1
     assert "Check space" in cli.fails(1, "snapshot", "save", str(tmp_path / "no" / "folder"))
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_back_up_whose_node_is_lost_on_the_way_begins_anew(
+    cli: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = backup.snapshot_parts
+    attempts = []
+
+    async def lost_once(client: Client, timeout: float) -> AsyncIterator[bytes]:
+        attempts.append(timeout)
+        async for part in real(client, timeout):
+            yield part[: len(part) // 2] if len(attempts) == 1 else part
+            if len(attempts) == 1:
+                raise backup.BackupLostError("gone", reason=Reason.UNSUPPORTED)
+
+    monkeypatch.setattr(backup, "snapshot_parts", lost_once)
+    file = tmp_path / "backup"
+    done = cli.json("snapshot", "save", str(file))
+    assert len(attempts) == 2
+    assert cli.json("snapshot", "status", str(file))["digest"] == done["digest"]
