@@ -15,16 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Simulate whole clusters under faults: every run is fixed by its seed and checked at every step.",
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.command()
 def run(
-    seed: Annotated[int | None, typer.Argument(help="Run this one seed alone.")] = None,
+    seed: Annotated[int | None, typer.Argument(metavar="SEED", help="Run this one seed alone.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", "-n", min=1, help="How many seeds to run.")] = 100,
     start: Annotated[int, typer.Option("--start", help="The first seed.")] = 1,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to use.")] = 1,
@@ -55,7 +51,7 @@ def run(
 
 @app.command()
 def shrink(
-    seed: Annotated[int, typer.Argument(help="A seed that fails.")],
+    seed: Annotated[int, typer.Argument(metavar="SEED", help="A seed that fails.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The replay file; seed-N.json otherwise.")] = None,
     tries: Annotated[int, typer.Option("--tries", min=1, help="How many runs it may take.")] = 300,
 ) -> None:
