@@ -122,6 +122,8 @@ class RingleaderCluster(ProcessCluster):
         command += [sys.executable, "-m", "ringleader", "start", "--name", name]
         command += ["--data-dir", str(self.folder / name), "--peers", peers, "--cluster-token", "bench"]
         command += ["--listen-client", self.clients[name], "--listen-peer", self.peers[name]]
+        if self.net:
+            command.append("--insecure")  # nobody else can reach its namespaces
         return [*command, "--http", self.https[name], *self.extra]
 
     def start(self, name: str, before: Sequence[str] = ()) -> None:

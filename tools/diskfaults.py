@@ -204,6 +204,7 @@ async def disk_faults(
         victim = Victim(cluster, sorted(cluster.clients)[-1])
         load = Load(cluster.endpoints, clients, rate, seed)
         running = asyncio.create_task(load.run())
+        await load.connected()
         await asyncio.sleep(1.0)
         victim.kill()
         run = Run(cluster, victim, load, report)

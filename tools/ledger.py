@@ -47,16 +47,23 @@ class Load:
         self.random = random.Random(seed)
         self.history = History()
         self.stopping = False
+        self._connected = asyncio.Semaphore(0)
         self.last_start_ok: list[tuple[float, float]] = []  # (start, end) of acknowledged writes, in order of their end
 
     async def run(self) -> None:
         """Until `stopping`; then every call under way is waited for."""
         await asyncio.gather(*(self._client(number) for number in range(self.clients)))
 
+    async def connected(self) -> None:
+        """Until every client has reached the cluster once."""
+        for _ in range(self.clients):
+            await self._connected.acquire()
+
     async def _client(self, number: int) -> None:
         pace = self.clients / self.rate
         calls: set[asyncio.Task[None]] = set()
         async with ringleader.connect(self.endpoints, timeout=10.0) as client:
+            self._connected.release()
             due = time.monotonic()
             written = 0
             while not self.stopping:

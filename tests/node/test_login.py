@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 import ringleader
-from node.wireclient import single
+from node.wireclient import WireClient, single
 from ringleader.client import Client, ClientOptions, connect
 from ringleader.client.credentials import Credentials
 from ringleader.client.engine import Engine
 from ringleader.errors import Reason, UsageError
 from ringleader.node import Node
+from ringleader.wire.frames import MAGIC, PROTOCOL_VERSION, Hello, Refused
+from ringleader.wire.login import Challenge, LoginStart
 
 ROOT_PASSWORD, ANN_PASSWORD = "corr3ct-horse-battery", "st4ple-of-ann"
 
@@ -151,8 +154,40 @@ def test_credentials_show_nothing_and_are_checked() -> None:
         assert "rlt_x" not in str(caught.value)
     options = ClientOptions(credentials=Credentials(username="ann", password=ANN_PASSWORD))
     assert ANN_PASSWORD not in repr(options)
+    with pytest.raises(UsageError, match="not UTF-8") as caught:
+        Credentials(username="ann", password="se\udcffcret")
+    assert "cret" not in str(caught.value)
+    assert caught.value.__suppress_context__
     with pytest.raises(TypeError):
         Credentials(token="rlt_a_b").__reduce__()
+
+
+async def test_who_greets_and_proves_nothing_holds_no_place(tmp_path: Path) -> None:
+    async with Node(single(tmp_path / "data", max_connections=3)) as node:
+        await node.ready(10)
+        async with Client(Engine(["local"], node.dialer, ClientOptions()), 10) as local:
+            await local.auth.add_user("root", ROOT_PASSWORD, roles=["root"])
+            await local.auth.enable()
+        login = LoginStart("password", "root", bytes(16))
+
+        async def greet() -> WireClient:
+            wire = await WireClient(node.client_address).open(hello=False)
+            wire.send(Hello(MAGIC, PROTOCOL_VERSION, login=login))
+            await wire.receive(Challenge)
+            return wire
+
+        strangers = [await greet() for _ in range(3)]
+        async with connect(node.client_address, timeout=10, username="root", password=ROOT_PASSWORD) as db:
+            await db.kv.put("x", "1")  # there is room for who logs in
+            told = await strangers[0].receive(Refused)
+            assert told.reason is Reason.OVERLOADED
+            node._door.sweep(asyncio.get_running_loop().time() + 11)
+            for stranger in strangers[1:]:
+                assert "login was not finished" in (await stranger.receive(Refused)).message
+                assert await stranger.at_end()
+            assert await db.kv.get("x")
+        for stranger in strangers:
+            await stranger.close()
 
 
 async def test_no_secret_is_found_anywhere(node: Node, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -31,10 +31,11 @@ raise SystemExit(str(failure) if failure else 0)
 
 
 @contextmanager
-def process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def process(folder: Path, program: str = PROGRAM, **more: str) -> Iterator[subprocess.Popen[str]]:
     settings = {"RINGLEADER_DATA_DIR": str(folder), "RINGLEADER_LISTEN_CLIENT": "127.0.0.1:0", "RINGLEADER_HTTP": ""}
+    settings |= more
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -80,3 +81,25 @@ async def test_kill_restart_stop(tmp_path: Path) -> None:
         await client.close()
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0
+
+
+async def test_strangers_who_take_every_descriptor_do_not_stop_a_node(tmp_path: Path) -> None:
+    """It has to open a new segment of its log now and then, while more come than the system lets it have open."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (150, 150))\n"
+    with process(tmp_path, limit + PROGRAM, RINGLEADER_SEGMENT_BYTES="16384") as child:
+        client = await WireClient(where := address(child)).open()
+        strangers = []
+        async with asyncio.timeout(20):
+            while not isinstance(await client.put(b"k", b""), Results):
+                await asyncio.sleep(0.02)  # it does not lead yet
+        for number in range(60):
+            assert isinstance(await client.put(b"k%d" % number, bytes(3000)), Results)
+            if number < 30:
+                strangers += [await WireClient(where).open(hello=False) for _ in range(10)]
+        assert child.poll() is None
+        for stranger in [client, *strangers]:
+            await stranger.close()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0
+        assert child.stderr is not None
+        assert "max_connections" in child.stderr.read()

@@ -169,6 +169,18 @@ async def test_who_says_nothing_or_hangs_up_leaves_nothing_behind(node: Node) ->
     assert not node._door.connections
 
 
+async def test_those_who_only_begin_a_handshake_keep_nobody_out(node: Node, pki: Pki) -> None:
+    assert node._client_tls is not None
+    node._client_tls.most = 3
+    silent = [await WireClient(node.client_address).open(hello=False) for _ in range(5)]
+    assert await silent[0].at_end()
+    async with connect(node.client_address, ca=pki.ca, timeout=10) as db:
+        await db.kv.put("a", "1")
+    assert len(node._client_tls.under_way) == 2
+    for client in silent:
+        await client.close()
+
+
 async def test_a_handshake_in_the_middle_keeps_nobody_from_ending(tmp_path: Path, pki: Pki) -> None:
     """Neither the node that waits for a client's next word, nor the client that waits for a node's."""
     async with Node(single(tmp_path, **pki.node())) as node:

@@ -17,13 +17,17 @@ Patches = Callable[[ExitStack], None]
 
 
 class Bug(msgspec.Struct, frozen=True):
-    """`hazard`: its number in the list of hazards; `says`: what the patch does; `focus`: where it shows most easily."""
+    """`hazard`: its number in the list of hazards; `says`: what the patch does; `focus`: where it shows most easily.
+
+    `first`: the seed with which the suite begins to look, near one that finds it, to spare time.
+    """
 
     name: str
     hazard: int
     says: str
     patches: Patches
     focus: Callable[[Options], Options] = lambda options: options
+    first: int = 1
 
     @contextmanager
     def planted(self) -> Iterator[None]:

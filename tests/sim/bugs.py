@@ -440,6 +440,11 @@ def _torn_writes(options: Options) -> Options:
     return replace(options, disk=disk, load=load, faults=faults, append_bytes=1 << 20, window_messages=256)
 
 
+def _rot(options: Options) -> Options:
+    disk = replace(options.disk, sync=0.003, habits=DiskHabits(keep=0.9, tear=1.0, corrupt=0.5))
+    return replace(options, disk=disk, faults={"disk-rot": 1.5, "power-cut": 2.0})
+
+
 def _kill_then_cut(options: Options) -> Options:
     disk = replace(options.disk, sync=0.03, segment_bytes=1 << 20, habits=DiskHabits(keep=0.0))
     faults = {"kill": 1.5, "power-cut": 3.0, "power-cut-all": 8.0, "crash-point": 2.0}
@@ -503,7 +508,7 @@ BUGS = [
     Bug("completion-early", 11, "one finished disk batch reports the next one done too", completion_counted_too_early),
     Bug("folder-not-synced", 13, "no sync of the folder after a new segment's rename", folder_not_synced),
     Bug("torn-tail-kept", 14, "recovery steps over a torn batch and goes on", torn_tail_kept, _torn_writes),
-    Bug("checksum-ignored", 14, "recovery does not look at checksums", checksum_ignored),
+    Bug("checksum-ignored", 14, "recovery does not look at checksums", checksum_ignored, _rot),
     Bug(
         "recovery-does-not-sync",
         6,

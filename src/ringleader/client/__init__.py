@@ -13,50 +13,54 @@ shardplan   who should own which shard, what to claim       shards      a worker
 shard       one ownership of one shard
 """
 
-from ringleader.client import ops as op
-from ringleader.client.auth import Auth
-from ringleader.client.client import Client, connect
-from ringleader.client.cluster import Cluster, Member, Membership
-from ringleader.client.failures import CompactedError
-from ringleader.client.kv import KV, Consistency
-from ringleader.client.leases import Lease, Leases
-from ringleader.client.ops import Condition, Key, Operation, key
-from ringleader.client.options import ClientOptions
-from ringleader.client.recipes import (
-    Barrier,
-    Cache,
-    Consumer,
-    Counter,
-    DoubleBarrier,
-    Election,
-    Holder,
-    Leader,
-    Leadership,
-    Lock,
-    Message,
-    Queue,
-    QueueSize,
-    ReadLock,
-    ReadWriteLock,
-    Semaphore,
-    WriteLock,
-)
-from ringleader.client.settings import ClusterSettings
-from ringleader.client.shard import Shard, ShardChange
-from ringleader.client.shardplan import ShardGroup, ShardWorker
-from ringleader.client.shards import Shards
-from ringleader.client.types import (
-    DeleteResult,
-    Event,
-    KeyValue,
-    LeaseInfo,
-    NodeStatus,
-    PutResult,
-    RangeResult,
-    Status,
-    TxnResult,
-)
-from ringleader.client.watching import WatchBatch, WatchStream
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ringleader.client import ops as op
+    from ringleader.client.auth import Auth
+    from ringleader.client.client import Client, connect
+    from ringleader.client.cluster import Cluster, Member, Membership
+    from ringleader.client.failures import CompactedError
+    from ringleader.client.kv import KV, Consistency
+    from ringleader.client.leases import Lease, Leases
+    from ringleader.client.ops import Condition, Key, Operation, key
+    from ringleader.client.options import ClientOptions
+    from ringleader.client.recipes import (
+        Barrier,
+        Cache,
+        Consumer,
+        Counter,
+        DoubleBarrier,
+        Election,
+        Holder,
+        Leader,
+        Leadership,
+        Lock,
+        Message,
+        Queue,
+        QueueSize,
+        ReadLock,
+        ReadWriteLock,
+        Semaphore,
+        WriteLock,
+    )
+    from ringleader.client.settings import ClusterSettings
+    from ringleader.client.shard import Shard, ShardChange
+    from ringleader.client.shardplan import ShardGroup, ShardWorker
+    from ringleader.client.shards import Shards
+    from ringleader.client.types import (
+        DeleteResult,
+        Event,
+        KeyValue,
+        LeaseInfo,
+        NodeStatus,
+        PutResult,
+        RangeResult,
+        Status,
+        TxnResult,
+    )
+    from ringleader.client.watching import WatchBatch, WatchStream
 
 __all__ = [
     "KV",
@@ -111,3 +115,41 @@ __all__ = [
     "key",
     "op",
 ]
+
+_FILES = {
+    "auth": "Auth",
+    "client": "Client connect",
+    "cluster": "Cluster Member Membership",
+    "failures": "CompactedError",
+    "kv": "Consistency KV",
+    "leases": "Lease Leases",
+    "ops": "Condition Key Operation key",
+    "options": "ClientOptions",
+    "recipes": "Barrier Cache Consumer Counter DoubleBarrier Election Holder Leader "
+    "Leadership Lock Message Queue QueueSize ReadLock ReadWriteLock Semaphore WriteLock",
+    "settings": "ClusterSettings",
+    "shard": "Shard ShardChange",
+    "shardplan": "ShardGroup ShardWorker",
+    "shards": "Shards",
+    "types": "DeleteResult Event KeyValue LeaseInfo NodeStatus PutResult RangeResult Status TxnResult",
+    "watching": "WatchBatch WatchStream",
+}
+"""Which file has which public names. They are fetched when first asked for: a node needs few of them, and starts sooner."""
+
+_FILE_OF = {name: file for file, names in _FILES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a public name, once (PEP 562)."""
+    if name == "op":
+        value: object = import_module("ringleader.client.ops")
+    elif name in _FILE_OF:
+        value = getattr(import_module(f"ringleader.client.{_FILE_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module 'ringleader.client' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

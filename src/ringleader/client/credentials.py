@@ -49,6 +49,10 @@ class Credentials:
             if not username or not password:
                 raise _wrong("a user name and a password belong together: one of them is missing")
             self.kind, self.name, self._secret = "password", username, password
+        try:
+            (self.name + self._secret).encode()
+        except UnicodeEncodeError:  # from an environment that holds other bytes; the error would show the secret
+            raise _wrong(f"the {self.kind} or the name that goes with it is not UTF-8") from None
         self._kept: dict[tuple[str, bytes, int, int, int], bytes] = {}
 
     def __repr__(self) -> str:

@@ -54,6 +54,9 @@ class TlsLayer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._over:  # given up before it began
+            self._transport.abort()
+            return
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE, self._fail, "the TLS handshake took too long")
         self._shake_hands()
 
@@ -190,6 +193,11 @@ class TlsLayer(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def give_up(self, why: str) -> None:
+        """End a handshake that is not done."""
+        self._fail(why)
+        self.abort()
 
     @property
     def certificate(self) -> dict[str, Any]:

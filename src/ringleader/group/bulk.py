@@ -31,16 +31,24 @@ class BulkWork(msgspec.Struct):
 
 Done = Callable[[bytes], None]
 NoRoom = Callable[[], None]
+Wanted = Callable[[], bool]
+
+
+class _Job(msgspec.Struct, frozen=True):
+    ops: list[DiskOp]
+    done: Done | None
+    read: Read | None
+    no_room: NoRoom | None
+    wanted: Wanted | None
 
 
 class BulkLane:
     """Jobs in the order in which they were added; at most one is under way."""
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[list[DiskOp], Read | None, Done | None, NoRoom | None]] = deque()
+        self._queue: deque[_Job] = deque()
         self._number = 0
-        self._under_way: tuple[Done | None, NoRoom | None] = (None, None)
-        self._busy = False
+        self._under_way: _Job | None = None
 
     def add(
         self,
@@ -48,32 +56,35 @@ class BulkLane:
         done: Done | None = None,
         read: Read | None = None,
         no_room: NoRoom | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
         """Have this done; then `done` is called with what was read (b"" without a read). Without both it is a mere turn.
 
-        `no_room` is called instead when the disk is full; whoever makes files longer has to give it.
+        `no_room` is called instead when the disk is full; whoever makes files longer has to give it. `wanted` is asked when
+        it is this job's turn, and where it says no the job is left out: whoever lets several jobs wait that rest on one
+        another has to give it, for after one without room the next may find some.
         """
-        self._queue.append((list(ops), read, done, no_room))
+        self._queue.append(_Job(list(ops), done, read, no_room, wanted))
 
     def take(self) -> BulkWork | None:
         """The next job, unless one is under way."""
-        if self._busy or not self._queue:
+        if self._under_way is not None:
             return None
-        ops, read, done, no_room = self._queue.popleft()
-        self._under_way = (done, no_room)
-        self._busy = True
-        self._number += 1
-        return BulkWork(self._number, ops, read)
+        while self._queue:
+            job = self._queue.popleft()
+            if job.wanted is None or job.wanted():
+                self._under_way = job
+                self._number += 1
+                return BulkWork(self._number, job.ops, job.read)
+        return None
 
     def finished(self, number: int, data: bytes | None) -> None:
         """The job handed out under `number` is carried out, its changes durable as far as it said `Sync`; None: no room."""
-        assert self._busy, "no bulk work is outstanding"
+        job, self._under_way = self._under_way, None
+        assert job is not None, "no bulk work is outstanding"
         assert number == self._number, (number, self._number)
-        self._busy = False
-        done, no_room = self._under_way
-        self._under_way = (None, None)
         if data is None:
-            assert no_room is not None, "there is always room for what takes none"
-            no_room()
-        elif done is not None:
-            done(data)
+            assert job.no_room is not None, "there is always room for what takes none"
+            job.no_room()
+        elif job.done is not None:
+            job.done(data)

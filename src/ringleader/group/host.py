@@ -135,6 +135,7 @@ class Host:
         self.held: list[Send] = []  # messages that wait for the disk
         self.records = 0  # of the core, handed to the log so far
         self.durable = 0  # of them, known on disk
+        self.let_in = 0  # bytes of entries taken in this turn in spite of a full disk
         self.pending_ops: list[DiskOp] = []  # to go before the log's own in the next piece of work
         self.appended = now
         self.work_number = 0
@@ -207,7 +208,11 @@ class Host:
     def _too_much(self, message: Any) -> bool:
         """Whether the disk is full and the message's entries would take the room left for promises: then it is lost."""
         entries = getattr(message, "entries", ()) if self.member.disk_full else ()
-        return bool(entries) and sum(len(one.data) + 64 for one in entries) + PROMISES > self.writer.room
+        size = sum(len(one.data) + 64 for one in entries)
+        if entries and size + self.let_in + PROMISES > self.writer.room:
+            return True
+        self.let_in += size
+        return False
 
     def client_opened(self, conn: int, identity: str = "", *, own: bool = False) -> None:
         """A client connection was accepted; `conn` is a number never used before.
@@ -283,6 +288,7 @@ class Host:
             self.writer.append(batch, {GROUP: self.core.last_index})
             self.records += len(batch)
             self.appended = self.now
+        self.let_in = 0
         for send in out.messages:
             if send.after <= self.durable:
                 self.out.peers.append((send.to, GROUP, send.message))

@@ -42,7 +42,7 @@ class Login:
     process, which needs no login.
     """
 
-    __slots__ = ("_challenge", "_member", "_start", "_sure", "_tell", "_verifier", "caller", "done", "proof")
+    __slots__ = ("_challenge", "_member", "_shown", "_start", "_sure", "_tell", "_verifier", "caller", "done", "proof")
 
     def __init__(
         self, member: Member, entropy: Entropy, start: LoginStart | None, identity: str, own: bool, tell: Outcome
@@ -51,7 +51,8 @@ class Login:
         self._start = start
         self._tell = tell
         self._challenge: Challenge | None = None
-        self._verifier: Verifier | None = None
+        self._verifier: Verifier | None = None  # of the one who is to prove it; None: there is no such
+        self._shown: Verifier | None = None  # what the challenge was made from
         self._sure = False
         self.caller: Caller = ANYONE
         self.proof = b""
@@ -102,17 +103,19 @@ class Login:
         root = auth.users.get(ROOT)
         pepper = root.verifier.server_key if root is not None and root.verifier is not None else b"none"
         shown = self._verifier or decoy(pepper, start.kind, start.name)
+        self._shown = shown
         self._challenge = Challenge(shown.kdf, shown.salt, shown.n, shown.r, shown.p, nonce)
         self._tell(self, self._challenge)
 
     def prove(self, frame: Proof) -> None:
         """The client's proof is here."""
-        start, challenge, verifier = self._start, self._challenge, self._verifier
-        if self.done or start is None or challenge is None:
+        start, challenge, verifier, shown = self._start, self._challenge, self._verifier, self._shown
+        if self.done or start is None or challenge is None or shown is None:
             self._refuse(Reason.PROTOCOL, "a proof that nobody asked for")
             return
         text = transcript(start, challenge)
-        if verifier is None or not proof_holds(frame.proof, verifier, text):
+        holds = proof_holds(frame.proof, shown, text)  # also for who does not exist: it takes as long
+        if verifier is None or not holds:
             if start.kind == "password":
                 self._deny(f"there is no user {start.name!r} with this password")
             else:

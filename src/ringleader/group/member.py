@@ -33,6 +33,7 @@ from ringleader.store.commands import (
     Compact,
     Envelope,
     ExpireLeases,
+    Failure,
     LeaseInfoResult,
     LeaseListResult,
     RaiseVersion,
@@ -370,6 +371,8 @@ class Member:
         if type(result) is MemberListResult:
             return msgspec.structs.replace(result, view=self.leader_view())
         if type(result) is SnapshotPart and isinstance(op, SnapshotRead):
+            if self.core.status().first_index > self.store.applied + 1:
+                return Failure(Reason.UNREACHABLE, CATCHING_UP)  # from the end of this turn on
             return self.exports.read(op, self.core.snapshot_meta(self.store.applied), self.now)
         return result
 
@@ -398,10 +401,10 @@ class Member:
                 envelope = msgspec.structs.replace(item.envelope, commands=commands)
                 self.queue[place] = Queued(_encode(envelope), envelope, item.source)
 
-    def _hand_over(self) -> None:
-        """The command just applied wants leadership handed on."""
+    def _hand_over(self, term: int) -> None:
+        """The command just applied, of `term`, wants leadership handed on: by who led then, not by who leads now."""
         heir, self.store.members.heir = self.store.members.heir, 0
-        if self.core.leads and heir != self.node:
+        if self.core.leads and self.core.term == term and heir != self.node:
             self.core.transfer(heir)
 
     # ------------------------------------------------------------------------------------------------ end of a turn
@@ -551,7 +554,7 @@ class Member:
                 self.admission.served(write.size)
                 self.answer(write.conn, Results(write.frame, results))
         if self.store.members.heir:
-            self._hand_over()
+            self._hand_over(entry.term)
 
     def _term_passed(self, term: int) -> None:
         """The first entry of a later term: whatever was proposed in an earlier one and is not applied never will be."""

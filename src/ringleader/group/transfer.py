@@ -217,13 +217,23 @@ class Receiver:
             arrival.decoder, arrival.written = part, part.good
             if part.finished:  # only its name was missing
                 ops = [Truncate(file, part.good), *publish_ops(file, self._group, meta.index)]
-                self._lane.add(ops, lambda _: self._durable(arrival), no_room=lambda: self._no_room(arrival))
+                self._add(arrival, ops, self._durable)
                 return
-            self._lane.add([Truncate(file, part.good)], no_room=lambda: self._no_room(arrival))
+            self._add(arrival, [Truncate(file, part.good)])
         else:
-            stale: list[DiskOp] = [Unlink(part.file)] if part is not None else []
-            self._lane.add([*stale, Unlink(file), Create(file)], no_room=lambda: self._no_room(arrival))
+            if part is not None:
+                self._lane.add([Unlink(part.file)])
+            self._add(arrival, [Unlink(file), Create(file)])
         self._ask()
+
+    def _add(self, arrival: _Arrival, ops: list[DiskOp], done: Callable[[_Arrival], None] = lambda _: None) -> None:
+        """A job for this arrival. Once it is given up none is carried out: behind a write without room comes no other one."""
+        self._lane.add(
+            ops,
+            lambda _: done(arrival),
+            no_room=lambda: self._no_room(arrival),
+            wanted=lambda: self._arrival is arrival,
+        )
 
     def step(self, now: float, commit: int) -> None:
         """Time has come to `now`; this member knows entries up to `commit` to be committed, and holds them."""
@@ -312,7 +322,7 @@ class Receiver:
             if arrival.unsynced >= SYNC_BYTES:
                 arrival.unsynced = 0
                 ops.append(Sync(arrival.file))
-            self._lane.add(ops, lambda _: self._write_done(arrival), no_room=lambda: self._no_room(arrival))
+            self._add(arrival, ops, self._write_done)
             return True
         header = arrival.decoder.header
         wanted = (self._group, arrival.meta.index, _encode(arrival.meta))
@@ -320,7 +330,7 @@ class Receiver:
             self._reject()
             return False
         ops += publish_ops(arrival.file, self._group, arrival.meta.index)
-        self._lane.add(ops, lambda _: self._durable(arrival), no_room=lambda: self._no_room(arrival))
+        self._add(arrival, ops, self._durable)
         return False
 
     def _write_done(self, arrival: _Arrival) -> None:

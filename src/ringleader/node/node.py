@@ -46,6 +46,7 @@ from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
 from ringleader.runtime.clients import TLS_ONLY, ClientDoor
 from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.descriptors import shares
 from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
 from ringleader.runtime.peers import PeerDoor, PeerOptions, PeerSelf
@@ -57,6 +58,8 @@ __all__ = ["Node"]
 
 logger = logging.getLogger("ringleader.node")
 
+ACCEPTED_AT_ONCE = 64
+"""Client connections."""
 ALONE = 0.02
 """Seconds between two turns of a cluster of one, which has nobody to hear in time."""
 SWEEP = 1.0
@@ -104,7 +107,8 @@ class Node:
         self._names: dict[int, str] = {}
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
         self._complaints = complaints
-        self._door = ClientDoor(self, complaints, max_connections=config.max_connections)
+        clients, self._handshakes = shares(config.max_connections)
+        self._door = ClientDoor(self, complaints, max_connections=clients)
 
     # -------------------------------------------------------------------------------------------------- life
 
@@ -326,16 +330,20 @@ class Node:
             me = PeerSelf(
                 identity.cluster, config.cluster_token, self.client_info, self.advertised_peer, identity.incarnation
             )
-            door = PeerDoor(me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls))
+            door = PeerDoor(
+                me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls, handshakes=self._handshakes)
+            )
             self._servers.append(await self._loop.create_server(door.factory, sock=sockets.pop("listen_peer")))
             self._peers.open(door)
         if "listen_client" in sockets:
             factory: Callable[[], asyncio.Protocol] = self._door.factory
             if self._tls is not None:
-                self._client_tls = TlsDoor(self._tls, factory, self._complaints, TLS_ONLY)
+                self._client_tls = TlsDoor(self._tls, factory, self._complaints, TLS_ONLY, self._handshakes)
                 factory = self._client_tls.factory
-            server = await self._loop.create_server(factory, sock=sockets.pop("listen_client"), backlog=1024)
-            self._servers.append(server)
+            sock = sockets.pop("listen_client")
+            # asyncio accepts so many at once before any of them can be turned away: they must not take all descriptors.
+            self._servers.append(await self._loop.create_server(factory, sock=sock, backlog=ACCEPTED_AT_ONCE))
+            sock.listen(1024)
 
     async def _release(self) -> None:
         """Free everything that was taken, in the reverse order."""

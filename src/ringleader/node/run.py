@@ -13,6 +13,7 @@ from ringleader.errors import RingleaderError
 from ringleader.node.config import NodeConfig
 from ringleader.node.node import Node
 from ringleader.runtime import collector
+from ringleader.runtime.descriptors import raise_limit
 
 __all__ = ["run", "serve", "setup_logging"]
 
@@ -81,5 +82,6 @@ def run(config: NodeConfig, on_up: Callable[[Node], None] | None = None) -> Ring
         factory = uvloop.new_event_loop
     except ImportError:
         factory = None
+    raise_limit()
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(serve(config, on_up))

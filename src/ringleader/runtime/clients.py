@@ -43,8 +43,9 @@ class ClientHandler(Protocol):
 class ClientDoor:
     """All client connections of a node. Times in seconds, sizes in bytes.
 
-    `greeting`: a connection that has not said `Hello` by then is closed. `patience`: as is one that has read nothing
-    for so long while answers wait. `limit`: as is one with more than so many bytes of answers waiting.
+    `greeting`: a connection that has not said `Hello` by then, or has not logged in as long after it, is closed.
+    `patience`: as is one that has read nothing for so long while answers wait. `limit`: as is one with more than so many
+    bytes of answers waiting. With `max_connections` the one that has waited longest to be welcome gives way to a new one.
     `intake`: bytes read from all clients in one round of the loop; whoever sends more waits for the next one, so that a
     flood of requests never keeps the node from its peers, its disk and its clock.
     """
@@ -71,7 +72,7 @@ class ClientDoor:
         self.refused = 0
         self._next = 1
         self._dirty: dict[int, ClientConnection] = {}
-        self._strangers: dict[int, ClientConnection] = {}  # no Hello yet
+        self._strangers: dict[int, ClientConnection] = {}  # not welcome yet, oldest first
         self._closing: set[ClientConnection] = set()
         self._taken_in = 0
         self._held: list[ClientConnection] = []
@@ -97,6 +98,7 @@ class ClientDoor:
             data = _encoder.encode(Refused(frame.frame, Reason.TOO_LARGE, text, unknown=True))
         if type(frame) is Welcome:
             connection.reader.limit = MAX_FRAME
+            self._strangers.pop(conn, None)
         connection.send(data)
         self._dirty[conn] = connection
         return True
@@ -149,7 +151,8 @@ class ClientDoor:
                 continue
             if now - connection.opened_at < self.greeting:
                 break  # oldest first
-            connection.refuse(Reason.PROTOCOL, f"no greeting came within {self.greeting:g} s")
+            what = "the login was not finished" if connection.said_hello else "no greeting came"
+            connection.refuse(Reason.PROTOCOL, f"{what} within {self.greeting:g} s")
         for connection in list(self._closing):
             if connection.transport is None or now - connection.closing_since > CLOSING:
                 self._closing.discard(connection)
@@ -179,13 +182,18 @@ class ClientConnection(FrameProtocol):
         self.door = door
         self.number = 0
         self.opened_at = self._loop.time()
+        self.said_hello = False
 
     def on_open(self) -> None:
         """Take it in, or say that the node is full."""
         door = self.door
         if len(door.connections) >= door.max_connections:
-            self.refuse(Reason.OVERLOADED, f"this node serves its limit of {door.max_connections} connections")
-            return
+            full = f"this node serves its limit of {door.max_connections} connections"
+            if not door._strangers:
+                self.refuse(Reason.OVERLOADED, full)
+                return
+            oldest = door._strangers.pop(next(iter(door._strangers)))
+            oldest.refuse(Reason.OVERLOADED, f"{full}, and another one came before the login was finished")
         self.number = door.new_number()
         door.connections[self.number] = self
         door._strangers[self.number] = self
@@ -206,11 +214,13 @@ class ClientConnection(FrameProtocol):
             except UNREADABLE as error:
                 self.refuse(Reason.PROTOCOL, f"a frame of {len(data)} bytes is not understood: {error}")
                 return
-            if self.number in self.door._strangers:
+            if not self.said_hello:
                 if not isinstance(frame, Hello):
                     self.refuse(Reason.PROTOCOL, f"the first frame must be Hello, not {type(frame).__name__}")
                     return
-                del self.door._strangers[self.number]
+                self.said_hello = True
+                self.opened_at = self._loop.time()  # the login has its own time
+                self.door._strangers[number] = self.door._strangers.pop(number)
             handler.client_frame(number, frame)
             if self.closing:
                 return

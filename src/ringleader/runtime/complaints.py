@@ -53,5 +53,10 @@ class Complaints:
         if len(self._said) > self._remember:
             self._said.popitem(last=False)
         more = f" ({self.suppressed} similar lines were left out so far)" if self.suppressed else ""
-        self._logger.warning("%s: %s%s", address, text, more)
+        self._logger.warning("%s: %s%s", address, _one_line(text), more)
         return True
+
+
+def _one_line(text: str) -> str:
+    """What a stranger said must neither look like another line of the log nor steer the terminal that shows it."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:1000])

@@ -17,6 +17,7 @@ from pathlib import Path
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
 from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
+from ringleader.runtime.descriptors import patiently
 from ringleader.runtime.space import NO_ROOM, SpaceKeeper
 
 if sys.platform != "win32":
@@ -68,7 +69,7 @@ class FolderDisk:
 
     def read(self, name: str, offset: int = 0, length: int = -1) -> bytes:
         """`length` bytes (-1: to the end) from `offset`."""
-        with open(self.folder / name, "rb") as file:
+        with patiently(lambda: open(self.folder / name, "rb")) as file:
             file.seek(offset)
             return file.read(length)
 
@@ -101,12 +102,12 @@ class FolderDisk:
     def _descriptor(self, name: str) -> int:
         descriptor = self._open.get(name)
         if descriptor is None:
-            descriptor = self._open[name] = os.open(self.folder / name, os.O_RDWR | _BINARY)
+            descriptor = self._open[name] = patiently(lambda: os.open(self.folder / name, os.O_RDWR | _BINARY))
         return descriptor
 
     def _create(self, name: str, size: int) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
-        descriptor = self._open[name] = os.open(self.folder / name, flags, 0o600)
+        descriptor = self._open[name] = patiently(lambda: os.open(self.folder / name, flags, 0o600))
         if size and hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, size)  # a full disk is known before the first byte is written
         for offset in range(0, size, len(_ZEROS)):
@@ -115,7 +116,7 @@ class FolderDisk:
     def _sync_folder(self) -> None:
         if sys.platform == "win32":
             return  # a folder cannot be opened there; the file system orders its own changes
-        descriptor = os.open(self.folder, os.O_RDONLY)
+        descriptor = patiently(lambda: os.open(self.folder, os.O_RDONLY))
         try:
             os.fsync(descriptor)
         finally:

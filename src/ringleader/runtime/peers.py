@@ -17,6 +17,7 @@ from ringleader.client.tlslayer import TlsLayer
 from ringleader.errors import Reason
 from ringleader.ports import Entropy
 from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.descriptors import MAX_HANDSHAKES
 from ringleader.runtime.framing import UNREADABLE, FrameProtocol, framed
 from ringleader.runtime.tls import TlsDoor, TlsFiles, not_for
 from ringleader.wire.frames import NodeInfo
@@ -65,7 +66,8 @@ class PeerOptions:
     `connect`: from dialling to being welcome. `join`: a node that wants to become a member is kept waiting for so long.
     `pause_min`, `pause_max`: between attempts, doubling, jittered. `limit`: with more than so many bytes waiting for a slow
     peer new messages are dropped; `patience`: bytes that wait for so long mean that the connection is dead.
-    `tls`: with what links are mutual TLS, `None`: they are not.
+    `max_strangers`: most incoming links that have not proved themselves yet; with more the oldest gives way.
+    `tls`: with what links are mutual TLS, `None`: they are not; `handshakes`: most of them under way.
     """
 
     connect: float = 2.0
@@ -75,6 +77,7 @@ class PeerOptions:
     limit: int = 32 * 1024 * 1024
     patience: float = 5.0
     max_strangers: int = 64
+    handshakes: int = MAX_HANDSHAKES
     tls: TlsFiles | None = None
 
 
@@ -115,12 +118,12 @@ class PeerDoor:
         self.complaints = complaints
         self.options = options
         self.links: dict[tuple[int, str], _Incoming] = {}  # by node and role
-        self.strangers: set[_Incoming] = set()
+        self.strangers: dict[_Incoming, None] = {}  # oldest first
         self.refused = 0
         self._tls: TlsDoor | None = None
         if options.tls is not None:
             plain = framed(encode(PeerRefused(Reason.PROTOCOL, "this port speaks TLS only")))
-            self._tls = TlsDoor(options.tls, lambda: _Incoming(self), complaints, plain)
+            self._tls = TlsDoor(options.tls, lambda: _Incoming(self), complaints, plain, options.handshakes)
 
     def factory(self) -> asyncio.Protocol:
         """For `loop.create_server`."""
@@ -156,13 +159,19 @@ class _Incoming(FrameProtocol):
         self.hello: PeerHello | None = None
         self.nonce = b""
         self.sender = 0
+        self.proven = False  # the dialler knows the secret
         self.place = (0, "")
 
     def on_open(self) -> None:
-        if len(self.door.strangers) >= self.door.options.max_strangers:
-            self.abort()
-            return
-        self.door.strangers.add(self)
+        strangers = self.door.strangers
+        if len(strangers) >= self.door.options.max_strangers:
+            oldest = next((one for one in strangers if not one.proven), None)
+            if oldest is None:
+                self.abort()
+                return
+            del strangers[oldest]
+            oldest.abort()
+        strangers[self] = None
 
     def on_frames(self, frames: list[memoryview]) -> None:
         for data in frames:
@@ -198,6 +207,7 @@ class _Incoming(FrameProtocol):
             if not proof_holds(frame.proof, me.secret, "dialler", self.hello, self.nonce):
                 self.refuse(PeerRefused(Reason.WRONG_CLUSTER, "the caller does not know this cluster's token"))
                 return
+            self.proven = True
             if self.hello.role == "join":
                 self.patience = self.door.options.join
                 self.door.handler.join(self.hello, self._joined)
@@ -222,7 +232,7 @@ class _Incoming(FrameProtocol):
         self.flush()
         self.sender = hello.from_node
         self.reader.limit = MAX_PEER_FRAME
-        self.door.strangers.discard(self)
+        self.door.strangers.pop(self, None)
         self.place = (self.sender, hello.role)
         old, self.door.links[self.place] = self.door.links.get(self.place), self
         if old is not None:
@@ -242,11 +252,14 @@ class _Incoming(FrameProtocol):
         self.door.complaints.say(self.address, refusal.reason, f"refused as a peer: {refusal.message}")
         self.send(encode(refusal))
         self.close()
-        self.door.strangers.add(self)  # `sweep` ends it when the other end does not
+        self.proven = False
+        if self.transport is None:  # it has gone before the answer was there
+            return
+        self.door.strangers[self] = None  # `sweep` ends it when the other end does not
         self.opened_at = self._loop.time()
 
     def on_close(self, error: Exception | None) -> None:
-        self.door.strangers.discard(self)
+        self.door.strangers.pop(self, None)
         if self.sender and self.door.links.get(self.place) is self:
             del self.door.links[self.place]
             logger.info("node %d has closed its link%s", self.sender, f": {error}" if error else "")

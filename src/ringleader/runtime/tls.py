@@ -14,13 +14,11 @@ from ringleader.client.tls import load
 from ringleader.client.tlslayer import TlsLayer
 from ringleader.errors import UsageError
 from ringleader.runtime.complaints import Complaints
+from ringleader.runtime.descriptors import MAX_HANDSHAKES
 
 __all__ = ["TlsDoor", "TlsFiles", "common_name", "host_names", "not_for"]
 
 logger = logging.getLogger("ringleader.tls")
-
-MAX_HANDSHAKES = 1000
-"""Most handshakes under way at once on one port."""
 
 
 class TlsFiles:
@@ -81,29 +79,36 @@ class TlsFiles:
 
 
 class TlsDoor:
-    """Makes the protocols of a TLS port. `make`: for one connection; `plain`: a farewell to those who speak without."""
+    """Makes the protocols of a TLS port. `make`: for one connection; `plain`: a farewell to those who speak without.
+
+    With `most` handshakes under way the oldest gives way to a new one: who shakes hands is done in a moment, who only holds
+    the place keeps nobody out.
+    """
 
     def __init__(
-        self, files: TlsFiles, make: Callable[[], asyncio.Protocol], complaints: Complaints, plain: bytes = b""
-    ) -> None:
+        self, files: TlsFiles, make: Callable[[], asyncio.Protocol], complaints: Complaints, plain: bytes = b"",
+        most: int = MAX_HANDSHAKES,
+    ) -> None:  # fmt: skip
         self.files = files
+        self.most = most
         self.refused = 0
         self._make = make
         self._complaints = complaints
         self._plain = plain
-        self.under_way: set[TlsLayer] = set()
+        self.under_way: dict[TlsLayer, None] = {}  # oldest first
 
     def factory(self) -> asyncio.Protocol:
         """For `loop.create_server`."""
-        if len(self.under_way) >= MAX_HANDSHAKES:
-            return _Busy()
+        if len(self.under_way) >= self.most:
+            oldest = next(iter(self.under_way))
+            oldest.give_up("too many TLS handshakes at once")
 
         def outcome(address: str, why: str) -> None:
-            self.under_way.discard(layer)
+            self.under_way.pop(layer, None)
             self._tell(address, why)
 
         layer = TlsLayer(self._make, self.files.accept, outcome=outcome, plain=self._plain)
-        self.under_way.add(layer)
+        self.under_way[layer] = None
         return layer
 
     def abort_all(self) -> None:
@@ -115,14 +120,6 @@ class TlsDoor:
         if why:
             self.refused += 1
             self._complaints.say(address, f"tls {why}", f"refused: {why}")
-
-
-class _Busy(asyncio.Protocol):
-    """Too many are at the door."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
 
 
 def common_name(certificate: dict[str, Any]) -> str:

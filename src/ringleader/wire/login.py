@@ -99,7 +99,11 @@ def weakness(kind: str, challenge: Challenge) -> str:
     if challenge.kdf != ("scrypt" if kind == "password" else "sha256") or len(challenge.salt) != SALT_BYTES:
         return "the node asks for a proof of another kind"
     if challenge.kdf == "scrypt" and (
-        challenge.n < SCRYPT[0] or challenge.r < 8 or challenge.p < 1 or any(map(int.__gt__, cost, _MOST))
+        challenge.n < SCRYPT[0]
+        or challenge.n & (challenge.n - 1)
+        or challenge.r < 8
+        or challenge.p < 1
+        or any(map(int.__gt__, cost, _MOST))
     ):
         return f"the node asks for scrypt with a cost of {cost}, which is out of bounds"
     return ""

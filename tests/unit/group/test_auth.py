@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -41,7 +41,7 @@ from ringleader.wire.frames import (
     WatchEnd,
     WatchEvents,
 )
-from ringleader.wire.login import Proof, make_verifier, node_proof_holds
+from ringleader.wire.login import SCRYPT, Challenge, Proof, make_verifier, node_proof_holds, weakness
 from unit.group.harness import OWN, World
 
 CHEAP = (2, 8, 1)
@@ -143,6 +143,15 @@ FRAMES: list[ClientFrame] = [
     Submit(1, 1000, 0, 0, msgspec.Raw(msgspec.msgpack.encode([(1, Put(b"a", b"1"))]))),
     Query(1, 1000, "stale", [Range(b"a")]),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change", [{"n": (1 << 14) + 1}, {"n": 1 << 13}, {"n": 1 << 18}, {"r": 4}, {"p": 17}, {"p": 0}, {"kdf": "sha256"}]
+)
+def test_a_client_does_not_compute_whatever_a_node_asks_for(change: dict[str, Any]) -> None:
+    good = Challenge("scrypt", bytes(16), *SCRYPT, bytes(16))
+    assert weakness("password", good) == ""
+    assert weakness("password", msgspec.structs.replace(good, **change))
 
 
 def test_without_a_login_only_a_refusal_is_heard(world: Cluster) -> None:

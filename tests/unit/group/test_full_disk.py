@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from ringleader.consensus.raft import Raft
+from ringleader.consensus.raft.messages import Append
+from ringleader.consensus.shape import Entry
 from ringleader.errors import Reason
-from ringleader.group.host import Host
+from ringleader.group.host import GROUP, PROMISES, Host
 from ringleader.group.options import GroupOptions
 from ringleader.log import LogOptions
 from ringleader.ports import DiskOp
@@ -122,6 +125,26 @@ def test_all_disks_full_then_room_again() -> None:
     world.run(1)
     assert contents(world).items() >= {**acknowledged, b"room": b"again"}.items()
     assert len({host.store.snapshot() for host in world.hosts.values()}) == 1
+
+
+def test_what_comes_in_one_turn_leaves_room_for_promises_together() -> None:
+    """Found by review: each message fitted by itself, and all together took the room of terms and votes."""
+    world = World(3)
+    world.run(3)
+    host = world.hosts[world.follower()]
+    core = host.core
+    assert isinstance(core, Raft)
+    host.disk_full(True)
+    before = core.last_index
+    for number in range(8):
+        entry = Entry(core.term, 0, bytes(60_000))
+        host.peer_message(
+            core.leader, GROUP, Append(core.term, before + number, core.log.term(core.last_index), [entry], core.commit)
+        )
+    assert core.last_index > before + 1
+    host.take_output()
+    assert host.writer.room >= PROMISES // 2
+    assert core.last_index < before + 8
 
 
 def test_one_full_disk_does_not_stop_the_others() -> None:

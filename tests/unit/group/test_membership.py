@@ -234,6 +234,20 @@ def test_leadership_is_handed_over_on_demand() -> None:
     assert world.leader() != heir
 
 
+def test_a_hand_over_of_an_earlier_term_is_not_done_once_more() -> None:
+    """Found by review: who led after a restart of all applied it from its log, and handed leadership on."""
+    world = up()
+    heir = world.follower()
+    assert isinstance(ask(world, MemberTransfer(f"n{heir}")), MemberResult)
+    world.run(0.5)
+    for id in (1, 2, 3):
+        world.stop(id)
+    for id in {1, 2, 3} - {heir}:
+        world.start(id)
+    world.run(4.0)
+    assert sum(host.member.counts["leaderships"] for host in world.hosts.values()) == 1
+
+
 def test_a_wiped_node_is_no_member_any_more() -> None:
     world = World(3)
     for id in (1, 2, 3):

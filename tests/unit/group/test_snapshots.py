@@ -18,8 +18,8 @@ from ringleader.group.transfer import LEASE, RETRY, STALLED, Receiver, Sender
 from ringleader.log import LogOptions, SnapshotEncoder, newest_snapshot, part_name, snapshot_name
 from ringleader.ports import Create, Sync, Unlink, Write
 from ringleader.store.auth import ANYONE
-from ringleader.store.commands import Compact, Delete, Put
-from ringleader.wire.frames import Query, Refused, Submit, WatchCreate, WatchEnd
+from ringleader.store.commands import Compact, Delete, Failure, Put, SnapshotRead
+from ringleader.wire.frames import Query, Refused, Results, Submit, WatchCreate, WatchEnd
 from ringleader.wire.transfer import SnapshotChunk, SnapshotGone, SnapshotRequest, TransferMessage
 from unit.group.harness import MemoryDisk, World
 
@@ -113,6 +113,30 @@ def test_while_the_state_is_replaced_reads_and_watches_get_clear_answers() -> No
     assert [each.reason for each in world.inbox[conn] if isinstance(each, WatchEnd)] == [Reason.UNREACHABLE]
     world.run(2)
     assert not installing(host)
+    assert host.store.snapshot() == world.hosts[world.leader()].store.snapshot()
+
+
+def test_a_back_up_asked_for_in_the_turn_in_which_a_snapshot_became_durable_is_refused() -> None:
+    """Found by review: the log had begun anew already, the state not yet, and the node stopped."""
+    world = ready()
+    away, host = away_and_back(world)
+    conn = world.connect(away)
+    original = host.bulk_done
+    asked: list[int] = []
+
+    def bulk_done(number: int, data: bytes | None) -> None:
+        original(number, data)
+        if host.core.status().first_index > host.store.applied + 1 and not installing(host) and not asked:
+            asked.append(number)
+            host.client_frame(conn, Query(9, 1000, "stale", [SnapshotRead(0, 0)]))
+
+    host.bulk_done = bulk_done  # type: ignore[method-assign]
+    world.run(2)
+    assert asked
+    (answer,) = [each for each in world.inbox[conn] if isinstance(each, Results)]
+    (result,) = answer.results
+    assert isinstance(result, Failure)
+    assert result.reason is Reason.UNREACHABLE
     assert host.store.snapshot() == world.hosts[world.leader()].store.snapshot()
 
 
@@ -519,6 +543,40 @@ def test_without_room_a_transfer_is_given_up_and_the_next_offer_tries_again() ->
     for _ in range(20):
         pair.step()
     assert pair.arrived()
+
+
+@pytest.mark.parametrize("failing", range(9))
+def test_what_waits_behind_a_write_without_room_is_left_undone(failing: int) -> None:
+    """Found by review: the last piece, already queued, still fitted in, and published a file with a hole."""
+    pair = Pair()
+    lane, disk = pair.lanes[1], pair.disks[1]
+    pair.receiver.offer(1, META, 0.0)
+    number = 0
+    while pair.busy():
+        for asked in pair.to_sender:
+            assert isinstance(asked, SnapshotRequest)
+            pair.receiver.chunk(1, chunk_at(pair, asked.offset))
+        pair.to_sender.clear()
+        work = lane.take()
+        assert work is not None
+        number += 1
+        if number == failing + 1:
+            lane.finished(work.number, None)
+        else:
+            disk.execute(work.ops)  # also what comes right after the failed one: room came back
+            lane.finished(work.number, b"")
+    if number <= failing:
+        assert disk.files.keys() == {snapshot_name(0, META.index)}
+        assert pair.arrived()
+        return
+    pair.work()
+    assert not disk.files
+    assert not pair.done
+    pair.receiver.offer(1, META, pair.now)
+    for _ in range(20):
+        pair.step()
+    assert pair.arrived()
+    assert pair.done == [pair.stored]
 
 
 def chunk_at(pair: Pair, offset: int) -> SnapshotChunk:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import random
 
 from ringleader.consensus.raft import Raft
-from ringleader.consensus.raft.messages import Append, AppendReply, InstallSnapshot, SnapshotReply, TimeoutNow, Vote
+from ringleader.consensus.raft.messages import (
+    Append,
+    AppendReply,
+    InstallSnapshot,
+    SnapshotReply,
+    TimeoutNow,
+    Vote,
+    VoteReply,
+)
 from ringleader.consensus.raft.progress import Pace
 from ringleader.consensus.raft.records import entries_record, hard_record
 from ringleader.consensus.shape import Config, Entry, Role, SnapshotMeta
@@ -323,6 +331,18 @@ def test_who_abstains_stands_for_no_election() -> None:
     core.tick(30.0)
     core.tick(40.0)
     assert core.role is not Role.FOLLOWER
+
+
+def test_who_begins_to_abstain_gives_up_an_election() -> None:
+    """Found by review: a candidacy begun in the turn that replaces the state could still be won."""
+    core, _ = fetching()
+    core.tick(30.0)
+    core.tick(40.0)
+    assert core.status().role is Role.CANDIDATE
+    core.abstain(True)
+    core.step(3, VoteReply(core.term + 1, True, True))
+    core.take_output()
+    assert core.status().role is Role.FOLLOWER
 
 
 def test_an_append_from_before_the_compaction_deletes_nothing() -> None:

@@ -9,6 +9,13 @@ import pytest
 from ringleader.runtime.complaints import Complaints
 
 
+def test_a_stranger_writes_no_lines_of_its_own_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    complaints = Complaints(logging.getLogger("test.strangers"), lambda: 100.0)
+    with caplog.at_level("WARNING", logger="test.strangers"):
+        complaints.say("10.0.0.1:1", "cluster", "it belongs to x\n2026 ERROR all is lost\x1b[2J, as é says")
+    assert caplog.records[0].getMessage() == ("10.0.0.1:1: it belongs to x\\n2026 ERROR all is lost\\x1b[2J, as é says")
+
+
 def test_once_per_host_and_reason_and_bounded(caplog: pytest.LogCaptureFixture) -> None:
     now = [100.0]
     complaints = Complaints(logging.getLogger("test.strangers"), lambda: now[0], again=60, burst=3, remember=10)

@@ -265,6 +265,33 @@ async def test_a_caller_who_says_nothing_is_let_go() -> None:
     await acceptor.close()
 
 
+async def test_strangers_who_only_hold_a_place_keep_no_member_out() -> None:
+    acceptor = await Acceptor().open()
+    acceptor.door.options = dataclasses.replace(QUICK, max_strangers=3, connect=60.0)
+    silent = [await asyncio.open_connection("127.0.0.1", acceptor.port) for _ in range(3)]
+    await until(lambda: len(acceptor.door.strangers) == 3)
+    link = PeerLink(ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), QUICK)
+    link.start()
+    await until(lambda: link.connected)
+    assert link.connects == 1
+    assert len(acceptor.door.strangers) == 2  # the oldest gave way
+    await link.stop()
+    for _, writer in silent:
+        writer.close()
+    await acceptor.close()
+
+
+async def test_one_who_leaves_before_the_answer_leaves_nothing_behind() -> None:
+    acceptor = await Acceptor().open()
+    asking = asyncio.ensure_future(ask_to_join(("127.0.0.1", acceptor.port), "secret", joining(), 10))
+    await until(lambda: acceptor.heard.asked)
+    asking.cancel()
+    await until(lambda: not acceptor.door.strangers)
+    acceptor.heard.asked[0][1](PeerRefused(Reason.NO_LEADER, "too late"))
+    assert not acceptor.door.strangers
+    await acceptor.close()
+
+
 async def test_a_peer_that_reads_nothing_costs_bounded_memory_and_is_dialled_anew() -> None:
     acceptor = await Acceptor().open()
     options = dataclasses.replace(QUICK, limit=1_000_000)

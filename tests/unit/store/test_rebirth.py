@@ -11,11 +11,13 @@ from ringleader.store.commands import (
     LeaseGrant,
     LeaseInfo,
     LeaseInfoResult,
+    LeaseResult,
     Put,
     PutResult,
     Range,
     RangeResult,
     SessionOpen,
+    SessionResult,
 )
 from ringleader.store.limits import Limits
 from ringleader.store.rebirth import REVISION_STEP, reborn
@@ -95,7 +97,12 @@ def test_leases_start_anew_sessions_are_gone_and_members_are_the_new_ones() -> N
     lease = new.store.read(LeaseInfo(7, True))
     assert isinstance(lease, LeaseInfoResult)
     assert (lease.remaining_ms, lease.keys) == (5000, [b"leased"])
-    answer = new.store.apply(new.index + 1, Batch(1, 4000, [Envelope(1, 1, 0, [(0, Put(b"a", b""))])]))[0][0]
+    new.index += 1
+    answer = new.store.apply(new.index, Batch(1, 4000, [Envelope(1, 1, 0, [(0, Put(b"a", b""))])]))[0][0]
     assert isinstance(answer, Failure)
     assert answer.unknown
     assert [row.name for row in new.store.members.active()] == ["a", "b"]
+    given, opened = new.do(LeaseGrant(5000)), new.do(SessionOpen())
+    assert isinstance(given, LeaseResult)
+    assert isinstance(opened, SessionResult)
+    assert min(given.id, opened.session) > REVISION_STEP, "what the old cluster gave out since is never given out anew"

@@ -239,6 +239,8 @@ class Raft:
     def abstain(self, flag: bool) -> None:
         """See `ReplicatedLog.abstain`."""
         self.abstaining = flag
+        if flag and self.role is Role.CANDIDATE:  # it stood for election just before
+            self.become_follower(self.term, 0)
 
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""
