@@ -35,6 +35,9 @@ from ringleader.cli.main import GROUPS
         (["kv", "get", "a", "--endpoints", "http://x"], "'http://x' is not an endpoint"),
         (["kv", "get", "a", "--endpoints", "localhost:99999"], "is not an endpoint"),
         (["dev", "--nodes", "0"], "--nodes"),
+        (["sim", "replay", "1", "--svg", "/no/such/x.svg"], "cannot write /no/such/x.svg: No such file or directory"),
+        (["sim", "shrink", "1", "--out", "/no/such/x"], "cannot write /no/such/x: No such file or directory"),
+        (["role", "grant", "r", "read"], "the right 'read' needs a KEY; with --prefix"),
         (["kv", "txn", "--file", "/no/such/file"], "/no/such/file cannot be read: No such file or directory"),
     ],
 )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from cli.harness import Shell
+from ringleader.client import Client, backup
+from ringleader.errors import Reason
 
 
 def test_save_and_status(cli: Shell, tmp_path: Path) -> None:
@@ -29,3 +34,23 @@ def test_what_is_no_backup_is_not_taken_for_a_nodes_file(tmp_path: Path) -> None
             assert "take another back-up" in message
             assert "remove this member" not in message
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_back_up_whose_node_is_lost_on_the_way_begins_anew(
+    cli: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = backup.snapshot_parts
+    attempts = []
+
+    async def lost_once(client: Client, timeout: float) -> AsyncIterator[bytes]:
+        attempts.append(timeout)
+        async for part in real(client, timeout):
+            yield part[: len(part) // 2] if len(attempts) == 1 else part
+            if len(attempts) == 1:
+                raise backup.BackupLostError("gone", reason=Reason.UNSUPPORTED)
+
+    monkeypatch.setattr(backup, "snapshot_parts", lost_once)
+    file = tmp_path / "backup"
+    done = cli.json("snapshot", "save", str(file))
+    assert len(attempts) == 2
+    assert cli.json("snapshot", "status", str(file))["digest"] == done["digest"]

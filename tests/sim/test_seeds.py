@@ -41,7 +41,12 @@ def test_seeds_are_clean(first: int) -> None:
     assert not COMMON & set(summary.probes.missing())
 
 
-RARE = {"leader crashed in a joint change", "session expired with a call pending"}
+RARE = {
+    "leader crashed in a joint change",
+    "leader removed",
+    "no room for a snapshot",
+    "session expired with a call pending",
+}
 """States that need more seeds than the suite runs: `tools.soak` fails when it does not reach them."""
 
 

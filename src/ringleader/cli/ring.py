@@ -53,9 +53,14 @@ def _one_line(command: F) -> F:
 
         try:
             command(*args, **kwargs)
-        except (RingleaderError, OSError) as e:
-            typer.echo(f"error: {e}", err=True)
-            raise typer.Exit(2) from None
+        except RingleaderError as error:
+            text = str(error)
+        except OSError as error:
+            text = f"cannot write {error.filename}: {error.strerror}" if error.filename else str(error)
+        else:
+            return
+        typer.echo(f"ringleader: {text}", err=True)
+        raise typer.Exit(2)
 
     return run  # type: ignore[return-value]
 

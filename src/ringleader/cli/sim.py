@@ -60,12 +60,13 @@ def shrink(
     from ringleader.sim.shrink import save_replay
     from ringleader.sim.shrink import shrink as shrink_run
 
+    path = out or Path(f"seed-{seed}.json")
+    _check_writable(path)
     found = shrink_run(draw(seed), tries, lambda text: print(f"  {text}", flush=True))
     if found is None:
         print(f"seed {seed} does not fail")
         raise typer.Exit(1)
     before, after = found
-    path = out or Path(f"seed-{seed}.json")
     save_replay(path, after.report, after.options)
     print(f"from {before.line()}\nto   {after.line()}\n{after.report.line()}")
     print(f"replay it with: ringleader sim replay {path}")
@@ -83,6 +84,8 @@ def replay(
     from ringleader.sim.run import replay as replay_seed
     from ringleader.sim.run import self_check
 
+    if svg is not None:
+        _check_writable(svg)
     options = _options_of(what)
     if check:
         difference = self_check(options.seed, options)
@@ -105,6 +108,18 @@ def replay(
         print(f"drew seconds {since:.3f} to {until:.3f} into {svg}", file=sys.stderr)
     if report.failure is not None:
         raise typer.Exit(1)
+
+
+def _check_writable(path: Path) -> None:
+    """Before the run, which may take minutes. Raises `UsageError`."""
+    new = not path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
 
 
 def _options_of(what: str) -> Options:

@@ -21,6 +21,9 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+ATTEMPTS = 5
+"""How often a back-up is begun anew when the node that makes it is lost."""
+
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The back-up.")]
 
 
@@ -32,7 +35,7 @@ def save(
     json_: Json = False,
 ) -> None:
     """Save everything a cluster holds, as of one moment, while it goes on. The file holds all data: keep it safe."""
-    from ringleader.client.backup import snapshot_parts
+    from ringleader.client.backup import BackupLostError, snapshot_parts
     from ringleader.log import SnapshotDecoder
 
     unfinished = file.with_name(file.name + ".part")
@@ -40,9 +43,21 @@ def save(
     decoder = SnapshotDecoder(str(file))
 
     async def fetch(client: Client, target: BinaryIO) -> None:
-        async for part in snapshot_parts(client, timeout):
-            decoder.feed(part)
-            target.write(part)
+        nonlocal decoder
+        for attempt in range(ATTEMPTS):
+            decoder = SnapshotDecoder(str(file))
+            target.seek(0)
+            target.truncate()
+            try:
+                async for part in snapshot_parts(client, timeout):
+                    decoder.feed(part)
+                    target.write(part)
+            except BackupLostError:
+                # The client moves to the leader soon after it has connected, and elsewhere when a node goes.
+                if attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                break
         decoder.close()
 
     try:
