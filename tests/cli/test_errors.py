@@ -35,8 +35,6 @@ from ringleader.cli.main import GROUPS
         (["kv", "get", "a", "--endpoints", "http://x"], "'http://x' is not an endpoint"),
         (["kv", "get", "a", "--endpoints", "localhost:99999"], "is not an endpoint"),
         (["dev", "--nodes", "0"], "--nodes"),
-        (["sim", "replay", "1", "--svg", "/no/such/x.svg"], "cannot write /no/such/x.svg: No such file or directory"),
-        (["sim", "shrink", "1", "--out", "/no/such/x"], "cannot write /no/such/x: No such file or directory"),
         (["role", "grant", "r", "read"], "the right 'read' needs a KEY; with --prefix"),
         (["kv", "txn", "--file", "/no/such/file"], "/no/such/file cannot be read: No such file or directory"),
     ],
@@ -47,6 +45,12 @@ def test_wrong_calls(cli: Shell, arguments: list[str | bytes], says: str) -> Non
         error = cli.json(*arguments, code=2)["error"]
         assert says in error["message"] + error["hint"]
         assert error["applied"] == "no"
+
+
+@pytest.mark.parametrize("arguments", [["replay", "1", "--svg"], ["shrink", "1", "--out"]])
+def test_what_cannot_be_written_is_said_before_the_run(arguments: list[str]) -> None:
+    message = Shell("").fails(2, "sim", *arguments, "/no/such/file")
+    assert "cannot write /no/such/file: No such file or directory" in message
 
 
 @pytest.mark.parametrize("group", sorted(GROUPS))
