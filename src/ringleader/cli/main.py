@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from ringleader.cli.common import fail, usage
 from ringleader.cli.dev import dev
 from ringleader.cli.lock import elect, lock
+from ringleader.cli.login import Ca, Cert, Key, PasswordFile, TokenFile, User, remember
 from ringleader.cli.start import start
 from ringleader.cli.status import status
 from ringleader.errors import RingleaderError
@@ -75,7 +76,12 @@ app.command()(elect)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Show the release and end.")) -> None:
+def _root(
+    user: User = None, password_file: PasswordFile = None, token_file: TokenFile = None,
+    ca: Ca = None, cert: Cert = None, key: Key = None,
+    version: bool = typer.Option(False, "--version", help="Show the release and end."),
+) -> None:  # fmt: skip
+    remember(user, password_file, token_file, ca, cert, key)
     if version:
         import ringleader
 
