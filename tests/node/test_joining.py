@@ -95,6 +95,12 @@ async def test_grow_replace_and_shrink_and_start_again_elsewhere(tmp_path: Path)
     await until(lambda: voters(four) == voters(five) == {4, 5})
     await put(four, b"c", b"3")
     await asyncio.gather(four.stop(), five.stop())
+    # Its folder says that it has a peer port, which others are not to reach just because the flags of the start are gone.
+    bare = msgspec.structs.replace(four.config, join="", listen_peer="0.0.0.0:0", cluster_token="", insecure=True)
+    with pytest.raises(UsageError, match="cluster_token: is empty"):
+        await Node(bare).start()
+    with pytest.raises(UsageError, match="read what members say"):
+        await Node(msgspec.structs.replace(bare, cluster_token="t", insecure=False)).start()
     # Nobody is left whom a configuration file names; they find each other by what they remember.
     again = [msgspec.structs.replace(node.config, join="", listen_peer=node.peer_address) for node in (four, five)]
     four, five = await start(*(Node(config) for config in again))

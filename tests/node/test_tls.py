@@ -309,6 +309,9 @@ async def test_a_peer_that_is_not_who_it_should_be(
 # ----------------------------------------------------------------------------------------------------------- config
 
 
+PEERS = {"n1": "a:1", "n2": "b:1"}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -318,6 +321,8 @@ async def test_a_peer_that_is_not_who_it_should_be(
         ),
         ({"listen_client": "192.0.2.1:0"}, "anyone could read and write"),
         ({"http": "[::]:0", "advertise_http": "h:1"}, "http: "),
+        ({"peers": PEERS, "listen_peer": "192.0.2.1:0", "cluster_token": "t"}, "read what members say"),
+        ({"join": "a:1", "listen_peer": "192.0.2.1:0", "cluster_token": "t"}, "read what members say"),
         ({"key": "k"}, "key: is given without cert"),
         ({"ca": "k"}, "ca: is given without cert"),
         ({"client_cert_required": True}, "client_cert_required: needs ca"),
@@ -331,14 +336,18 @@ def test_loopback_only_until_secured(change: dict[str, Any], says: str) -> None:
     if "without TLS" in str(caught.value):
         assert "insecure" in caught.value.hint
         NodeConfig(**change, insecure=True)
-        NodeConfig(**change, cert="c")
+        NodeConfig(**change, cert="c", ca="c")
 
 
 async def test_insecure_is_said_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = single(tmp_path, listen_client="0.0.0.0:0", advertise_client="127.0.0.1:1", insecure=True)
+    config = single(
+        tmp_path, listen_client="0.0.0.0:0", advertise_client="127.0.0.1:1", insecure=True,
+        peers={"n1": "127.0.0.1:1", "n2": "127.0.0.1:2"}, listen_peer="0.0.0.0:0", cluster_token="t",
+    )  # fmt: skip
     with caplog.at_level(logging.WARNING):
         async with Node(config):
-            assert told(caplog, "INSECURE") == 1
+            assert told(caplog, "INSECURE") == 2
+            assert told(caplog, "the cluster token is short") == 1
 
 
 @pytest.mark.parametrize(

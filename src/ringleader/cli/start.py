@@ -30,7 +30,9 @@ def start(
     advertise_peer: Annotated[str | None, typer.Option(help="What other nodes are told, if not --listen-peer.")] = None,
     advertise_client: Annotated[str | None, typer.Option(help="What clients are told, if not --listen-client.")] = None,
     advertise_http: Annotated[str | None, typer.Option(help="What clients are told, if not --http.")] = None,
-    cluster_token: Annotated[str | None, typer.Option(help="The secret that nodes prove to each other.")] = None,
+    cluster_token: Annotated[
+        str | None, typer.Option(help="The secret of all nodes; better in RINGLEADER_CLUSTER_TOKEN or the file.")
+    ] = None,
     heartbeat_ms: Annotated[int | None, typer.Option(help="How often the leader is heard, in ms.")] = None,
     election_ms: Annotated[int | None, typer.Option(help="How long a silent leader is waited for, in ms.")] = None,
     max_connections: Annotated[int | None, typer.Option(help="Most client connections.")] = None,

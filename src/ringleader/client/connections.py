@@ -44,7 +44,7 @@ class Connections:
         self.endpoints = endpoints
         self.logins = logins
         self.active: Link | None = None
-        self.watches = Watches(self.send, self.next_frame)
+        self.watches = Watches(self.send, self.next_frame, options.watch_silence)
         self.out = ClientOutput()
         self._returned = returned
         self._links: dict[int, Link] = {}
@@ -89,12 +89,26 @@ class Connections:
         """The active node does not serve: look for another."""
         self._shun = True
 
+    def watch_refused(self, link: Link, why: str, reason: Reason) -> None:
+        """A node does not hold our watches, though it may serve calls: look for another, and come back to this one last."""
+        self.note(why, reason)
+        self.endpoints.refused(link.address, self.now)
+        if link is self.active:
+            self._shun = True
+
+    def watch_heard(self, link: Link) -> None:
+        """A node has sent news of a watch."""
+        self.endpoints.held(link.address)
+
     def tick(self, now: float) -> None:
         """Look after every connection."""
         for link in list(self._links.values()):
             self._watch_over(link)
         if self.active is not None:
             self.watches.retry(now, self.active)
+        silent = self.watches.renew_silent(now)
+        if silent is not None:
+            self.watch_refused(silent, f"{silent.name} has said nothing of a watch for a while", Reason.DEADLINE)
 
     def greet(self, number: int) -> None:
         """The connection asked for as `number` is made."""
@@ -225,7 +239,7 @@ class Connections:
                 retry_at = self.endpoints.retry_at(self.endpoints.address_of(self.leader))
                 due = min(due, max(retry_at, self._move_after, self.now))
         if active is not None:
-            due = min(due, self.watches.next_retry())
+            due = min(due, self.watches.next_look())
         return due
 
     # ------------------------------------------------------------------------------------------------------ inside
@@ -235,7 +249,7 @@ class Connections:
         before, self.active = self.active, link
         self._joining = None
         self._shun = False
-        self.watches.move(link)
+        self.watches.move(link, self.now)
         if before is not None:
             before.state = LinkState.DRAINING
             if not before.flights:

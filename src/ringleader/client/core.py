@@ -121,7 +121,7 @@ class ClientCore:
         spec = WatchCreate(0, key, range_end, start_revision, prev_kv, no_put, no_delete)
         watch = self._watches.add(self._under_way.next_number(), spec, self.revision)
         if self._net.active is not None:
-            self._watches.place(watch, self._net.active)
+            self._watches.place(watch, self._net.active, self.now)
         return watch.number
 
     def cancel(self, call: int) -> None:
@@ -174,11 +174,7 @@ class ClientCore:
         if type(frame) is Results:
             self._on_results(state, frame)
         elif type(frame) is WatchEvents:
-            watch = self._watches.of(state, frame.watch)
-            news = watch.take(frame) if watch is not None else None
-            if news is not None:
-                self.revision = max(self.revision, news.revision)
-                self._net.out.events.append((news.watch, news))
+            self._on_watch_events(state, frame)
         elif type(frame) is Refused:
             self._on_refused(state, frame)
         elif type(frame) is Welcome:
@@ -440,6 +436,17 @@ class ClientCore:
 
     # ----------------------------------------------------------------------------------------------------- watches
 
+    def _on_watch_events(self, link: Link, frame: WatchEvents) -> None:
+        watch = self._watches.of(link, frame.watch)
+        if watch is None:
+            return
+        watch.heard_at = self.now
+        self._net.watch_heard(link)
+        news = watch.take(frame)
+        if news is not None:
+            self.revision = max(self.revision, news.revision)
+            self._net.out.events.append((news.watch, news))
+
     def _on_watch_end(self, link: Link, frame: WatchEnd) -> None:
         watch = self._watches.ended(link, frame.watch)
         if watch is None:
@@ -449,6 +456,10 @@ class ClientCore:
             final = False  # this node only lags behind
         if not final:
             watch.failures += 1
+            if frame.reason in _NOT_SERVING:
+                self._net.watch_refused(
+                    link, f"{link.name} answered {frame.reason.value}: {frame.message}", frame.reason
+                )
             self._watches.retry_later(watch, self.now + self._net.endpoints.pause(watch.failures))
             return
         self._watches.remove(watch.number)

@@ -13,6 +13,7 @@ from ringleader.wire.frames import NodeInfo
 __all__ = ["Endpoints", "Link", "LinkState"]
 
 _LEARNED_MAX = 64
+_NEVER = (0, float("-inf"))
 
 
 class LinkState(IntEnum):
@@ -66,6 +67,7 @@ class Endpoints:
         self._max = backoff_max
         self._cursor = int(entropy.random() * len(self._given))
         self._failures: dict[str, tuple[int, float]] = {}  # how often in a row, and when to try again
+        self._refusals: dict[str, tuple[int, float]] = {}  # the same, of nodes that welcome us but hold no watches
         self.nodes: dict[int, NodeInfo] = {}
 
     def learn(self, nodes: Iterable[NodeInfo]) -> None:
@@ -74,6 +76,7 @@ class Endpoints:
         told = [node.client for node in self.nodes.values() if node.client][:_LEARNED_MAX]
         self._all = list(dict.fromkeys([*self._given, *told]))
         self._failures = {address: state for address, state in self._failures.items() if address in self._all}
+        self._refusals = {address: state for address, state in self._refusals.items() if address in self._all}
 
     def address_of(self, node: int) -> str:
         """The client address of a node, "" when it is not known."""
@@ -89,6 +92,17 @@ class Endpoints:
         """A connection to `address` got an answer."""
         self._failures.pop(address, None)
 
+    def refused(self, address: str, now: float) -> None:
+        """The node at `address` holds no watches at the moment. To be welcomed there again changes nothing of that."""
+        count, until = self._refusals.get(address, _NEVER)
+        if until <= now:  # else another watch was refused just before
+            self._refusals[address] = (count + 1, now + self.pause(count + 1))
+
+    def held(self, address: str) -> None:
+        """The node at `address` holds a watch."""
+        if self._refusals:
+            self._refusals.pop(address, None)
+
     def pause(self, count: int) -> float:
         """A jittered pause before the next attempt after `count` failures in a row, seconds."""
         full = min(self._max, self._min * 2.0 ** min(count - 1, 16))
@@ -96,8 +110,8 @@ class Endpoints:
 
     def retry_at(self, address: str) -> float:
         """When `address` may be tried; minus infinity when it has not failed."""
-        state = self._failures.get(address)
-        return state[1] if state is not None else float("-inf")
+        due = self._failures.get(address, _NEVER)[1]
+        return max(due, self._refusals.get(address, _NEVER)[1]) if self._refusals else due
 
     def pick(self, now: float, avoid: str = "") -> str | None:
         """The next address to try now, taking turns, or None when all have to wait. Never `avoid`."""

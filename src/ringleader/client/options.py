@@ -21,6 +21,8 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     `connect_timeout`: from dialling to `Welcome`. `attempt_timeout`: how long a node may keep a call waiting before it is
     tried elsewhere; doubles each time in a row. A connection silent for `ping_interval` while something is awaited
     (`idle_ping_interval` when not) is asked for a sign of life, and given up after another `ping_timeout`.
+    `watch_silence`: a watch that hears nothing for so long, not even how far it has come, is set up anew, if possible on
+    another node; several times the nodes' `GroupOptions.progress_period`.
     `backoff_min`, `backoff_max`: the pause after a refusal or a failed connection, doubling, jittered.
     """
 
@@ -40,5 +42,6 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True):
     ping_interval: float = 0.75
     idle_ping_interval: float = 10.0
     ping_timeout: float = 1.25
+    watch_silence: float = 30.0
     backoff_min: float = 0.02
     backoff_max: float = 1.0

@@ -11,6 +11,9 @@ from ringleader.wire.frames import ClientFrame, WatchCancel, WatchCreate, WatchE
 
 __all__ = ["Watch", "Watches"]
 
+_LATE = 1.0  # a look at silent watches that comes so much later than it should, seconds, gives them as much again
+_GRAIN = 0.1  # between two such looks, seconds: each goes over all watches
+
 
 class Watch:
     """A watch that outlives connections. No revision is handed on twice and none is left out.
@@ -18,7 +21,7 @@ class Watch:
     `seen`: the revision up to which everything has been handed on, -1 before the node confirmed a watch "from now on".
     """
 
-    __slots__ = ("_floor", "failures", "link", "number", "retry_at", "seen", "spec", "up", "wire")
+    __slots__ = ("_floor", "failures", "heard_at", "link", "number", "retry_at", "seen", "spec", "up", "wire")
 
     def __init__(self, number: int, spec: WatchCreate, floor: int) -> None:
         self.number = number
@@ -30,6 +33,7 @@ class Watch:
         self.retry_at = 0.0
         self.failures = 0
         self.up = False  # some node has confirmed it
+        self.heard_at = 0.0  # the last frame of it, or when it was last asked for
 
     def what(self) -> str:
         """The watch in a few words."""
@@ -71,11 +75,18 @@ class Watch:
 
 
 class Watches:
-    """All watches of a client, each on one connection at most, or waiting to be tried again."""
+    """All watches of a client, each on one connection at most, or waiting to be tried again.
 
-    def __init__(self, send: Callable[[Link, ClientFrame], None], next_number: Callable[[], int]) -> None:
+    `silence`: seconds after which a watch that hears nothing is taken for lost.
+    """
+
+    def __init__(
+        self, send: Callable[[Link, ClientFrame], None], next_number: Callable[[], int], silence: float
+    ) -> None:
         self._send = send
         self._next_number = next_number
+        self._silence = silence
+        self._look_at = float("inf")  # no watch can be found silent before
         self._by_number: dict[int, Watch] = {}
         self._retrying: dict[int, Watch] = {}
 
@@ -104,19 +115,44 @@ class Watches:
         """The watch that has the number `wire` on `link`."""
         return self._by_number.get(link.watches.get(wire, 0))
 
-    def place(self, watch: Watch, link: Link) -> None:
+    def place(self, watch: Watch, link: Link, now: float) -> None:
         """Set `watch` up on `link`, from where it stands."""
+        watch.heard_at = now
+        self._look_at = min(self._look_at, now + self._silence)
         self._retrying.pop(watch.number, None)
         watch.link = link
         watch.wire = self._next_number()
         link.watches[watch.wire] = watch.number
         self._send(link, watch.request(watch.wire))
 
-    def move(self, link: Link) -> None:
+    def move(self, link: Link, now: float) -> None:
         """Have all watches on `link` from now on."""
         for watch in self._by_number.values():
             self._unplace(watch)
-            self.place(watch, link)
+            self.place(watch, link, now)
+
+    def renew_silent(self, now: float) -> Link | None:
+        """Set those up anew that have heard nothing for too long; returns the connection that kept silent about one.
+
+        A look that comes late says nothing: this process stood still, and what was sent to it is still to be read.
+        """
+        if now < self._look_at:
+            return None
+        late = now > self._look_at + _LATE
+        silent = None
+        for watch in self._by_number.values():
+            link = watch.link
+            if link is None:
+                continue
+            if late:
+                watch.heard_at = max(watch.heard_at, now + _LATE - self._silence)
+            elif now >= watch.heard_at + self._silence:
+                self._unplace(watch)
+                self.place(watch, link, now)
+                silent = link
+        first = min([watch.heard_at for watch in self._by_number.values() if watch.link], default=float("inf"))
+        self._look_at = max(first + self._silence, now + _GRAIN)
+        return silent
 
     def lost(self, link: Link) -> None:
         """`link` is gone; its watches wait for another."""
@@ -141,11 +177,11 @@ class Watches:
         """Set those up again whose time has come."""
         for watch in list(self._retrying.values()):
             if watch.retry_at <= now:
-                self.place(watch, link)
+                self.place(watch, link, now)
 
-    def next_retry(self) -> float:
-        """When `retry` is due."""
-        return min([watch.retry_at for watch in self._retrying.values()], default=float("inf"))
+    def next_look(self) -> float:
+        """When `retry` or `renew_silent` is due."""
+        return min([self._look_at, *(watch.retry_at for watch in self._retrying.values())])
 
     def _unplace(self, watch: Watch) -> None:
         link, watch.link = watch.link, None

@@ -15,6 +15,7 @@ from ringleader.consensus.raft import Raft
 from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
+from ringleader.group.contact import ELECTIONS, Contact
 from ringleader.group.member import Member
 from ringleader.group.options import HostConfig
 from ringleader.group.roster import Peer, Roster, read_roster, roster_ops
@@ -127,6 +128,7 @@ class Host:
             self._answer,
             self._close,
             self.status,
+            Contact(max(config.group.watch_contact, ELECTIONS * config.raft.election), now),
         )
         self.snapshots = Snapshots(GROUP, self.member, stored, self._covered, self._tell)
         self.members = MembersHere(config, node, core, store, roster)

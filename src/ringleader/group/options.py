@@ -24,7 +24,9 @@ class GroupOptions(msgspec.Struct, frozen=True):
     behind a snapshot, for members that lag a little.
     `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
-    `progress_period`: at most so often an idle watch is told how far it has come.
+    `progress_period`: so often an idle watch is told how far it has come; clients take one that hears nothing for several
+    such periods for lost. `watch_contact`: a node that was out of touch with the cluster for longer (and for longer than a few
+    elections) ends its watches.
     Of snapshots: `slice_bytes` are made in one turn (about a millisecond of work), `chunk_bytes` sent in one message,
     `transfer_rate` sent to other members per second.
     """
@@ -44,6 +46,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     watches_per_connection: int = 10_000
     read_patience: float = 2.0
     progress_period: float = 10.0
+    watch_contact: float = 5.0
     slice_bytes: int = 128 << 10
     chunk_bytes: int = 256 << 10
     transfer_rate: int = 64 << 20

@@ -1,9 +1,9 @@
 """Progress of idle watches: now and then each is told up to which revision it has missed nothing.
 
 Without it a watch of a quiet key stands, for its client, at the revision of its last event; after a failover it would ask
-for history from there, which may be compacted by then, and end although nothing had happened to its key. The frames are
-few: one watch hears every `period` seconds at most, only if the store went on meanwhile, and one turn sends a bounded
-number of them.
+for history from there, which may be compacted by then, and end although nothing had happened to its key. It hears so even
+when nothing at all has changed, so that a client can tell a quiet watch from a lost one. The frames are few: a watch hears
+every `period` seconds, and one turn sends a bounded number of them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ PER_TURN = 500
 
 
 class _Place:
-    __slots__ = ("due", "told", "watcher")
+    __slots__ = ("due", "watcher")
 
     def __init__(self, watcher: Watcher, due: float) -> None:
         self.watcher = watcher
         self.due = due
-        self.told = -1
 
 
 class Progress:
@@ -51,8 +50,7 @@ class Progress:
             if place.watcher.closed:
                 continue
             revision = hub.caught_up(place.watcher)
-            if revision > place.told:
-                place.told = revision
+            if revision >= 0:
                 yield place.watcher, revision
             place.due = now + self._period
             queue.append(place)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ringleader.errors import Reason
+from ringleader.group.contact import CUT_OFF, Contact
 from ringleader.group.logins import Login
 from ringleader.group.member import CATCHING_UP, Member
 from ringleader.group.options import GroupOptions
@@ -77,6 +78,7 @@ class Service:
         send: Callable[[int, ServerFrame], None],
         close: Callable[[int], None],
         status: Callable[[int], ServerFrame],
+        contact: Contact,
     ) -> None:
         self.cluster = cluster
         self.node = node
@@ -88,6 +90,7 @@ class Service:
         self.send = send
         self.close = close
         self.status = status
+        self.contact = contact
         self.connections: dict[int, Connection] = {}
         self.owners: dict[Watcher, tuple[int, int]] = {}  # watcher -> (connection, watch number)
         self.progress = Progress(options.progress_period)
@@ -245,6 +248,9 @@ class Service:
             self.send(conn, WatchEnd(frame.watch, Reason.NO_LEADER, text))
 
     def _watch_on(self, conn: int, connection: Connection, frame: WatchCreate) -> None:
+        if self.contact.lost:
+            self.send(conn, WatchEnd(frame.watch, Reason.NO_LEADER, CUT_OFF))
+            return
         hub = self.member.store.watches
         made = hub.create(
             frame.key, frame.range_end, frame.start_revision, frame.prev_kv, frame.no_put, frame.no_delete
@@ -293,6 +299,14 @@ class Service:
             sent[conn] += 1
         return bool(events)
 
+    def _end_watches(self) -> None:
+        """This node is cut off: whoever watches here goes on elsewhere, from where he stands."""
+        for conn, connection in self.connections.items():
+            for watch, watcher in connection.watches.items():
+                self._forget(watcher)
+                self.send(conn, WatchEnd(watch, Reason.NO_LEADER, CUT_OFF))
+            connection.watches.clear()
+
     def _forget(self, watcher: Watcher) -> None:
         self.owners.pop(watcher, None)
         self.member.store.watches.cancel(watcher)
@@ -317,12 +331,14 @@ class Service:
                     self.send(conn, WatchEnd(watch, refused.reason, f"permission was withdrawn: {refused.message}"))
 
     def end_turn(self) -> None:
-        """Obey new rules, then deliver new events; tell everyone when the leader or the nodes have changed."""
+        """Obey new rules, deliver new events, end watches if this node is cut off; tell of a new leader or new nodes."""
         auth = self.member.store.auth
         if self.rules != (auth.enabled, auth.revision):
             self.rules = (auth.enabled, auth.revision)
             self._obey_new_rules()
         self._deliver()
+        if self.contact.turn(self.member.now, self.member.core.contact):
+            self._end_watches()
         leader = self.member.core.leader
         if leader != self.leader or self.nodes_changed:
             self.leader, self.nodes_changed = leader, False

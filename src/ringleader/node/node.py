@@ -40,7 +40,7 @@ from ringleader.node.identity import (
 from ringleader.node.join import answer_join, become_member
 from ringleader.node.links import PeerLinks
 from ringleader.node.local import LocalDialer, LocalLink
-from ringleader.node.security import peer_tls, port_tls, warn_of_gaps
+from ringleader.node.security import check_peer_port, peer_tls, port_tls, warn_of_gaps
 from ringleader.node.sockets import CLIENT_BUFFER, address_of, bind
 from ringleader.node.stats import Stats
 from ringleader.ports import Entropy, Write
@@ -130,7 +130,7 @@ class Node:
             await self._release()
             raise
         self._turn()
-        warn_of_gaps(self.config, is_loopback)
+        warn_of_gaps(self.config, is_loopback, bool(self.peer_address))
         logger.info(
             "node %s (%d of cluster %s) is up: clients %s, peers %s, http %s; %s",
             self.config.name,
@@ -244,6 +244,7 @@ class Node:
         config = self.config
         wanted = {"listen_client": config.listen_client, "http": config.http}
         if config.peers or config.join or self._has_joined():
+            check_peer_port(config, is_loopback)
             wanted["listen_peer"] = config.listen_peer
         for field, address in wanted.items():
             if address:

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from ringleader.node.config import NodeConfig
     from ringleader.runtime.tls import TlsFiles
 
-__all__ = ["check_secured", "peer_tls", "port_tls", "warn_of_gaps"]
+__all__ = ["check_peer_port", "check_secured", "peer_tls", "port_tls", "warn_of_gaps"]
 
 logger = logging.getLogger("ringleader.node")
+
+GUESSABLE = 20
+"""Letters of a cluster token below which it may be one that can be guessed."""
 
 
 def check_secured(config: NodeConfig, is_loopback: Callable[[str], bool]) -> None:
@@ -26,6 +29,8 @@ def check_secured(config: NodeConfig, is_loopback: Callable[[str], bool]) -> Non
             raise _wrong(ca, f"is given without {cert}")
     if config.client_cert_required and not config.ca:
         raise _wrong("client_cert_required", "needs ca: the authority of the certificates that are let in")
+    if config.peers or config.join:
+        check_peer_port(config, is_loopback)
     if config.insecure:
         return
     for field, what in (("listen_client", "anyone could read and write"), ("http", "anyone could read metrics")):
@@ -38,8 +43,29 @@ def check_secured(config: NodeConfig, is_loopback: Callable[[str], bool]) -> Non
             )
 
 
-def warn_of_gaps(config: NodeConfig, is_loopback: Callable[[str], bool]) -> None:
-    """Tell the log, loudly, what is open in this configuration."""
+def check_peer_port(config: NodeConfig, is_loopback: Callable[[str], bool]) -> None:
+    """Raise `UsageError` when others can reach the peer port, and read along, or even speak as a member."""
+    address = config.listen_peer
+    if not address or is_loopback(address.rpartition(":")[0].strip("[]")):
+        return
+    if not config.cluster_token:
+        raise _wrong(
+            "cluster_token",
+            f"is empty, but listen_peer {address} can be reached from other machines",
+            "Give all members the same secret",
+        )
+    if not config.insecure and _peer_files(config) is None:
+        raise _wrong(
+            "listen_peer",
+            f"{address} can be reached from other machines, and without TLS anyone could read what members say and "
+            "take their links over",
+            "Give cert, key and ca, or peer_cert, peer_key and peer_ca (see `ringleader cert`), or say insecure if that is "
+            "what you want",
+        )
+
+
+def warn_of_gaps(config: NodeConfig, is_loopback: Callable[[str], bool], peer_port: bool) -> None:
+    """Tell the log, loudly, what is open in this configuration. `peer_port`: whether there is one."""
 
     def open_to_others(address: str) -> bool:
         return bool(address) and not is_loopback(address.rpartition(":")[0].strip("[]"))
@@ -48,10 +74,17 @@ def warn_of_gaps(config: NodeConfig, is_loopback: Callable[[str], bool]) -> None
         for address in (config.listen_client, config.http):
             if open_to_others(address):
                 logger.warning("INSECURE: %s is open to everyone who can reach it, without TLS", address)
-    if len(config.peers) > 1 and open_to_others(config.listen_peer) and not _peer_files(config):
+    if peer_port and open_to_others(config.listen_peer) and not _peer_files(config):
         logger.warning(
-            "%s: peers prove that they know the token, but what they say is not encrypted", config.listen_peer
+            "INSECURE: %s: members prove that they know the token, but what they say is not encrypted",
+            config.listen_peer,
         )
+    if peer_port and open_to_others(config.listen_peer) and len(config.cluster_token) < GUESSABLE:
+        logger.warning(
+            "%s: the cluster token is short, and whoever reaches this port can try at home which it is: "
+            "take a random one of at least %d letters",
+            config.listen_peer, GUESSABLE,
+        )  # fmt: skip
     if config.cert and open_to_others(config.listen_client) and not config.client_cert_required:
         logger.warning(
             "%s: TLS protects the way, but who may do what? See `ringleader auth enable`", config.listen_client

@@ -64,10 +64,14 @@ class Churn:
         return self._active(id) or any(id in host.core.config.members() for host in hosts)
 
     def _settled(self, voters: list[int]) -> bool:
-        """Whether all members go by the configuration that the table asks for, so that one of them can be spared."""
-        hosts = [machine.host for machine in self.world.machines.values() if self._active(machine.id)]
+        """Whether all members go by the configuration that the table asks for, so that one of them can be spared.
+
+        Of those that are down it is not known; so most have to be up.
+        """
+        hosts = [machine.host for machine in self.world.machines.values() if machine.id in voters]
         configs = [host.core.config for host in hosts if host is not None]
-        return all(sorted(config.voters) == sorted(voters) and not config.outgoing for config in configs)
+        agree = all(sorted(config.voters) == sorted(voters) and not config.outgoing for config in configs)
+        return agree and 2 * len(configs) > len(voters)
 
     def _active(self, id: int) -> bool:
         row = self.world.truth.store.members.rows.get(id)

@@ -175,8 +175,10 @@ class WatchHub:
         """Up to which revision a watcher that has nothing to be polled missed nothing; -1 when it may have something."""
         self._look()
         number = watcher.number
-        if watcher.closed or number in self._ready or number in self._future:
+        if watcher.closed or number in self._ready:
             return -1
+        if number in self._future:
+            return watcher.next - 1
         return max(watcher.next - 1, self._seen)
 
     # ------------------------------------------------------------------------------------- what the store calls
