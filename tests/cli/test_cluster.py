@@ -32,7 +32,7 @@ def test_a_learner_is_added_and_removed(cli: Shell) -> None:
     assert "already a member 'n9'" in cli.fails(2, "cluster", "add", "n9")
     assert "has not caught up" in cli.fails(1, "cluster", "promote", "n9")
     assert "cannot lead" in cli.fails(2, "cluster", "transfer", "n9")
-    assert "removed: n9" in cli.ok("cluster", "remove", "4")
+    assert "removed: n9 (node 4)" in cli.ok("cluster", "remove", "4")
     assert "has been removed" in cli.fails(2, "cluster", "remove", "n9")
     assert "members are n1, n2, n3" in cli.fails(2, "cluster", "remove", "n7")
     assert "is no name" in cli.fails(2, "cluster", "add", "a b")

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from cli.harness import Shell, failure, run
+from ringleader.cli.main import GROUPS
 
 
 @pytest.mark.parametrize(
@@ -27,13 +28,14 @@ from cli.harness import Shell, failure, run
         (["kv", "put", "a", "x", "--lease", "77"], "there is no lease 77"),
         (["kv", "put", "a", "x", "--lease", "x"], "a lease id must be a whole number, not 'x'"),
         (["lease", "revoke", str(2**70)], "a lease id is a number from 0"),
-        (["lock", "", "--", "true"], "a lock or election needs a name"),
+        (["lock", "", "--", "true"], "a lock needs a name"),
         (["lock", b"\xff", "--", "true"], "must be UTF-8"),
         (["lock", "a", "--wiat", "3", "--", "true"], "No such option: --wiat"),
-        (["elect", "", "me"], "a lock or election needs a name"),
+        (["elect", "", "me"], "an election needs a name"),
         (["kv", "get", "a", "--endpoints", "http://x"], "'http://x' is not an endpoint"),
         (["kv", "get", "a", "--endpoints", "localhost:99999"], "is not an endpoint"),
         (["dev", "--nodes", "0"], "--nodes"),
+        (["role", "grant", "r", "read"], "the right 'read' needs a KEY; with --prefix"),
         (["kv", "txn", "--file", "/no/such/file"], "/no/such/file cannot be read: No such file or directory"),
     ],
 )
@@ -43,6 +45,20 @@ def test_wrong_calls(cli: Shell, arguments: list[str | bytes], says: str) -> Non
         error = cli.json(*arguments, code=2)["error"]
         assert says in error["message"] + error["hint"]
         assert error["applied"] == "no"
+
+
+@pytest.mark.parametrize("arguments", [["replay", "1", "--svg"], ["shrink", "1", "--out"]])
+def test_what_cannot_be_written_is_said_before_the_run(arguments: list[str]) -> None:
+    message = Shell("").fails(2, "sim", *arguments, "/no/such/file")
+    assert "cannot write /no/such/file: No such file or directory" in message
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_every_group_says_what_it_is_for(group: str) -> None:
+    page = " ".join(Shell("").ok(group, "--help").replace("\u2502", " ").split())
+    assert GROUPS[group][1] in page
+    assert "completion" not in page
+    assert GROUPS[group][1][:20] in Shell("").ok("--help")
 
 
 def test_oversized_value(cli: Shell) -> None:

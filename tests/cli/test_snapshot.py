@@ -24,6 +24,18 @@ def test_save_and_status(cli: Shell, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_what_is_no_backup_is_not_taken_for_a_nodes_file(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    for content, says in (("no snapshot" * 10, "this is not a snapshot"), ("", "the snapshot is cut off")):
+        file.write_text(content)
+        for command in (["status", str(file)], ["restore", str(file), "--data-dir", str(tmp_path / "made")]):
+            message = Shell("").fails(1, "snapshot", *command)
+            assert says in message
+            assert "take another back-up" in message
+            assert "remove this member" not in message
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_back_up_whose_node_is_lost_on_the_way_begins_anew(
     cli: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,23 @@ def test_a_folder_in_use_and_a_folder_of_another_node(tmp_path: Path) -> None:
     renamed = run("start", "--name", "n2", "--data-dir", data, *ANYWHERE)
     assert renamed.returncode == 2
     assert b"belongs to" in renamed.stderr.splitlines()[-1]
+
+
+def _asks(node: Node) -> bool:
+    return "not a member yet" in node.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_while_it_waits_to_be_let_in(tmp_path: Path, number: signal.Signals) -> None:
+    """Nobody listens at that port; a node that is no member yet ends at once, and leaves its folder to the next try."""
+    joining = ["--name", "n1", "--data-dir", str(tmp_path / "data"), "--join", f"127.0.0.1:{free_port()}", *ANYWHERE]
+    joining += ["--listen-peer", "127.0.0.1:0"]
+    for _ in range(2):
+        with Node(tmp_path, *joining) as node:
+            eventually(partial(_asks, node), "it does not ask")
+            node.process.send_signal(number)
+            assert node.process.wait(10) == 0
+            assert "was asked to stop before it was up" in node.log
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def _install(folder: Path) -> Path:
         "--quiet",
         "--disable-pip-version-check",
     ]
-    _call(*pip, "install", "--no-compile", "--constraint", constraints, wheel, cwd=folder)
+    _call(*pip, "--constraint", constraints, wheel, cwd=folder)
     return python
 
 

@@ -12,7 +12,7 @@ from ringleader.errors import RingleaderError
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Folder = Annotated[Path, typer.Option("--dir", "-d", help="Where the authority and its certificates are.")]
 Days = Annotated[float, typer.Option(help="For how many days it is valid.", min=0.0, max=36500)]
@@ -36,8 +36,10 @@ def ca(
 
 @app.command()
 def node(
-    name: Annotated[str, typer.Argument(help="The member's name.")],
-    hosts: Annotated[list[str] | None, typer.Argument(help="Names and addresses at which it is reached.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The member's name.")],
+    hosts: Annotated[
+        list[str] | None, typer.Argument(metavar="HOST", help="Names and addresses at which it is reached.")
+    ] = None,
     folder: Folder = CERTS,
     days: Days = 365,
     force: Force = False,
@@ -54,7 +56,7 @@ def node(
 
 @app.command()
 def client(
-    user: Annotated[str, typer.Argument(help="The user who logs in with it.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user who logs in with it.")],
     folder: Folder = CERTS,
     days: Days = 365,
     force: Force = False,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Members: list, add, promote, remove; hand leadership over.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 WIDE = 200
 """Columns when nobody but a program looks: nothing is cut."""
@@ -43,7 +43,7 @@ def members(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = F
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="How the new member is to be called.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="How the new member is to be called.")],
     peer: Annotated[str, typer.Option("--peer", metavar="HOST:PORT", help="Where its peer port will be.")] = "",
     no_promote: Annotated[bool, typer.Option("--no-promote", help="It stays a learner until it is promoted.")] = False,
     endpoints: Endpoints = None,
@@ -71,7 +71,7 @@ def remove(member: Name, endpoints: Endpoints = None, timeout: Timeout = 10.0, j
 
 @app.command()
 def transfer(
-    member: Annotated[str | None, typer.Argument(metavar="[MEMBER]", help="Who is to lead; else the best.")] = None,
+    member: Annotated[str | None, typer.Argument(metavar="MEMBER", help="Who is to lead; else the best.")] = None,
     endpoints: Endpoints = None,
     timeout: Timeout = 10.0,
     json_: Json = False,
@@ -97,7 +97,8 @@ def _done(
     if json_:
         as_json(msgspec.to_builtins(member))
     else:
-        say(f"{word}: {text_of(member.name.encode())} (node {member.id}, {member.role})")
+        role = "" if member.role == word else f", {member.role}"
+        say(f"{word}: {text_of(member.name.encode())} (node {member.id}{role})")
 
 
 def _print(seen: Membership) -> None:

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict, TypeVar
 
 import typer
 
@@ -26,10 +26,12 @@ __all__ = [
     "BIGGEST",
     "Endpoints",
     "Json",
+    "LoginArguments",
     "Timeout",
     "as_json",
     "bytes_of",
     "checked_name",
+    "connecting",
     "fail",
     "parse_number",
     "run",
@@ -57,6 +59,27 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, not
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=1e6, help="Seconds before a call is given up.")]
 
 
+class LoginArguments(TypedDict, total=False):
+    """Of `connect`."""
+
+    username: str
+    password: str
+    token: str
+    ca: str
+    cert: str
+    key: str
+
+
+class _Connecting:
+    """How `run` connects; `arguments` gives what of `connect` the options before the command have set."""
+
+    def __init__(self) -> None:
+        self.arguments: Callable[[], LoginArguments] = lambda: LoginArguments()
+
+
+connecting = _Connecting()
+
+
 def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
     """Connect, do `act(client)`, disconnect; errors end the program with their exit code.
 
@@ -68,11 +91,12 @@ def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Cl
 
     async def main() -> T:
         _cancel_on_sigterm(signals)
-        arguments = (endpoints,) if endpoints else ()
-        async with ringleader.connect(*arguments, timeout=timeout) as client:
+        places = (endpoints,) if endpoints else ()
+        async with ringleader.connect(*places, timeout=timeout, **login) as client:
             return await act(client)
 
     try:
+        login = connecting.arguments()
         return asyncio.run(main())
     except RingleaderError as error:
         fail(error, as_json_)

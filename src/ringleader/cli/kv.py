@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Keys and values: put, get, delete, range, watch, txn.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
 Prefix = Annotated[bool, typer.Option("--prefix", help="All keys that begin with KEY.")]
@@ -144,7 +144,7 @@ def delete(
 
 @app.command("range")
 def range_(
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="The first key.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The first key.")] = "",
     prefix: Prefix = False,
     range_end: RangeEnd = None,
     limit: Annotated[int, typer.Option(min=0, max=BIGGEST, help="At most so many; 0: all.")] = 0,
@@ -187,7 +187,7 @@ def range_(
 
 @app.command()
 def watch(
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="The key; without it all keys.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key; without it all keys.")] = "",
     prefix: Prefix = False,
     range_end: RangeEnd = None,
     revision: Annotated[int, typer.Option(min=0, max=BIGGEST, help="From this revision on; 0: from now on.")] = 0,
@@ -372,7 +372,9 @@ def _result(result: PutResult | DeleteResult | RangeResult | TxnResult) -> dict[
 
 @app.command()
 def compact(
-    revision: Annotated[int, typer.Argument(min=0, help="Forget history below it; 0: below the present one.")] = 0,
+    revision: Annotated[
+        int, typer.Argument(metavar="REVISION", min=0, help="Forget history below it; 0: below the present one.")
+    ] = 0,
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
     json_: Json = False,

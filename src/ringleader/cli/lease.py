@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Leases: keys that go away when nobody keeps them alive.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 LeaseArgument = Annotated[str, typer.Argument(metavar="LEASE", help="The lease id, in decimal or with 0x.")]
 
 
 @app.command()
 def grant(
-    ttl: Annotated[float, typer.Argument(help="Seconds it lives without a keep-alive.")],
+    ttl: Annotated[float, typer.Argument(metavar="SECONDS", help="Seconds it lives without a keep-alive.")],
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
     json_: Json = False,

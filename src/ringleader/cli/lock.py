@@ -24,7 +24,7 @@ LOST_EXIT = 75
 
 def lock(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The lock.")],
-    command: Annotated[list[str] | None, typer.Argument(metavar="[-- CMD...]", help="Run it under the lock.")] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- CMD", help="Run it under the lock.")] = None,
     ttl: Annotated[float, typer.Option(help="Seconds after which the lock of a dead holder is free.")] = 10.0,
     wait: Annotated[float, typer.Option(min=0, max=1e9, help="Most seconds to wait for the lock; 0: for ever.")] = 0.0,
     endpoints: Endpoints = None,
@@ -107,7 +107,9 @@ async def _run_while(command: list[str], extra: dict[str, str], lost: asyncio.Ev
 
 def elect(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The election.")],
-    value: Annotated[str | None, typer.Argument(help="Stand with this value; without it, watch who leads.")] = None,
+    value: Annotated[
+        str | None, typer.Argument(metavar="VALUE", help="Stand with this value; without it, watch who leads.")
+    ] = None,
     ttl: Annotated[float, typer.Option(help="Seconds after which a dead leader is replaced.")] = 10.0,
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from ringleader.cli.common import fail, usage
 from ringleader.cli.dev import dev
 from ringleader.cli.lock import elect, lock
+from ringleader.cli.login import Ca, Cert, Key, PasswordFile, TokenFile, User, remember
 from ringleader.cli.start import start
 from ringleader.cli.status import status
 from ringleader.errors import RingleaderError
@@ -30,11 +31,15 @@ GROUPS = {
     "debug": ("ringleader.cli.debug", "Look into the files of a node."),
     "kv": ("ringleader.cli.kv", "Keys and values: put, get, delete, range, watch, txn."),
     "lease": ("ringleader.cli.lease", "Leases: keys that go away when nobody keeps them alive."),
-    "ring": ("ringleader.cli.ring", "Consistent hashing: look at, plan, compare and draw rings."),
+    "ring": ("ringleader.cli.ring", "Consistent hashing: who owns what, and what moves."),
     "settings": ("ringleader.cli.settings", "Settings of the whole cluster: quota, history."),
     "snapshot": ("ringleader.cli.snapshot", "Back-ups: save, check, restore."),
-    "sim": ("ringleader.cli.sim", "The simulator: run seeds, replay one, draw it."),
+    "sim": (
+        "ringleader.cli.sim",
+        "Simulate whole clusters under faults: every run is fixed by its seed and checked at every step.",
+    ),
 }
+"""Where each group of commands is, and what its help page says of it."""
 
 
 class LazyGroup(TyperGroup):
@@ -50,7 +55,7 @@ class LazyGroup(TyperGroup):
         if cmd_name in GROUPS and importlib.util.find_spec(GROUPS[cmd_name][0]):
             module = importlib.import_module(GROUPS[cmd_name][0])
             group = typer.main.get_command(module.app)
-            group.name = cmd_name
+            group.name, group.help = cmd_name, GROUPS[cmd_name][1]
             return group
         return super().get_command(ctx, cmd_name)
 
@@ -71,7 +76,12 @@ app.command()(elect)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Show the release and end.")) -> None:
+def _root(
+    user: User = None, password_file: PasswordFile = None, token_file: TokenFile = None,
+    ca: Ca = None, cert: Cert = None, key: Key = None,
+    version: bool = typer.Option(False, "--version", help="Show the release and end."),
+) -> None:  # fmt: skip
+    remember(user, password_file, token_file, ca, cert, key)
     if version:
         import ringleader
 

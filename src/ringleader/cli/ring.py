@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(name="ring", help="Consistent hashing: who owns what, and what moves.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 ALGORITHMS = {
     "ring": "Ring",
@@ -33,7 +33,9 @@ ALGORITHMS = {
 }
 MAX_SHOWN = 40
 
-Nodes = Annotated[list[str], typer.Argument(help="Nodes: NAME, NAME=WEIGHT, NAME@ZONE or NAME=WEIGHT@ZONE.")]
+Nodes = Annotated[
+    list[str], typer.Argument(metavar="NODE", help="Nodes: NAME, NAME=WEIGHT, NAME@ZONE or NAME=WEIGHT@ZONE.")
+]
 Algorithm = Annotated[str, typer.Option("--algorithm", "-a", help="One of: " + ", ".join(ALGORITHMS) + ".")]
 Add = Annotated[list[str] | None, typer.Option("--add", help="A node that joins (may be repeated).")]
 Remove = Annotated[list[str] | None, typer.Option("--remove", help="The name of a node that leaves (repeatable).")]
@@ -51,9 +53,14 @@ def _one_line(command: F) -> F:
 
         try:
             command(*args, **kwargs)
-        except (RingleaderError, OSError) as e:
-            typer.echo(f"error: {e}", err=True)
-            raise typer.Exit(2) from None
+        except RingleaderError as error:
+            text = str(error)
+        except OSError as error:
+            text = f"cannot write {error.filename}: {error.strerror}" if error.filename else str(error)
+        else:
+            return
+        typer.echo(f"ringleader: {text}", err=True)
+        raise typer.Exit(2)
 
     return run  # type: ignore[return-value]
 
@@ -255,7 +262,7 @@ def plot(
 
 @app.command()
 def workers(
-    group: Annotated[str, typer.Argument(help="The group's name, as given to `db.shards(...)`.")],
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="The group's name, as given to `db.shards(...)`.")],
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
     json_: Json = False,

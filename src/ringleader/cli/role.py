@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Name = Annotated[str, typer.Argument(help="The role.")]
-Right = Annotated[str, typer.Argument(help="read, write or readwrite with a KEY; or lease, cluster, auth without.")]
-Key = Annotated[str | None, typer.Argument(help="A key, or with --prefix all that begin so.")]
-RangeEnd = Annotated[str | None, typer.Option("--range-end", help="All keys from KEY up to before this one.")]
+Name = Annotated[str, typer.Argument(metavar="ROLE", help="The role.")]
+Right = Annotated[
+    str, typer.Argument(metavar="RIGHT", help="read, write or readwrite with a KEY; or lease, cluster, auth without.")
+]
+Key = Annotated[str | None, typer.Argument(metavar="KEY", help="A key, or with --prefix all that begin so.")]
+RangeEnd = Annotated[
+    str | None, typer.Option("--range-end", metavar="KEY", help="All keys from KEY up to before this one.")
+]
 Prefix = Annotated[bool, typer.Option("--prefix", help='All keys that begin with KEY ("": every key).')]
 RIGHTS = ("read", "write", "readwrite", "lease", "cluster", "auth")
 
@@ -70,6 +74,8 @@ def _change(
 ) -> None:  # fmt: skip
     if right not in RIGHTS:
         raise usage(f"a right is one of {', '.join(RIGHTS)}, not {right!r}")
+    if right in RIGHTS[:3] and not key and not prefix:
+        raise usage(f"the right {right!r} needs a KEY; with --prefix it holds for all that begin so")
     first = None if key is None else bytes_of(key)
     end = None if range_end is None else bytes_of(range_end)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "parse_size", "show_size"]
 
-app = typer.Typer(help="Settings of the whole cluster: quota, history.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "KIB": 1 << 10, "M": 1 << 20, "MIB": 1 << 20, "G": 1 << 30, "GIB": 1 << 30}
 

@@ -15,16 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Simulate whole clusters under faults: every run is fixed by its seed and checked at every step.",
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.command()
 def run(
-    seed: Annotated[int | None, typer.Argument(help="Run this one seed alone.")] = None,
+    seed: Annotated[int | None, typer.Argument(metavar="SEED", help="Run this one seed alone.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", "-n", min=1, help="How many seeds to run.")] = 100,
     start: Annotated[int, typer.Option("--start", help="The first seed.")] = 1,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to use.")] = 1,
@@ -55,7 +51,7 @@ def run(
 
 @app.command()
 def shrink(
-    seed: Annotated[int, typer.Argument(help="A seed that fails.")],
+    seed: Annotated[int, typer.Argument(metavar="SEED", help="A seed that fails.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The replay file; seed-N.json otherwise.")] = None,
     tries: Annotated[int, typer.Option("--tries", min=1, help="How many runs it may take.")] = 300,
 ) -> None:
@@ -64,12 +60,13 @@ def shrink(
     from ringleader.sim.shrink import save_replay
     from ringleader.sim.shrink import shrink as shrink_run
 
+    path = out or Path(f"seed-{seed}.json")
+    _check_writable(path)
     found = shrink_run(draw(seed), tries, lambda text: print(f"  {text}", flush=True))
     if found is None:
         print(f"seed {seed} does not fail")
         raise typer.Exit(1)
     before, after = found
-    path = out or Path(f"seed-{seed}.json")
     save_replay(path, after.report, after.options)
     print(f"from {before.line()}\nto   {after.line()}\n{after.report.line()}")
     print(f"replay it with: ringleader sim replay {path}")
@@ -87,6 +84,8 @@ def replay(
     from ringleader.sim.run import replay as replay_seed
     from ringleader.sim.run import self_check
 
+    if svg is not None:
+        _check_writable(svg)
     options = _options_of(what)
     if check:
         difference = self_check(options.seed, options)
@@ -109,6 +108,18 @@ def replay(
         print(f"drew seconds {since:.3f} to {until:.3f} into {svg}", file=sys.stderr)
     if report.failure is not None:
         raise typer.Exit(1)
+
+
+def _check_writable(path: Path) -> None:
+    """Before the run, which may take minutes. Raises `UsageError`."""
+    new = not path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
 
 
 def _options_of(what: str) -> Options:

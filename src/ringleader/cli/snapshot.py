@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Back-ups: save, check, restore.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 ATTEMPTS = 5
 """How often a back-up is begun anew when the node that makes it is lost."""

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.command()
 def create(
-    user: Annotated[str, typer.Argument(help="Whom it logs in.")],
-    name: Annotated[str, typer.Argument(help="What people call it; one of each name for a user.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="Whom it logs in.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it; one of each name for a user.")],
     ttl: Annotated[float | None, typer.Option(help="Seconds until it ends by itself.", min=0.001)] = None,
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
@@ -40,7 +40,7 @@ def create(
 
 @app.command()
 def revoke(
-    id: Annotated[str, typer.Argument(help="As `ringleader token list` shows it.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `ringleader token list` shows it.")],
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
     json_: Json = False,
@@ -59,7 +59,7 @@ def revoke(
 
 @app.command("list")
 def list_(
-    user: Annotated[str, typer.Argument(help="Whose; default: everybody's.")] = "",
+    user: Annotated[str, typer.Argument(metavar="USER", help="Whose; default: everybody's.")] = "",
     endpoints: Endpoints = None,
     timeout: Timeout = 5.0,
     json_: Json = False,

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 NEW_PASSWORD = "RINGLEADER_NEW_PASSWORD"
 
-Name = Annotated[str, typer.Argument(help="The user.")]
-RoleName = Annotated[str, typer.Argument(help="The role; root may do everything.")]
+Name = Annotated[str, typer.Argument(metavar="USER", help="The user.")]
+RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="The role; root may do everything.")]
 NoPassword = Annotated[bool, typer.Option("--no-password", help="Logs in by token or certificate only.")]
 
 

@@ -10,7 +10,7 @@ import msgspec
 from ringleader.client.engine import Engine
 from ringleader.errors import NotAppliedError, Reason, RingleaderError, UsageError
 from ringleader.store import member_ops as wire
-from ringleader.store.member_ops import LeaderView, MemberCommand, MemberRow, Standing
+from ringleader.store.member_ops import LeaderView, MemberCommand, MemberRow
 
 __all__ = ["Cluster", "Member", "Membership"]
 
@@ -19,8 +19,9 @@ PAUSE = 0.05
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One member. `role`: "leader", "voter" or "learner". Addresses are "host:port", "" while they are not known.
+    """One member. `role`: "leader", "voter", "learner", or "removed" where a removal is told.
 
+    Addresses are "host:port", "" while they are not known.
     `healthy`: it has answered the leader within an election time. `lag`: entries of the log it does not hold yet, `None` when
     the leader does not know. `heard`: seconds since its last answer, `None`: none since this leader leads.
     """
@@ -155,7 +156,7 @@ def _checked(member: object) -> str | int:
 
 
 def _member(row: MemberRow, view: LeaderView | None) -> Member:
-    role = "learner" if row.standing is Standing.LEARNER else "voter"
+    role = row.standing.name.lower()
     healthy, lag, heard = False, None, None
     if view is not None:
         healthy = row.id in view.healthy

@@ -9,6 +9,25 @@ from ringleader.errors import (
     RingleaderError,
     UsageError,
 )
+from ringleader.store.auth_ops import (
+    AuthDisable,
+    AuthEnable,
+    AuthStatus,
+    RoleAdd,
+    RoleDelete,
+    RoleGrant,
+    RoleList,
+    RoleRevoke,
+    TokenAdd,
+    TokenList,
+    TokenRevoke,
+    UserAdd,
+    UserDelete,
+    UserGrant,
+    UserList,
+    UserPassword,
+    UserRevoke,
+)
 from ringleader.store.commands import (
     Command,
     Compact,
@@ -137,6 +156,12 @@ def show_key(key: bytes) -> str:
     return text if len(key) <= 64 else f"{text}... ({len(key)} bytes)"
 
 
+_AboutUsers = (
+    UserAdd | UserDelete | UserPassword | UserGrant | UserRevoke | RoleAdd | RoleDelete | RoleGrant | RoleRevoke
+    | TokenAdd | TokenRevoke
+)  # fmt: skip
+
+
 def describe(items: list[Command] | list[Read] | list[Command | Read]) -> str:
     """A call in a few words, for errors: "put of 'a'"."""
     first = _describe_one(items[0])
@@ -158,6 +183,8 @@ def _describe_one(item: Command | Read) -> str:
         words = {MemberAdd: "adding", MemberPromote: "promoting", MemberRemove: "removing"}
         member = item.name if isinstance(item, MemberAdd) else item.member
         return f"{words.get(type(item), 'handing leadership to')} member {member or '(any)'}"
+    if isinstance(item, _AboutUsers):
+        return _describe_auth(item)
     names = {
         MemberList: "list of members",
         LeaseGrant: "grant of a lease",
@@ -167,8 +194,35 @@ def _describe_one(item: Command | Read) -> str:
         Configure: "change of settings",
         SettingsQuery: "settings",
         SnapshotRead: "snapshot",
+        AuthEnable: "enabling auth",
+        AuthDisable: "disabling auth",
+        AuthStatus: "status of auth",
+        UserList: "list of users",
+        RoleList: "list of roles",
+        TokenList: "list of tokens",
     }
     return names.get(type(item), type(item).__name__)
+
+
+def _describe_auth(item: _AboutUsers) -> str:
+    if isinstance(item, TokenAdd):
+        return f"making a token for user {item.user!r}"
+    if isinstance(item, TokenRevoke):
+        return f"revoking token {item.id!r}"
+    if isinstance(item, UserGrant):
+        return f"giving role {item.role!r} to user {item.name!r}"
+    if isinstance(item, UserRevoke):
+        return f"taking role {item.role!r} from user {item.name!r}"
+    words = {
+        UserAdd: "adding user",
+        UserDelete: "deleting user",
+        UserPassword: "setting the password of user",
+        RoleAdd: "adding role",
+        RoleDelete: "deleting role",
+        RoleGrant: "giving a right to role",
+        RoleRevoke: "taking a right from role",
+    }
+    return f"{words[type(item)]} {item.name!r}"
 
 
 def failure_error(what: str, failure: Failure, node: str | None, *, unknown: bool) -> RingleaderError:

@@ -32,6 +32,7 @@ from ringleader.store.store import Store
 __all__ = ["SnapshotStatus", "read_backup", "restore_backup"]
 
 _READ = 1 << 20
+_USELESS = "The file cannot be used: take another back-up"
 _encode = msgspec.msgpack.Encoder().encode
 _meta = msgspec.msgpack.Decoder(SnapshotMeta)
 
@@ -62,6 +63,9 @@ def read_backup(file: Path) -> tuple[SnapshotStatus, State]:
         state = restorer.finish()
     except ValueError as error:
         raise _corrupt(str(error), file, decoder.good) from error
+    except LogCorruptError as error:
+        error.hint = _USELESS  # the remedy it names is one for a node's own files
+        raise
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
     header = decoder.header
@@ -98,8 +102,7 @@ def _frames(file: Path, decoder: SnapshotDecoder) -> Iterator[bytes]:
 
 
 def _corrupt(message: str, file: Path, offset: int) -> LogCorruptError:
-    hint = "The file cannot be used: take another back-up"
-    return LogCorruptError(message, file=str(file), offset=offset, hint=hint)
+    return LogCorruptError(message, file=str(file), offset=offset, hint=_USELESS)
 
 
 def restore_backup(file: Path, config: NodeConfig) -> tuple[SnapshotStatus, str, int]:

@@ -17,6 +17,8 @@ from ringleader.runtime.descriptors import raise_limit
 
 __all__ = ["run", "serve", "setup_logging"]
 
+logger = logging.getLogger("ringleader.node")
+
 
 def setup_logging(level: str = "info") -> None:
     """Lines with time, level, part and text on standard error."""
@@ -36,7 +38,8 @@ async def serve(config: NodeConfig, on_up: Callable[[Node], None] | None = None)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked.set)
     try:
-        await node.start()
+        if not await _started(node, asked):
+            return None
         collector.settle()
         if on_up is not None:
             on_up(node)
@@ -49,6 +52,25 @@ async def serve(config: NodeConfig, on_up: Callable[[Node], None] | None = None)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _started(node: Node, asked: asyncio.Event) -> bool:
+    """Start it; False when it is asked to stop before it serves: recovery and joining may take long."""
+    waiting = asyncio.ensure_future(asked.wait())
+    starting = asyncio.ensure_future(node.start())
+    try:
+        await asyncio.wait({waiting, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()  # it frees what it has taken
+            await asyncio.wait({starting})
+            if starting.cancelled():
+                logger.info("node %s was asked to stop before it was up", node.config.name)
+                return False
+        await starting
+        return True
+    finally:
+        waiting.cancel()
+        starting.cancel()
 
 
 def run(config: NodeConfig, on_up: Callable[[Node], None] | None = None) -> RingleaderError | None:
