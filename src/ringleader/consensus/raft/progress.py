@@ -19,7 +19,8 @@ class Pace(IntEnum):
 class Progress:
     """One member as the leader sees it.
 
-    `match`: highest index known to agree durably, learnt during read round `match_round`. `next`: the index to send next. `flight`: (last index, bytes) of the
+    `match`: highest index known to agree durably, learnt during read round `match_round`.
+    `next`: the index to send next. `flight`: (last index, bytes) of the
     appends on the way, oldest first. `heard`: time of its last answer, or when it was first sent to;
     `answered`: whether there was one. `round`: the latest read round it has answered.
     `commit_told`: the commit index last sent to it.
