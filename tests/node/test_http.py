@@ -11,8 +11,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from node.wireclient import WireClient, single
-from ringleader.node import Node
+from ringleader.node import Node, http
 from ringleader.node.http import HttpServer, health, readiness
 from ringleader.node.stats import Histogram, Stats
 
@@ -81,6 +83,23 @@ def test_slow_callers_do_not_take_all_threads_for_ever() -> None:
     assert get(address, "/healthz")[0] == 503
     time.sleep(0.6)
     assert get(address, "/healthz") == (200, "ok\n")
+    for each in slow:
+        each.close()
+    server.close()
+
+
+def test_slow_callers_give_way_to_one_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "SLOW", 0.05)
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    address = "{}:{}".format(*sock.getsockname())
+    server = HttpServer(sock, Stats(last_turn=time.monotonic()), threads=2, timeout=60)
+    server.start()
+    slow = [socket.create_connection(sock.getsockname()) for _ in range(2)]
+    time.sleep(0.2)
+    for _ in range(3):
+        assert get(address, "/healthz") == (200, "ok\n")
+    assert slow[0].recv(1) == b""
     for each in slow:
         each.close()
     server.close()

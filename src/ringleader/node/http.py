@@ -30,6 +30,8 @@ logger = logging.getLogger("ringleader.http")
 
 STALLED = 10.0
 """Seconds without a turn after which the loop counts as dead."""
+SLOW = 1.0
+"""Seconds after which a request gives way to another one when all slots are taken."""
 LATE = 2.0
 """Seconds without a turn after which the node is not ready."""
 
@@ -105,7 +107,7 @@ class _Server(ThreadingHTTPServer):
         self.begun: dict[Any, float] = {}  # requests under way, oldest first
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self.slots.acquire(blocking=False):
+        if not self.slots.acquire(blocking=False) and not self._make_room():
             request.settimeout(1.0)
             try:
                 request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -115,6 +117,16 @@ class _Server(ThreadingHTTPServer):
             return
         self.begun[request] = time.monotonic()
         super().process_request(request, client_address)
+
+    def _make_room(self) -> bool:
+        """Hang up on the oldest request if it takes long: health is asked for exactly when something is wrong."""
+        for request, begun in list(self.begun.items()):
+            if time.monotonic() - begun < SLOW:
+                return False
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+                return self.slots.acquire(timeout=0.2)
+        return False
 
     def service_actions(self) -> None:
         """Called several times a second: hangs up on those who send or read one byte at a time, for ever."""
