@@ -29,6 +29,8 @@ KEPT = 256
 PATIENCE = 30.0
 """Seconds that an open is tried again for."""
 PAUSE = 0.02
+OPEN_MAX = 10_240
+"""What macOS grants at most without being configured."""
 
 
 def raise_limit() -> None:
@@ -36,11 +38,14 @@ def raise_limit() -> None:
     if sys.platform != "win32":
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = 1 << 20 if hard == resource.RLIM_INFINITY else hard
-        if soft != resource.RLIM_INFINITY and soft < most:
+        for wanted in (most, OPEN_MAX):  # macOS tells of a higher limit than it grants
+            if soft == resource.RLIM_INFINITY or not soft < wanted <= most:
+                continue
             try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-            except (OSError, ValueError) as error:  # some systems have a lower limit that they do not tell
-                logger.debug("the limit of open files stays at %d: %s", soft, error)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                return
+            except (OSError, ValueError) as error:
+                logger.debug("the limit of open files cannot become %d: %s", wanted, error)
 
 
 def shares(max_connections: int) -> tuple[int, int]:
