@@ -30,7 +30,8 @@ SETTINGS = {
     "cluster_token": "the secret that members prove to each other; it is never sent",
     "heartbeat_ms": "how often a leader is heard",
     "election_ms": "how long followers wait for their leader, up to twice that",
-    "max_connections": "most client connections",
+    "max_connections": "most client connections; fewer where the system lets the process open too few files "
+    "(`ulimit -n`; the node raises it as far as it may, and says what is left)",
     "segment_bytes": "size of a log segment",
     "snapshot_bytes": "a snapshot is taken when the log has grown by so much",
     "snapshot_entries": "or by so many entries",
