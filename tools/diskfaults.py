@@ -35,7 +35,7 @@ TINY = ["--segment-bytes", "16384", "--snapshot-entries", "60", "--snapshot-byte
 KEEP = "20"
 PATIENCE = 25.0
 """Seconds in which the k-th call has to come; some calls are rare."""
-CRASH = "pwrite64:280,fdatasync:150,rename:30,unlink:30,openat:60"
+CRASH = "pwrite64:300,fdatasync:150,rename:25,unlink:25"
 EIO = "fdatasync:50"
 
 

@@ -33,7 +33,9 @@ __all__ = [
 
 ENTRY_OVERHEAD = 16  # bytes counted for an entry beside its data
 CHUNK_ENTRIES = 1024  # most entries in one message
-SNAPSHOT_PATIENCE = 5  # election times after which a snapshot that was not answered is taken for lost
+SNAPSHOT_PATIENCE = (
+    1  # election times after which an offer that was not answered is repeated: the other end may be a new one
+)
 
 # ------------------------------------------------------------------------------------------------------ leader
 
