@@ -89,9 +89,13 @@ class _Ask:
         """
         missing = self._asked.get((lease_id, writing))
         if missing is None:
-            one = self.write if writing else self.read
+            rights = self.rights.write if writing else self.rights.read
             lease = self.leases.by_id.get(lease_id)
-            lacks = lease is not None and any(one(key, b"") for key in lease.keys)
+            keys = lease.keys if lease is not None else None
+            # As a rule all of them lie within one right, which is seen from the first and the last.
+            lacks = keys and not (
+                rights.cover(min(keys), max(keys) + b"\0") or all(rights.cover(key, key + b"\0") for key in keys)
+            )
             missing = self._asked[lease_id, writing] = f"all keys of lease {lease_id}" if lacks else ""
         return missing
 
