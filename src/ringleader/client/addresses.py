@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ringleader.errors import Reason, UsageError
 
-__all__ = ["DEFAULT_ENDPOINTS", "DEFAULT_PORT", "ENVIRONMENT", "parse_endpoints", "split_address"]
+__all__ = ["DEFAULT_ENDPOINTS", "DEFAULT_PORT", "ENVIRONMENT", "is_ip", "parse_endpoints", "split_address"]
 
 DEFAULT_PORT = 4400
 DEFAULT_ENDPOINTS = ("127.0.0.1:4400", "127.0.0.1:4410", "127.0.0.1:4420")
@@ -46,6 +46,15 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise _bad(address)
     return host, int(port)
+
+
+def is_ip(host: str) -> bool:
+    """Whether `host` is an address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_ipv6(host: str) -> bool:

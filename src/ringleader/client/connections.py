@@ -160,15 +160,15 @@ class Connections:
         link.node = frame.node
         link.name = frame.name or link.address
         self.endpoints.worked(link.address)
-        self.learn(frame.leader, frame.nodes)
+        self.learn(frame.leader, frame.nodes, frame.as_of)
         self._adopt(link)
         return True
 
-    def learn(self, leader: int, nodes: list[NodeInfo]) -> None:
-        """Who leads and, unless empty, who is there."""
+    def learn(self, leader: int, nodes: list[NodeInfo], as_of: int) -> None:
+        """Who leads and, unless empty, who was there as of that log index (0: not said)."""
         self.leader = leader
         if nodes:
-            self.endpoints.learn(nodes)
+            self.endpoints.learn(nodes, as_of)
 
     def land(self, link: Link, frame: int) -> Flight | None:
         """The answer to a frame has come; None when it is not awaited any more."""

@@ -184,7 +184,7 @@ class ClientCore:
         elif type(frame) is Challenge:
             self._net.challenged(state, frame)
         elif type(frame) is Topology:
-            self._net.learn(frame.leader, frame.nodes)
+            self._net.learn(frame.leader, frame.nodes, frame.as_of)
         elif type(frame) is WatchEnd:
             self._on_watch_end(state, frame)
         elif type(frame) is StatusReply:

@@ -57,7 +57,10 @@ class Link:
 
 
 class Endpoints:
-    """All addresses worth trying: those given by the user and those that nodes told of; each with its own backoff."""
+    """All addresses worth trying: those given by the user, for ever, and those that nodes told of; each with its own backoff.
+
+    An address is what the user or a node wrote: a name in it is looked up anew at every connection.
+    """
 
     def __init__(self, addresses: Sequence[str], entropy: Entropy, backoff_min: float, backoff_max: float) -> None:
         self._given = list(dict.fromkeys(addresses))
@@ -68,10 +71,19 @@ class Endpoints:
         self._cursor = int(entropy.random() * len(self._given))
         self._failures: dict[str, tuple[int, float]] = {}  # how often in a row, and when to try again
         self._refusals: dict[str, tuple[int, float]] = {}  # the same, of nodes that welcome us but hold no watches
+        self._as_of = 0  # the log index by which `nodes` are the nodes
         self.nodes: dict[int, NodeInfo] = {}
 
-    def learn(self, nodes: Iterable[NodeInfo]) -> None:
-        """These are the nodes of the cluster now."""
+    def learn(self, nodes: Iterable[NodeInfo], as_of: int = 0) -> None:
+        """These were the nodes of the cluster as of that log index (0: not said): those that are gone are forgotten.
+
+        What a node tells that lags behind is ignored, or a client that meets one that was removed long ago would forget the
+        living for the dead. But when none of all the known addresses works, nothing known is worth more than what comes.
+        """
+        lost = all(address in self._failures for address in self._all if address not in self._given)
+        if 0 < as_of < self._as_of and not lost:
+            return
+        self._as_of = as_of
         self.nodes = {node.id: node for node in nodes}
         told = [node.client for node in self.nodes.values() if node.client][:_LEARNED_MAX]
         self._all = list(dict.fromkeys([*self._given, *told]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import struct
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from ringleader.client.addresses import split_address
+from ringleader.client.addresses import is_ip, split_address
 from ringleader.client.tlslayer import TlsLayer
 from ringleader.wire.frames import MAX_FRAME, ClientFrame, ServerFrame
 
@@ -62,41 +63,59 @@ class Dialer(Protocol):
 
 
 class TcpDialer:
-    """Connects over TCP; with a `tls` context over TLS, to nodes that speak nothing else."""
+    """Connects over TCP; with a `tls` context over TLS, to nodes that speak nothing else.
+
+    A name is looked up at every connection, since the nodes behind it may have been replaced. Of several addresses each
+    connection begins with the next: one that is dead, or of no use, must not stand before the others for ever.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        self._dials = 0
 
     def dial(self, link: int, address: str, listener: Listener) -> Transport:
         """See `Dialer.dial`. `address`: "host:port"."""
-        return _TcpTransport(link, address, listener, self._tls)
+        self._dials += 1
+        return _TcpTransport(link, address, listener, self._tls, self._dials - 1)
 
 
 class _TcpTransport(asyncio.Protocol):
     """A connection and its bytes."""
 
-    def __init__(self, link: int, address: str, listener: Listener, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, link: int, address: str, listener: Listener, tls: ssl.SSLContext | None, turn: int) -> None:
         self._tls = tls
         self._layer: TlsLayer | None = None
         self._link = link
         self._listener: Listener | None = listener
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
-        self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._connect(address))
+        self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._connect(address, turn))
 
-    async def _connect(self, address: str) -> None:
+    async def _connect(self, address: str, turn: int) -> None:
         host, port = split_address(address)
         tls = self._tls
         if tls is not None:
             self._layer = TlsLayer(lambda: self, tls, hostname=host)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self._layer or self, host, port)
+            await self._connect_any(await _look_up(host, port), port, turn)
         except OSError as error:
             # asyncio puts its own words in the place of the system's
             known = isinstance(error.errno, int) and error.errno > 0
             self._end(os.strerror(error.errno) if known and error.errno else str(error))
         finally:
             self._task = None
+
+    async def _connect_any(self, hosts: Sequence[str], port: int, turn: int) -> None:
+        """Connect to the first of `hosts` that accepts, beginning with number `turn`. Raises the `OSError` of the last."""
+        first = turn % len(hosts)
+        order = [*hosts[first:], *hosts[:first]]
+        for number, host in enumerate(order, 1):
+            try:
+                await asyncio.get_running_loop().create_connection(lambda: self._layer or self, host, port)
+                return
+            except OSError:
+                if number == len(order):
+                    raise
 
     def send(self, frames: Sequence[ClientFrame]) -> None:
         """See `Transport.send`."""
@@ -150,7 +169,7 @@ class _TcpTransport(asyncio.Protocol):
             try:
                 frames.append(_DECODER.decode(view[at + 4 : at + 4 + length]))
             except msgspec.MsgspecError as error:
-                problem = f"a frame made no sense: {error}"
+                problem = f"a frame made no sense: {error}; is this a node's port for clients (listen_client)?"
                 break
             at += 4 + length
         self._buffer = data[at:] if at < end else b""
@@ -169,3 +188,14 @@ class _TcpTransport(asyncio.Protocol):
             self._transport.close()
         if listener is not None:
             listener.link_closed(self._link, why)
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    """The addresses of `host` now, itself if it is one. Raises `OSError` when there are none."""
+    if is_ip(host):
+        return [host]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    hosts = [str(info[4][0]) for info in found]
+    if not hosts:
+        raise OSError(f"the name {host!r} has no address")
+    return list(dict.fromkeys(hosts))

@@ -197,7 +197,7 @@ class Service:
             conn,
             Welcome(
                 PROTOCOL_VERSION, self.cluster, self.node.id, self.node.name, leader, self.nodes,
-                login.proof, login.caller.user, revision,
+                login.proof, login.caller.user, revision, self.member.store.applied,
             ),
         )  # fmt: skip
 
@@ -342,7 +342,7 @@ class Service:
         leader = self.member.core.leader
         if leader != self.leader or self.nodes_changed:
             self.leader, self.nodes_changed = leader, False
-            topology = Topology(leader, self.nodes)
+            topology = Topology(leader, self.nodes, self.member.store.applied)
             for conn, connection in self.connections.items():
                 if connection.greeted and not connection.over:
                     self.send(conn, topology)

@@ -102,9 +102,6 @@ class Nemesis:
             machine.disk_slow = 1.0
             machine.disk.full = machine.disk.fail_sync = machine.absent = False
             machine.clock.set_rate(self.timeline.now, 1.0)
-            if machine.lost and machine.host is not None:
-                machine.gone = True
-                machine.crash("stopped by the operator: its disk was replaced", power=False)
             if machine.host is None:
                 machine.start()
 

@@ -60,13 +60,14 @@ Rule = Callable[["_Ask", Any], str]
 class _Ask:
     """One caller before the rules."""
 
-    __slots__ = ("auth", "caller", "leases", "rights")
+    __slots__ = ("_asked", "auth", "caller", "leases", "rights")
 
     def __init__(self, auth: Auth, leases: Leases, caller: Caller, rights: Rights) -> None:
         self.auth = auth
         self.leases = leases
         self.caller = caller
         self.rights = rights
+        self._asked: dict[tuple[int, bool], str] = {}
 
     def read(self, key: bytes, range_end: bytes) -> str:
         return "" if self.rights.read.cover(*interval(key, range_end)) else f"read {_span(key, range_end)}"
@@ -81,12 +82,22 @@ class _Ask:
         """Whoever may write anything may have leases."""
         return "" if self.rights.write else self.has("lease")
 
-    def lease_keys(self, lease_id: int, one: Callable[[bytes, bytes], str]) -> str:
-        """The right to all that hangs on a lease; which keys these are is not told."""
-        lease = self.leases.by_id.get(lease_id)
-        if lease is None or not any(one(key, b"") for key in lease.keys):
-            return ""
-        return f"all keys of lease {lease_id}"
+    def lease_keys(self, lease_id: int, writing: bool) -> str:
+        """The right to all that hangs on a lease; which keys these are is not told.
+
+        Looked up once for a whole transaction: it may name the lease in each of its puts.
+        """
+        missing = self._asked.get((lease_id, writing))
+        if missing is None:
+            rights = self.rights.write if writing else self.rights.read
+            lease = self.leases.by_id.get(lease_id)
+            keys = lease.keys if lease is not None else None
+            # As a rule all of them lie within one right, which is seen from the first and the last.
+            lacks = keys and not (
+                rights.cover(min(keys), max(keys) + b"\0") or all(rights.cover(key, key + b"\0") for key in keys)
+            )
+            missing = self._asked[lease_id, writing] = f"all keys of lease {lease_id}" if lacks else ""
+        return missing
 
 
 def _first(missing: Iterable[str]) -> str:
@@ -97,7 +108,7 @@ def _put(ask: _Ask, op: Put) -> str:
     return (
         ask.write(op.key, b"")
         or (ask.read(op.key, b"") if op.prev_kv else "")
-        or (ask.lease_keys(op.lease, ask.write) if op.lease else "")
+        or (ask.lease_keys(op.lease, writing=True) if op.lease else "")
     )
 
 
@@ -111,11 +122,11 @@ def _txn(ask: _Ask, op: Txn) -> str:
 
 
 def _hold_lease(ask: _Ask, op: LeaseRevoke | LeaseKeepAlive) -> str:
-    return ask.leasing() or ask.lease_keys(op.id, ask.write)
+    return ask.leasing() or ask.lease_keys(op.id, writing=True)
 
 
 def _lease_info(ask: _Ask, op: LeaseInfo) -> str:
-    return ask.leasing() or (ask.lease_keys(op.id, ask.read) if op.keys else "")
+    return ask.leasing() or (ask.lease_keys(op.id, writing=False) if op.keys else "")
 
 
 def _of_own(ask: _Ask, user: str) -> str:

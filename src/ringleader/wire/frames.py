@@ -127,7 +127,8 @@ ClientFrame = Hello | Submit | Query | WatchCreate | WatchCancel | Ping | Status
 class Welcome(msgspec.Struct, array_like=True, tag=1):
     """The answer to `Hello`: who is speaking, who leads (node id, 0: nobody known) and who else there is.
 
-    After a login `proof` is the node's own, `user` who logged in, `auth_revision` that of the rules here.
+    After a login `proof` is the node's own, `user` who logged in, `auth_revision` that of the rules here. `as_of`: the log
+    index by which `nodes` are the nodes, 0: not said. A node that was away, or removed, tells of nodes that are gone.
     """
 
     version: int
@@ -139,6 +140,7 @@ class Welcome(msgspec.Struct, array_like=True, tag=1):
     proof: bytes = b""
     user: str = ""
     auth_revision: int = 0
+    as_of: int = 0
 
 
 class Results(msgspec.Struct, array_like=True, tag=2):
@@ -183,10 +185,11 @@ class WatchEnd(msgspec.Struct, array_like=True, tag=5):
 
 
 class Topology(msgspec.Struct, array_like=True, tag=6):
-    """The leader or the nodes changed."""
+    """The leader or the nodes changed. `as_of`: as in `Welcome`."""
 
     leader: int
     nodes: list[NodeInfo]
+    as_of: int = 0
 
 
 class Pong(msgspec.Struct, array_like=True, gc=False, tag=7):

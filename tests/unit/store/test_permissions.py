@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from ringleader.errors import Reason
-from ringleader.store.auth import ANYONE, NODE, Caller
+from ringleader.store.auth import ANYONE, NODE, Caller, Intervals
 from ringleader.store.auth_ops import (
     AuthDisable,
     AuthEnable,
@@ -60,6 +60,7 @@ from ringleader.store.commands import (
     SettingsQuery,
     SnapshotRead,
     Txn,
+    TxnResult,
 )
 from ringleader.store.member_ops import (
     MemberAdd,
@@ -282,3 +283,24 @@ def test_with_auth_off_everyone_may_do_everything() -> None:
             made = store()
             run(made, NODE, AuthDisable())
             assert not any(refused(result) for result in ask(made, ANYONE, op)), kind
+
+
+def test_a_lease_is_looked_at_once_for_a_whole_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who hangs many keys on a lease and names it in many puts must not keep every member busy for hours."""
+    made = store()
+    lease, keys = 4711, 200
+    run(made, NODE, LeaseGrant(60_000, lease), *(Put(b"many/%d" % n, b"", lease) for n in range(keys)))
+    run(made, NODE, RoleAdd("many"), RoleGrant("many", Permission("write", b"many/", b"many0")))
+    run(made, NODE, UserAdd("many", None, ["many"]))
+    looked = [0]
+    real = Intervals.cover
+
+    def cover(self: Intervals, low: bytes, high: bytes | None) -> bool:
+        looked[0] += 1
+        return real(self, low, high)
+
+    monkeypatch.setattr(Intervals, "cover", cover)
+    puts: list[Put | Delete | Range | Txn] = [Put(b"many/%d" % n, b"", lease) for n in range(100)]
+    (result,) = run(made, Caller("many/certificate", made.auth.revision), Txn([], puts))
+    assert isinstance(result, TxnResult), result
+    assert looked[0] <= keys + 1 + len(puts)
