@@ -8,6 +8,9 @@ NAMES = ["kv", "capacity", "burst", "store", "placement", "crdt", "text"]
 
 def main() -> None:
     """Run them one after the other."""
+    unknown = [name for name in sys.argv[1:] if name not in NAMES]
+    if unknown:
+        sys.exit(f"usage: python -m bench [NAME ...]; there is no {unknown[0]!r} among {', '.join(NAMES)}")
     for name in sys.argv[1:] or NAMES:
         print(f"== {name}", flush=True)
         importlib.import_module(f"bench.{name}").main()

@@ -75,6 +75,13 @@ def test_nobody_there(cli: Shell) -> None:
     assert error["applied"] == "no"
 
 
+def test_the_port_for_other_nodes_is_not_the_one_for_clients(cli: Shell) -> None:
+    (peer, *_) = [member["peer"] for member in cli.json("cluster", "members")["members"]]
+    message = cli.fails(1, "kv", "get", "a", "-e", peer, "--timeout", "1")
+    assert f"{peer}: a frame made no sense" in message
+    assert "is this a node's port for clients (listen_client)?" in message
+
+
 def test_a_flag_beats_the_environment(cli: Shell) -> None:
     done = run("kv", "get", "nothing-here", "-e", cli.endpoints, endpoints="127.0.0.1:1")
     assert "there is no key" in failure(done, 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.harness import COMMAND, PATIENCE, Shell, environment, eventually, run
+from ringleader.node.config import NodeConfig
 
 ANYWHERE = ["--listen-client", "127.0.0.1:0", "--http", "127.0.0.1:0"]
 
@@ -94,6 +95,12 @@ def test_a_folder_in_use_and_a_folder_of_another_node(tmp_path: Path) -> None:
     renamed = run("start", "--name", "n2", "--data-dir", data, *ANYWHERE)
     assert renamed.returncode == 2
     assert b"belongs to" in renamed.stderr.splitlines()[-1]
+
+
+def test_every_setting_is_a_flag() -> None:
+    page = Shell("").ok("start", "--help")
+    for field in NodeConfig.__struct_fields__:
+        assert f"--{field.replace('_', '-')} " in page
 
 
 def _asks(node: Node) -> bool:

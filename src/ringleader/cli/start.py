@@ -40,6 +40,9 @@ def start(
     snapshot_bytes: Annotated[int | None, typer.Option(help="Log growth after which a snapshot is taken.")] = None,
     snapshot_entries: Annotated[int | None, typer.Option(help="Entries after which a snapshot is taken.")] = None,
     reserve_bytes: Annotated[int | None, typer.Option(help="Kept free for when the disk is full.")] = None,
+    keep_entries: Annotated[
+        int | None, typer.Option(help="Entries kept in memory behind a snapshot for members that lag a little.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     cert: Annotated[str | None, typer.Option(help="Speak TLS to clients and over HTTP, with this certificate.")] = None,
     key: Annotated[str | None, typer.Option(help="Its key.")] = None,
@@ -77,6 +80,7 @@ def start(
         "snapshot_bytes": snapshot_bytes,
         "snapshot_entries": snapshot_entries,
         "reserve_bytes": reserve_bytes,
+        "keep_entries": keep_entries,
         "log_level": log_level,
         "cert": cert,
         "key": key,

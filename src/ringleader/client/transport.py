@@ -169,7 +169,7 @@ class _TcpTransport(asyncio.Protocol):
             try:
                 frames.append(_DECODER.decode(view[at + 4 : at + 4 + length]))
             except msgspec.MsgspecError as error:
-                problem = f"a frame made no sense: {error}"
+                problem = f"a frame made no sense: {error}; is this a node's port for clients (listen_client)?"
                 break
             at += 4 + length
         self._buffer = data[at:] if at < end else b""
