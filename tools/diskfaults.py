@@ -66,9 +66,14 @@ class Report:
         }
 
 
-def parse_calls(text: str) -> dict[str, int]:
-    """Counts by call from "pwrite64:280,fdatasync:150"."""
-    return {call: int(count) for call, _, count in (part.partition(":") for part in text.split(",") if part)}
+def parse_calls(text: str) -> dict[str, range]:
+    """Which calls of each kind, from "pwrite64:280,fdatasync:101-150"."""
+    calls = {}
+    for part in filter(None, text.split(",")):
+        call, _, span = part.partition(":")
+        first, dash, last = span.partition("-")
+        calls[call] = range(int(first), int(last) + 1) if dash else range(1, int(first) + 1)
+    return calls
 
 
 class Victim:
@@ -126,20 +131,20 @@ class Run:
         self.load = load
         self.report = report
 
-    async def crash(self, calls: dict[str, int]) -> None:
+    async def crash(self, calls: dict[str, range]) -> None:
         """Kill it at each of the first calls."""
-        for call, count in calls.items():
-            for number in range(1, count + 1):
+        for call, numbers in calls.items():
+            for number in numbers:
                 if not await self._round(call, number, f"signal=SIGKILL:when={number}", -signal.SIGKILL):
                     break
                 if number % 25 == 0:
                     await self._whole(f"after {call} {number}")
             await self._whole(f"after all of {call}")
 
-    async def errors(self, calls: dict[str, int]) -> None:
+    async def errors(self, calls: dict[str, range]) -> None:
         """Let each of the first calls fail with EIO."""
-        for call, count in calls.items():
-            for number in range(1, count + 1):
+        for call, numbers in calls.items():
+            for number in numbers:
                 if not await self._round(f"{call}", number, f"error=EIO:when={number}", None):
                     break
                 if number % 10 == 0:
