@@ -273,6 +273,26 @@ def test_a_wiped_node_is_no_member_any_more() -> None:
     assert "cluster remove n3" in world.expelled[3].hint
 
 
+@pytest.mark.parametrize("keep", [1000, 3])
+def test_a_node_whose_disk_lost_what_it_had_acknowledged_is_given_it_again(keep: int) -> None:
+    """Found by review: under the same leader it answered for ever, counted as healthy, and copied nothing any more."""
+    world = up(keep_entries=keep, snapshot_entries=10 if keep == 3 else 1000)
+    away, leader = world.follower(), world.leader()
+    old = {name: bytearray(data) for name, data in world.disks[away].files.items()}
+    conn = world.connect(leader)
+    for number in range(30):
+        world.results(conn, Put(b"k%d" % number, b"v"))
+    world.run(1.0)
+    world.stop(away)
+    world.disks[away].files = old
+    host = world.start(away)
+    world.run(8.0)
+    assert world.leader() == leader
+    assert host.core.last_index == world.hosts[leader].core.last_index
+    assert host.store.snapshot() == world.hosts[leader].store.snapshot()
+    assert world.hosts[leader].core.status().match[away] == host.core.last_index
+
+
 def test_a_restarted_node_knows_the_members_before_it_has_applied_anything() -> None:
     world = up()
     grow(world, 4)

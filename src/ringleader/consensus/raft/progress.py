@@ -19,7 +19,8 @@ class Pace(IntEnum):
 class Progress:
     """One member as the leader sees it.
 
-    `match`: highest index known to agree durably. `next`: the index to send next. `flight`: (last index, bytes) of the
+    `match`: highest index known to agree durably, learnt during read round `match_round`.
+    `next`: the index to send next. `flight`: (last index, bytes) of the
     appends on the way, oldest first. `heard`: time of its last answer, or when it was first sent to;
     `answered`: whether there was one. `round`: the latest read round it has answered.
     `commit_told`: the commit index last sent to it.
@@ -32,6 +33,7 @@ class Progress:
         "flight_bytes",
         "heard",
         "match",
+        "match_round",
         "next",
         "pace",
         "ping",
@@ -42,7 +44,7 @@ class Progress:
     )
 
     def __init__(self, next_index: int, now: float) -> None:
-        self.match = 0
+        self.match = self.match_round = 0
         self.next = next_index
         self.pace = Pace.PROBE
         self.flight: deque[tuple[int, int]] = deque()

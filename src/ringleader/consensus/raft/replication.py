@@ -147,8 +147,16 @@ def on_append_reply(raft: Raft, sender: int, message: AppendReply) -> None:
         return
     if message.ok:
         if message.index <= raft.log.last and peer.agreed(message.index):
+            peer.match_round = raft.reads.number
             advance_commit(raft)
             _hand_over_if_ready(raft, sender)
+        return
+    if message.rejected <= peer.match and message.round > peer.match_round:
+        # It answers what was sent after it had acknowledged more: its disk lost that, or is an older copy. All that can
+        # still be done is to give it again; whatever is committed stays so.
+        peer.match, peer.match_round = 0, raft.reads.number
+        peer.probe(raft.log.agree_by_term(message.index, message.hint_term)[0] + 1)
+        peer.ping = True
         return
     if peer.pace is Pace.SNAPSHOT or message.rejected <= peer.match or message.rejected >= peer.next:
         return  # an answer to something older
@@ -165,7 +173,8 @@ def on_snapshot_reply(raft: Raft, sender: int, message: SnapshotReply) -> None:
     if peer is not None and message.index <= raft.log.last:
         if message.index >= raft.log.offset:
             peer.snapshot_index = min(peer.snapshot_index, message.index)  # an older one than offered last: it will do
-        peer.agreed(message.index)
+        if peer.agreed(message.index):
+            peer.match_round = raft.reads.number
         advance_commit(raft)
 
 
