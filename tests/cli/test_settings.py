@@ -7,7 +7,8 @@ import time
 import pytest
 
 from cli.harness import Shell
-from ringleader.cli.settings import parse_size, show_size
+from ringleader.cli.settings import parse_size, show_settings, show_size
+from ringleader.client import ClusterSettings
 from ringleader.errors import UsageError
 
 
@@ -61,3 +62,15 @@ def test_history_goes_by_itself(cli: Shell) -> None:
         raise AssertionError("nothing was compacted")
     finally:
         cli.ok("settings", "set", "--retention", "300")
+
+
+def test_a_quota_below_what_is_used_is_told_before_a_put_finds_out(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    for quota, says in ((2000, b"FULL: puts are refused"), (0, b"puts are taken"), (200_000, b"puts are taken")):
+        show_settings(
+            ClusterSettings(
+                quota_bytes=quota, used_bytes=100_000, history_bytes=500, full=False,
+                compaction="periodic", retention=300.0, retention_revisions=100_000,
+            ),
+            False,
+        )  # fmt: skip
+        assert says in capfdbinary.readouterr().out

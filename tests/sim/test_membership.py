@@ -31,3 +31,10 @@ def test_members_change_while_nothing_else_happens(seed: int) -> None:
 def test_members_change_among_crashes_and_partitions(seed: int) -> None:
     report = run_seed(seed, churning(seed, OTHERS))
     assert report.ok, report.line()
+
+
+@pytest.mark.parametrize("seed", [45, 49])
+def test_a_wiped_node_that_runs_on_keeps_nobody_waiting(seed: int) -> None:
+    """It knows of no cluster and is let into none, but answers clients: their watches must not stay there."""
+    report = run_seed(seed, churning(seed, {}))
+    assert report.ok, report.line()

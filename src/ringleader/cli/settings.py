@@ -12,7 +12,7 @@ from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run, say, u
 if TYPE_CHECKING:
     from ringleader.client import Client, ClusterSettings
 
-__all__ = ["app", "parse_size", "show_size"]
+__all__ = ["app", "parse_size", "show_settings", "show_size"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -26,7 +26,7 @@ def show(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = Fals
     async def act(client: Client) -> ClusterSettings:
         return await client.settings()
 
-    _print(run(endpoints, json_, timeout, act), json_)
+    show_settings(run(endpoints, json_, timeout, act), json_)
 
 
 @app.command("set")
@@ -56,17 +56,20 @@ def set_(
             quota_bytes=size, compaction=compaction, retention=retention, retention_revisions=retention_revisions
         )
 
-    _print(run(endpoints, json_, timeout, act), json_)
+    show_settings(run(endpoints, json_, timeout, act), json_)
 
 
-def _print(settings: ClusterSettings, json_: bool) -> None:
+def show_settings(settings: ClusterSettings, json_: bool) -> None:
+    """For a person, or as JSON."""
     if json_:
         names = settings.__struct_fields__
         as_json({name: getattr(settings, name) for name in names})
         return
     limit = show_size(settings.quota_bytes) if settings.quota_bytes else "no limit"
     history = show_size(settings.history_bytes)
-    state = "FULL: puts are refused" if settings.full else "puts are taken"
+    # A quota below what is used makes the store full with the next put: better said before.
+    full = settings.full or 0 < settings.quota_bytes <= settings.used_bytes
+    state = "FULL: puts are refused" if full else "puts are taken"
     say(f"quota {limit}; used {show_size(settings.used_bytes)} ({history} of it history); {state}")
     kept = {
         "periodic": f"the last {settings.retention:g} s",

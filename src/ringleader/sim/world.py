@@ -108,10 +108,13 @@ class World:
         self._must_be_settled()
 
     def _bring_clients_back(self) -> None:
-        """Clients that reach nobody, since all nodes they had heard of are gone, start again with new addresses."""
+        """Clients that reach no member, since all whom they had heard of are gone, start again with new addresses.
+
+        A node that was wiped still answers, but knows of nobody else.
+        """
         if self._churned:
             for caller in self.callers:
-                if not caller.cables.wires:
+                if all(wire.machine.lost for wire in caller.cables.wires.values()):
                     caller.crash()
 
     def settled(self) -> bool:
