@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cli.harness import Shell
+from cli.harness import Shell, eventually
 from ringleader.cli.settings import parse_size, show_settings, show_size
 from ringleader.client import ClusterSettings
 from ringleader.errors import UsageError
@@ -23,7 +23,7 @@ def test_show_set_fill_and_make_room(cli: Shell) -> None:
         assert "the store is full" in refused
         assert "ringleader settings set --quota" in refused
         assert "FULL" in cli.ok("settings", "show")
-        assert "FULL" in cli.ok("status")
+        eventually(lambda: "FULL" in cli.ok("status"), "each node says what it has applied")
         assert cli.ok("kv", "get", "room/a") == "x" * 5000 + "\n"
         cli.ok("kv", "delete", "room/a")
         cli.fails(1, "kv", "put", "room/b", "small")

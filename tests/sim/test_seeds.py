@@ -69,10 +69,12 @@ def wild(seed: int) -> Options:
 @pytest.mark.slow
 def test_every_interesting_state_is_reached() -> None:
     summary = Summary()
-    for seed in range(1, 9):
+    for seed in range(1, 31):
         report = run_seed(seed, wild(seed))
         assert report.ok, report.line()
         summary.add(report)
+        if seed >= 8 and not summary.probes.missing(but=RARE):
+            return
     assert summary.probes.missing(but=RARE) == []
 
 
