@@ -24,7 +24,7 @@ run: setup      ## start a three-node cluster on loopback
 test: setup lint unit ## everything that must hold: lint, unit, property, simulation and real-process tests
 
 unit: setup peers
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
 lint: setup     ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check src tests bench tools
