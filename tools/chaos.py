@@ -28,7 +28,7 @@ from typing import Any
 
 from bench.cluster import RingleaderCluster, get
 
-from tools.ledger import Judgement, Load, judge, read_log
+from tools.ledger import Judgement, Load, judge, keep_history, read_log
 from tools.netns import Namespaces, inside_own_namespace
 
 __all__ = ["Plan", "Report", "chaos", "find_leader"]
@@ -206,6 +206,7 @@ async def chaos(plan: Plan, command: list[str] | None = None) -> Report:
         net = stack.enter_context(Namespaces(names)) if plan.partitions else None
         cluster = stack.enter_context(RingleaderCluster(plan.nodes, extra=command, net=net))
         cluster.wait_ready()
+        await keep_history(cluster.endpoints)
         load = Load(cluster.endpoints, plan.clients, plan.rate, plan.seed)
         running = asyncio.create_task(load.run())
         await asyncio.sleep(2.0)

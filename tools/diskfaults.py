@@ -27,7 +27,7 @@ from typing import Any
 from bench.cluster import RingleaderCluster
 
 import ringleader
-from tools.ledger import Judgement, Load, judge, read_log
+from tools.ledger import Judgement, Load, judge, keep_history, read_log
 
 __all__ = ["Report", "disk_faults"]
 
@@ -206,6 +206,7 @@ async def disk_faults(
     os.environ["RINGLEADER_KEEP_ENTRIES"] = KEEP
     with RingleaderCluster(1 if mode == "lone" else 3, extra=TINY) as cluster:
         cluster.wait_ready()
+        await keep_history(cluster.endpoints)
         victim = Victim(cluster, sorted(cluster.clients)[-1])
         load = Load(cluster.endpoints, clients, rate, seed)
         running = asyncio.create_task(load.run())

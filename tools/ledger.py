@@ -16,7 +16,7 @@ import ringleader
 from ringleader.errors import NotAppliedError, RingleaderError
 from ringleader.sim.history import History, Operation, Outcome, check_revisions
 
-__all__ = ["Judgement", "Load", "judge", "read_log"]
+__all__ = ["Judgement", "Load", "judge", "keep_history", "read_log"]
 
 KEYS = 40
 READ_SHARE = 0.2
@@ -110,6 +110,12 @@ class Load:
     def first_success_after(self, moment: float) -> float | None:
         """When the first write that was begun after `moment` was acknowledged."""
         return min((end for start, end in self.last_start_ok if start >= moment), default=None)
+
+
+async def keep_history(endpoints: str) -> None:
+    """Have the cluster keep every revision: the judge reads them all in the end."""
+    async with ringleader.connect(endpoints, timeout=60.0) as client:
+        await client.configure(compaction="off")
 
 
 async def read_log(endpoints: str) -> dict[int, tuple[str, str]]:
