@@ -15,6 +15,7 @@ from ringleader.errors import UsageError
 def test_show_set_fill_and_make_room(cli: Shell) -> None:
     assert "compaction periodic" in cli.ok("settings", "show")
     before = cli.json("settings", "show")
+    cli.ok("settings", "set", "--compaction", "off")  # else a full store soon makes room by forgetting history
     cli.ok("kv", "put", "room/a", "x" * 5000)
     quota = cli.json("settings", "show")["used_bytes"] + 100
     try:
@@ -33,7 +34,7 @@ def test_show_set_fill_and_make_room(cli: Shell) -> None:
         assert "compacted at" in cli.ok("kv", "compact")
         assert cli.json("settings", "show")["used_bytes"] < quota - 3000, "what was deleted is gone"
     finally:
-        cli.ok("settings", "set", "--quota", str(before["quota_bytes"]))
+        cli.ok("settings", "set", "--quota", str(before["quota_bytes"]), "--compaction", "periodic")
 
 
 def test_wrong_settings_are_told(cli: Shell) -> None:
