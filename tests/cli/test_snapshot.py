@@ -52,5 +52,5 @@ def test_a_back_up_whose_node_is_lost_on_the_way_begins_anew(
     monkeypatch.setattr(backup, "snapshot_parts", lost_once)
     file = tmp_path / "backup"
     done = cli.json("snapshot", "save", str(file))
-    assert len(attempts) == 2
+    assert len(attempts) >= 2, "once it is lost on purpose; the client may also move to the leader meanwhile"
     assert cli.json("snapshot", "status", str(file))["digest"] == done["digest"]
