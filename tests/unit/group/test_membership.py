@@ -384,7 +384,7 @@ def test_a_new_leader_calls_nobody_silent_before_it_could_have_heard_them() -> N
     view = members(world, heir).view
     assert view is not None
     assert (view.healthy, view.unheard) == (sorted([old, heir]), [third]), "neither healthy nor silent"
-    world.run(world.hosts[heir].member.reconciler.election)
+    world.run(world.hosts[heir].member.leading.reconciler.election)
     view = members(world, heir).view
     assert view is not None
     assert (view.healthy, view.unheard) == (sorted([old, heir]), []), "silent"
