@@ -180,7 +180,7 @@ class Node:
         logger.info("node %s has stopped", self.config.name)
 
     async def _hand_on_leadership(self) -> None:
-        """So that a planned stop costs the cluster no election timeout; gives up after one."""
+        """So that a planned stop costs the cluster no election timeout; gives up after one, or when the heir is gone."""
         host = self._host
         if host is None or self.stats.failure or not host.core.leads:
             return
@@ -193,7 +193,7 @@ class Node:
             return
         self._plan()
         patience = time.monotonic() + self.config.election_ms / 1000
-        while time.monotonic() < patience and not self.stats.failure and heir in self._peers.links:
+        while time.monotonic() < patience and not self.stats.failure and self._peers.reaches(heir):
             if host.core.leader not in (0, self.node_id):
                 return
             await asyncio.sleep(self._tick)
