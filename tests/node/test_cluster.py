@@ -54,7 +54,7 @@ async def put(node: Node, key: bytes, value: bytes) -> None:
 
 
 def leads(node: Node) -> bool:
-    return node._host is not None and node._host.core.leads
+    return node._driver.host is not None and node._driver.host.core.leads
 
 
 async def keys(node: Node) -> set[bytes]:
@@ -131,9 +131,9 @@ async def test_a_member_that_was_away_too_long_catches_up_by_a_snapshot(tmp_path
     back = Node(away.config)
     await back.start()
     assert await keys_of(back) == written
-    assert back._host is not None
-    assert back._host.member.counts["snapshots_installed"] == 1
-    assert back._host.snapshots.receiver.received_bytes > 3_000_000
+    assert back._driver.host is not None
+    assert back._driver.host.member.counts["snapshots_installed"] == 1
+    assert back._driver.host.snapshots.receiver.received_bytes > 3_000_000
     await asyncio.gather(*(node.stop() for node in [*here, back]))
 
 
@@ -164,7 +164,7 @@ async def test_a_node_with_another_token_stays_outside(tmp_path: Path) -> None:
     )
     first, second = Node(settings[0]), Node(stranger)
     await asyncio.gather(first.start(), second.start())
-    await until(lambda: first._peers.door is not None and first._peers.door.refused)
+    await until(lambda: first._neighbours.links.door is not None and first._neighbours.links.door.refused)
     assert not first._ready.is_set()
     assert not second._ready.is_set()
     await asyncio.gather(first.stop(), second.stop())
