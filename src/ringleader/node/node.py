@@ -20,7 +20,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ringleader.consensus.raft import RaftOptions
+from ringleader.consensus.protocols import options_for
+from ringleader.consensus.shape import ConsensusOptions
 from ringleader.errors import NotAppliedError, Reason, RingleaderError
 from ringleader.group.host import Host, HostOutput
 from ringleader.group.options import GroupOptions, HostConfig
@@ -305,6 +306,7 @@ class Node:
         config = self.config
         founders = identity.founders
         others = [NodeInfo(number, name, "") for number, name in founders.items() if number != identity.node]
+        times = ConsensusOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000)
         return HostConfig(
             cluster=identity.cluster,
             node=identity.node,
@@ -313,7 +315,7 @@ class Node:
             voters=tuple(founders),
             incarnation=identity.incarnation,
             peer=self.advertised_peer,
-            consensus=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
+            consensus=options_for(identity.consensus, times),
             log=LogOptions(segment_bytes=config.segment_bytes),
             group=GroupOptions(
                 snapshot_bytes=config.snapshot_bytes,
@@ -329,7 +331,12 @@ class Node:
             self._http.start()
         if "listen_peer" in sockets:
             me = PeerSelf(
-                identity.cluster, config.cluster_token, self.client_info, self.advertised_peer, identity.incarnation
+                identity.cluster,
+                config.cluster_token,
+                self.client_info,
+                self.advertised_peer,
+                identity.incarnation,
+                identity.consensus,
             )
             door = PeerDoor(
                 me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls, handshakes=self._handshakes)
