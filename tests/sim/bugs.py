@@ -26,6 +26,7 @@ from ringleader.consensus.shape import Entry, Record, Role, Send, SnapshotMeta
 from ringleader.group import transfer
 from ringleader.group.host import Host, HostOutput
 from ringleader.group.member import Member
+from ringleader.group.shared import Shared
 from ringleader.group.taking import Taking
 from ringleader.log import recovery, snapshots, writer
 from ringleader.log.format import Batch, decode_batch, decode_header, segment_seed
@@ -417,12 +418,12 @@ def not_applied_too_soon(stack: ExitStack) -> None:
 
 def deadline_means_not_applied(stack: ExitStack) -> None:
     """A node that gives up waiting says that the write was not applied."""
-    original = Member._refuse
+    original = Shared.refuse
 
-    def refuse(self: Member, conn: int, frame: int, reason: Any, message: str, *, unknown: bool = False) -> None:
+    def refuse(self: Shared, conn: int, frame: int, reason: Any, message: str, *, unknown: bool = False) -> None:
         original(self, conn, frame, reason, message, unknown=False)
 
-    set_(stack, Member, "_refuse", refuse)
+    set_(stack, Shared, "refuse", refuse)
 
 
 # ---------------------------------------------------------------------------------------------------------- focus

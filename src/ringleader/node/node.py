@@ -498,7 +498,8 @@ class Node:
         member = self._host.member
         stats.events = dict(member.counts)
         stats.catching_up = member.installing
-        stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
+        writing = member.writing
+        stats.waiting_bytes, stats.waiting_limit = writing.waiting.bytes, writing.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
             logger.info("%s in term %d, leader %s", now.role, now.term, self._names.get(now.leader, "unknown"))
