@@ -240,7 +240,12 @@ class Node:
             self._http.start()
         if "listen_peer" in sockets:
             me = PeerSelf(
-                identity.cluster, config.cluster_token, self.client_info, self.advertised_peer, identity.incarnation
+                identity.cluster,
+                config.cluster_token,
+                self.client_info,
+                self.advertised_peer,
+                identity.incarnation,
+                identity.consensus,
             )
             options = PeerOptions(tls=self._peer_tls, handshakes=self._handshakes)
             door = PeerDoor(me, self._neighbours, self._entropy, self._complaints, options)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from ringleader.consensus.raft import RaftOptions
+from ringleader.consensus.protocols import options_for
+from ringleader.consensus.shape import ConsensusOptions
 from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.log import LogOptions
 from ringleader.node.config import NodeConfig, is_loopback
@@ -74,6 +75,7 @@ def host_config(config: NodeConfig, identity: FolderIdentity, info: NodeInfo, pe
     """What the host is told. `info`, `peer`: where clients and the others reach this node."""
     founders = identity.founders
     others = [NodeInfo(number, name, "") for number, name in founders.items() if number != identity.node]
+    times = ConsensusOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000)
     return HostConfig(
         cluster=identity.cluster,
         node=identity.node,
@@ -82,7 +84,7 @@ def host_config(config: NodeConfig, identity: FolderIdentity, info: NodeInfo, pe
         voters=tuple(founders),
         incarnation=identity.incarnation,
         peer=peer,
-        consensus=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
+        consensus=options_for(identity.consensus, times),
         log=LogOptions(segment_bytes=config.segment_bytes),
         group=GroupOptions(
             snapshot_bytes=config.snapshot_bytes,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ringleader.client.tlslayer import TlsLayer
+from ringleader.consensus.protocols import RAFT, Choice
 from ringleader.errors import Reason
 from ringleader.ports import Entropy
 from ringleader.runtime.complaints import Complaints
@@ -50,13 +51,17 @@ logger = logging.getLogger("ringleader.peers")
 
 @dataclass(frozen=True)
 class PeerSelf:
-    """Who this node is to its peers. `secret` is proved, never sent. `peer`: where its own peer port is reached."""
+    """Who this node is to its peers. `secret` is proved, never sent. `peer`: where its own peer port is reached.
+
+    `consensus`: what its cluster has chosen.
+    """
 
     cluster: str
     secret: str
     node: NodeInfo
     peer: str = ""
     incarnation: str = ""
+    consensus: Choice = RAFT
 
 
 @dataclass(frozen=True)
@@ -190,7 +195,7 @@ class _Incoming(FrameProtocol):
     def _greet(self, frame: Handshake) -> None:
         me = self.door.me
         if isinstance(frame, PeerHello) and self.hello is None:
-            refusal = check_hello(frame, me.cluster, me.node.id)
+            refusal = check_hello(frame, me.cluster, me.node.id, me.consensus)
             if refusal is not None:
                 self.refuse(refusal)
                 return
@@ -481,6 +486,7 @@ class _Outgoing(FrameProtocol):
             me.node.http,
             me.peer,
             me.incarnation,
+            consensus=me.consensus,
         )
 
     def on_open(self) -> None:
