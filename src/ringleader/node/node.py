@@ -35,7 +35,8 @@ from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.descriptors import shares
 from ringleader.runtime.disk import DiskFailedError, FolderDisk
 from ringleader.runtime.lock import FolderLock
-from ringleader.runtime.peers import PeerDoor, PeerOptions, PeerSelf
+from ringleader.runtime.peerdoor import PeerDoor
+from ringleader.runtime.peers import PeerOptions, PeerSelf
 from ringleader.runtime.tls import TlsDoor, TlsFiles
 from ringleader.wire.frames import NodeInfo, StatusReply
 

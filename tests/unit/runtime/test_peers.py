@@ -19,7 +19,9 @@ from ringleader.consensus.shape import Entry
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.joining import NoMemberError, ask_to_join
-from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.runtime.peerdoor import PeerDoor
+from ringleader.runtime.peerlink import PeerLink
+from ringleader.runtime.peers import PeerOptions, PeerSelf
 from ringleader.store.member_ops import MemberRow, Standing
 from ringleader.wire.frames import NodeInfo
 from ringleader.wire.peer import (
