@@ -45,7 +45,7 @@ async def put(node: Node, key: bytes, value: bytes) -> None:
 
 
 def leads(node: Node) -> bool:
-    return node._host is not None and node._host.core.leads
+    return node._driver.host is not None and node._driver.host.core.leads
 
 
 async def keys(node: Node) -> set[bytes]:
@@ -102,10 +102,10 @@ async def test_a_leader_that_stops_has_handed_on_leadership(tmp_path: Path) -> N
     nodes = [Node(config) for config in settings]
     await asyncio.gather(*(node.start() for node in nodes))
     first, heir, other = nodes
-    await until(lambda: all(node._peers.connected == 2 for node in nodes))
-    assert first._host is not None
-    assert isinstance(first._host.core, Raft)
-    first._host.core.deadline = 0.0
+    await until(lambda: all(node._neighbours.links.connected == 2 for node in nodes))
+    assert first._driver.host is not None
+    assert isinstance(first._driver.host.core, Raft)
+    first._driver.host.core.deadline = 0.0
     await until(lambda: leads(first))
     await put(heir, b"a", b"1")
     await first.stop()
@@ -135,9 +135,9 @@ async def test_a_member_that_was_away_too_long_catches_up_by_a_snapshot(tmp_path
     back = Node(away.config)
     await back.start()
     assert await keys_of(back) == written
-    assert back._host is not None
-    assert back._host.member.counts["snapshots_installed"] == 1
-    assert back._host.snapshots.receiver.received_bytes > 3_000_000
+    assert back._driver.host is not None
+    assert back._driver.host.member.counts["snapshots_installed"] == 1
+    assert back._driver.host.snapshots.receiver.received_bytes > 3_000_000
     await asyncio.gather(*(node.stop() for node in [*here, back]))
 
 
@@ -168,7 +168,7 @@ async def test_a_node_with_another_token_stays_outside(tmp_path: Path) -> None:
     )
     first, second = Node(settings[0]), Node(stranger)
     await asyncio.gather(first.start(), second.start())
-    await until(lambda: first._peers.door is not None and first._peers.door.refused)
+    await until(lambda: first._neighbours.links.door is not None and first._neighbours.links.door.refused)
     assert not first._ready.is_set()
     assert not second._ready.is_set()
     await asyncio.gather(first.stop(), second.stop())

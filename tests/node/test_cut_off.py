@@ -27,8 +27,8 @@ async def test_a_watch_on_a_node_that_loses_the_others_goes_on_when_they_are_bac
         db.kv.watch("k", prefix=True, start_revision=1) as changes,
     ):
         seen = [(await anext(changes)).key]
-        assert alone._host is not None
-        service = alone._host.service
+        assert alone._driver.host is not None
+        service = alone._driver.host.service
         assert service.owners, "it watches at the node that will be alone"
         others = [node for node in nodes if node is not alone]
         for node in others:

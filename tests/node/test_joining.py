@@ -51,9 +51,9 @@ async def do(node: Node, command: Command) -> Result:
     async with asyncio.timeout(60):
         while True:
             done: asyncio.Future[Results | Refused] = asyncio.get_running_loop().create_future()
-            assert node._host is not None
-            node._host.ask([command], done.set_result)
-            node._plan()
+            assert node._driver.host is not None
+            node._driver.host.ask([command], done.set_result)
+            node._driver.plan()
             answer = await done
             if isinstance(answer, Results):
                 (result,) = answer.results
@@ -63,8 +63,8 @@ async def do(node: Node, command: Command) -> Result:
 
 
 def voters(node: Node) -> set[int]:
-    assert node._host is not None
-    return set(node._host.core.config.voters) if node._host.core.config_settled else set()
+    assert node._driver.host is not None
+    return set(node._driver.host.core.config.voters) if node._driver.host.core.config_settled else set()
 
 
 def leader_of(nodes: list[Node]) -> Node:
@@ -117,7 +117,9 @@ async def test_a_node_that_moved_is_found_again(tmp_path: Path) -> None:
     address = f"127.0.0.1:{port}"
     config = msgspec.structs.replace(moved.config, listen_peer=address, advertise_peer=address)
     (moved,) = await start(Node(config))  # the others learn of it from its own link
-    await until(lambda: all(node._host.store.members.rows[3].peer == address for node in first[:2] if node._host))
+    await until(
+        lambda: all(node._driver.host.store.members.rows[3].peer == address for node in first[:2] if node._driver.host)
+    )
     await put(moved, b"a", b"1")
     await asyncio.gather(first[0].stop(), first[1].stop(), moved.stop())
 
@@ -126,8 +128,8 @@ async def test_a_wiped_node_is_turned_away_with_the_remedy(tmp_path: Path) -> No
     first = await start(*(Node(config) for config in configs(tmp_path)))
     victim = next(node for node in first if not leads(node))
     others = [node for node in first if node is not victim]
-    await until(lambda: all(len([r for r in n._host.store.members.rows.values() if r.incarnation]) == 3
-                            for n in others if n._host))  # fmt: skip
+    await until(lambda: all(len([r for r in n._driver.host.store.members.rows.values() if r.incarnation]) == 3
+                            for n in others if n._driver.host))  # fmt: skip
     await victim.stop()
     shutil.rmtree(victim.config.data_dir)
     wiped = Node(victim.config)

@@ -181,7 +181,7 @@ async def test_who_greets_and_proves_nothing_holds_no_place(tmp_path: Path) -> N
             await db.kv.put("x", "1")  # there is room for who logs in
             told = await strangers[0].receive(Refused)
             assert told.reason is Reason.OVERLOADED
-            node._door.sweep(asyncio.get_running_loop().time() + 11)
+            node._callers.door.sweep(asyncio.get_running_loop().time() + 11)
             for stranger in strangers[1:]:
                 assert "login was not finished" in (await stranger.receive(Refused)).message
                 assert await stranger.at_end()

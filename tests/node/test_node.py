@@ -164,7 +164,7 @@ async def test_a_cut_frame_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureF
         client.raw(struct.pack(">I", 1000) + b"only the start")
         await client.close()
         await until(lambda: "in the middle of a frame" in caplog.text)
-        assert not node._door.connections
+        assert not node._callers.door.connections
 
 
 async def test_a_client_that_never_reads_is_stopped_then_closed(
@@ -179,21 +179,23 @@ async def test_a_client_that_never_reads_is_stopped_then_closed(
         (lazy.reader._transport).pause_reading()  # type: ignore[attr-defined]
         asked = 0
         async with asyncio.timeout(60):
-            while not any(c.paused_since is not None for c in node._door.connections.values()):
+            while not any(c.paused_since is not None for c in node._callers.door.connections.values()):
                 if asked < 400:
                     asked += 1
                     lazy.send(Query(asked, 60_000, "stale", [Range(b"big")]))
                 await asyncio.sleep(0.002)
-        connection: FrameProtocol = next(c for c in node._door.connections.values() if c.paused_since is not None)
+        connection: FrameProtocol = next(
+            c for c in node._callers.door.connections.values() if c.paused_since is not None
+        )
         assert connection.transport is not None
         assert not connection.transport.is_reading()  # it cannot ask for more
         assert connection.waiting_bytes < 64 * 1024 * 1024
         assert isinstance(await good.put(b"k", b"v"), Results)
         assert connection.paused_since is not None
-        node._door.sweep(connection.paused_since + 29)
-        assert connection in node._door.connections.values()
-        node._door.sweep(connection.paused_since + 31)
-        await until(lambda: len(node._door.connections) == 1)
+        node._callers.door.sweep(connection.paused_since + 29)
+        assert connection in node._callers.door.connections.values()
+        node._callers.door.sweep(connection.paused_since + 31)
+        await until(lambda: len(node._callers.door.connections) == 1)
         assert "has read nothing for 30 s" in caplog.text
         await lazy.close()
         await good.close()
@@ -202,13 +204,13 @@ async def test_a_client_that_never_reads_is_stopped_then_closed(
 async def test_too_many_bytes_of_answers_end_a_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with Node(single(tmp_path)) as node:
         await node.ready(60)
-        node._door.limit = 200_000
+        node._callers.door.limit = 200_000
         client = await WireClient(node.client_address).open()
         assert isinstance(await client.put(b"big", bytes(150_000)), Results)
         (client.reader._transport).pause_reading()  # type: ignore[attr-defined]
         for asked in range(100):
             client.send(Query(asked, 60_000, "stale", [Range(b"big")]))
-        await until(lambda: not node._door.connections)
+        await until(lambda: not node._callers.door.connections)
         assert "bytes of answers unread" in caplog.text
         await client.close()
 
@@ -231,8 +233,8 @@ async def test_a_client_that_never_greets(tmp_path: Path) -> None:
     async with Node(single(tmp_path)) as node:
         await node.ready(60)
         silent = await WireClient(node.client_address).open(hello=False)
-        await until(lambda: node._door.connections)
-        node._door.sweep(asyncio.get_running_loop().time() + 11)
+        await until(lambda: node._callers.door.connections)
+        node._callers.door.sweep(asyncio.get_running_loop().time() + 11)
         assert "no greeting" in (await silent.receive(Refused)).message
         assert await silent.at_end()
         await silent.close()
@@ -246,7 +248,7 @@ async def test_too_many_connections(tmp_path: Path) -> None:
         assert (await third.receive(Refused)).reason is Reason.OVERLOADED
         await third.close()
         await clients.pop().close()
-        await until(lambda: len(node._door.connections) == 1)
+        await until(lambda: len(node._callers.door.connections) == 1)
         clients.append(await WireClient(node.client_address).open())
         for client in clients:
             await client.close()
@@ -321,8 +323,8 @@ async def test_a_fault_in_the_host_stops_the_node(tmp_path: Path, monkeypatch: p
         def fault(now: float) -> None:
             raise AssertionError("impossible")
 
-        assert node._host is not None
-        monkeypatch.setattr(node._host, "tick", fault)
+        assert node._driver.host is not None
+        monkeypatch.setattr(node._driver.host, "tick", fault)
         error = await asyncio.wait_for(asyncio.shield(node.failed), 60)
         assert "AssertionError: impossible" in str(error)
         assert await client.at_end()
@@ -373,7 +375,7 @@ async def test_a_client_in_the_same_process_needs_no_socket(tmp_path: Path) -> N
         answers = [await listener.frames.get(), await listener.frames.get()]
         assert {answer.frame for answer in answers if isinstance(answer, Results)} == {1, 2}
         link.close()
-        assert node._locals == {}
+        assert node._callers.locals == {}
         other = node.dialer.dial(2, "", listener)
         assert await listener.frames.get() == "connected"
         other.send([Ping(1)])  # no greeting

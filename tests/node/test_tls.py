@@ -176,7 +176,7 @@ async def test_who_says_nothing_or_hangs_up_leaves_nothing_behind(node: Node) ->
         await asyncio.sleep(0.01)
         await client.close()
     await until(lambda: node._client_tls is not None and not node._client_tls.under_way)
-    assert not node._door.connections
+    assert not node._callers.door.connections
 
 
 async def test_those_who_only_begin_a_handshake_keep_nobody_out(node: Node, pki: Pki) -> None:
