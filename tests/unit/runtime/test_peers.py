@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
+from ringleader.consensus.protocols import Choice
 from ringleader.consensus.raft.messages import Append, Vote
 from ringleader.consensus.shape import Entry
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.joining import NoMemberError, ask_to_join
-from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.runtime.peerdoor import PeerDoor
+from ringleader.runtime.peerlink import PeerLink
+from ringleader.runtime.peers import PeerOptions, PeerSelf
 from ringleader.store.member_ops import MemberRow, Standing
 from ringleader.wire.frames import NodeInfo
 from ringleader.wire.peer import (
@@ -95,7 +98,7 @@ class Acceptor:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -219,7 +222,7 @@ async def raw(port: int, *bodies: bytes, prefix: bytes = b"") -> PeerRefused | N
     """Say something to a door; returns the refusal that comes back, if any."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(prefix + b"".join(struct.pack(">I", len(body)) + body for body in bodies))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     while answer:
@@ -415,11 +418,17 @@ def test_what_a_hello_is_refused_for() -> None:
         ({"cluster": "d"}, Reason.WRONG_CLUSTER),
         ({"to_node": 3}, Reason.WRONG_NODE),
         ({"nonce": b""}, Reason.PROTOCOL),
+        ({"consensus": Choice("paxos")}, Reason.WRONG_CLUSTER),
+        ({"consensus": Choice("raft", 2)}, Reason.WRONG_CLUSTER),
+        ({"consensus": None}, Reason.WRONG_CLUSTER),
     ]
     for change, reason in refused:
         refusal = check_hello(hello(**change), "c", 2)
         assert refusal is not None
         assert refusal.reason is reason
+    refusal = check_hello(hello(), "c", 2, Choice("paxos", 2))
+    assert refusal is not None
+    assert "runs raft, this node paxos with a phase-2 quorum of 2" in refusal.message
 
 
 def test_the_bytes_of_messages_are_golden() -> None:
