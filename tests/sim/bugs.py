@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ringleader.client import core as client_core
 from ringleader.client.calls import Kind
+from ringleader.client.traffic import Traffic
 from ringleader.consensus.raft import core as raft_core
 from ringleader.consensus.raft import election, membership, reads, records, replication
 from ringleader.consensus.raft.core import Raft
@@ -396,12 +396,12 @@ def sessions_forget_results(stack: ExitStack) -> None:
 
 def client_repeats_without_session(stack: ExitStack) -> None:
     """A client sends a command again that has no session when the answer got lost."""
-    original = client_core.ClientCore._requeue
+    original = Traffic.requeue
 
-    def requeue(self: client_core.ClientCore, flight: Any, *, doubt: bool) -> None:
+    def requeue(self: Traffic, flight: Any, *, doubt: bool) -> None:
         original(self, flight, doubt=doubt and flight.kind is not Kind.PLAIN)
 
-    set_(stack, client_core.ClientCore, "_requeue", requeue)
+    set_(stack, Traffic, "requeue", requeue)
 
 
 def not_applied_too_soon(stack: ExitStack) -> None:
