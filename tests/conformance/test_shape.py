@@ -437,6 +437,6 @@ def test_a_change_is_refused_while_another_is_under_way(kind: Kind) -> None:
     assert leader.core.change_members(world.founders) == 0
     assert leader.core.change_members(Config(())) == 0
     world.run(1.0)
-    assert leader.core.config_settled
+    assert world.lead().core.config_settled
     kinds = {entry.kind for entry in world.ledger}
     assert int(EntryKind.CONFIG) in kinds
