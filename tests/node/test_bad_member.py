@@ -18,7 +18,7 @@ async def test_an_absurd_term_takes_nobody_down(tmp_path: Path, caplog: pytest.L
     nodes = [Node(config) for config in configs(tmp_path)]
     try:
         await asyncio.gather(*(node.start() for node in nodes))
-        await asyncio.gather(*(node.ready(20) for node in nodes))
+        await asyncio.gather(*(node.ready(60) for node in nodes))
         bad, *_ = nodes
         await until(lambda: all(link.connected for link in bad._neighbours.links.links.values()))
         with caplog.at_level(logging.WARNING):

@@ -24,6 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from ringleader.cli.common import Json, as_json, fail, say
+from ringleader.cli.freeports import free_ports
 from ringleader.errors import NotAppliedError, Reason, RingleaderError, UsageError
 
 __all__ = ["dev"]
@@ -165,7 +166,7 @@ def _stop_on_signals() -> list[int]:
 
 def _plan(count: int, folder: Path, base_port: int) -> list[LocalNode]:
     planned = []
-    free = _free_ports(3 * count) if base_port == 0 else []
+    free = free_ports(3 * count, HOST) if base_port == 0 else []
     for place in range(count):
         base = base_port + PORTS_PER_NODE * place
         ports = (free[3 * place], free[3 * place + 1], free[3 * place + 2]) if free else (base, base + 1, base + 2)
@@ -174,17 +175,6 @@ def _plan(count: int, folder: Path, base_port: int) -> list[LocalNode]:
         for address in (node.client, node.peer, node.http):
             _check_free(address)
     return planned
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 def _check_free(address: str) -> None:

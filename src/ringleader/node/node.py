@@ -151,7 +151,7 @@ class Node:
         logger.info("node %s has stopped", self.config.name)
 
     async def _hand_on_leadership(self) -> None:
-        """So that a planned stop costs the cluster no election timeout; gives up after one."""
+        """So that a planned stop costs the cluster no election timeout; gives up after one, or when the heir is gone."""
         host, links = self._driver.running, self._neighbours.links
         if host is None or not host.core.leads:
             return
@@ -164,7 +164,7 @@ class Node:
             return
         self._driver.plan()
         patience = time.monotonic() + self.config.election_ms / 1000
-        while time.monotonic() < patience and not self.stats.failure and heir in links.links:
+        while time.monotonic() < patience and not self.stats.failure and links.reaches(heir):
             if host.core.leader not in (0, self.node_id):
                 return
             await asyncio.sleep(self._driver.period)

@@ -18,13 +18,13 @@ async def db() -> AsyncIterator[Client]:
 
 
 async def changes(shards: Shards, count: int) -> list[ShardChange]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await anext(shards) for _ in range(count)]
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that nothing tells of."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def rest(db: Client, group: str, workers: int) -> ringleader.ShardGroup:
     """Wait until every shard is with the worker who should have it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             seen = await db.shards(group).look()
             if len(seen.workers) == workers and not seen.unowned and not seen.moving:

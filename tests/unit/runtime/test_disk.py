@@ -133,7 +133,7 @@ def test_nothing_is_carried_out_after_a_failure(tmp_path: Path) -> None:
     thread.submit(1, [Create("a")])
     thread.submit(2, [Write("missing", 0, b"x"), Create("never")])
     thread.submit(3, [Create("b")])
-    assert heard.news.wait(10)
+    assert heard.news.wait(60)
     assert thread.close()
     assert heard.done == [1]
     assert isinstance(heard.errors[0], FileNotFoundError)

@@ -98,7 +98,7 @@ class Acceptor:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -222,7 +222,7 @@ async def raw(port: int, *bodies: bytes, prefix: bytes = b"") -> PeerRefused | N
     """Say something to a door; returns the refusal that comes back, if any."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(prefix + b"".join(struct.pack(">I", len(body)) + body for body in bodies))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     while answer:
