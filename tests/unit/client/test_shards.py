@@ -189,11 +189,13 @@ async def test_run_has_one_task_for_each_shard(db: Client) -> None:
 
 
 async def test_an_error_of_a_handler_ends_run_after_all_others(db: Client) -> None:
+    begun: list[int] = []
     ended: list[int] = []
 
     async def work(shard: Shard) -> None:
+        begun.append(shard.id)
         if shard.id == 3:
-            await asyncio.sleep(0.05)
+            await until(lambda: len(begun) == 4)
             raise ValueError("shard three")
         if shard.id == 2:
             return  # done: stays idle
