@@ -64,7 +64,8 @@ class Acceptor:
         self.log.put(ballot, low, entries[low - first :] if low > first else entries)
         if low == self.upto + 1:
             self.upto = last
-            self._absorb()
+            if self.islands:
+                self._absorb()
         else:
             self._island(low, last)
         return low, last
@@ -84,8 +85,11 @@ class Acceptor:
 
     def tell(self, told: int) -> None:
         """A leader knows that all slots up to `told` are chosen."""
-        self.told = max(self.told, told)
-        self.commit = max(self.commit, min(self.told, self.upto))
+        if told > self.told:
+            self.told = told
+        commit = min(self.told, self.upto)
+        if commit > self.commit:
+            self.commit = commit
 
     def begin_after(self, slot: int, birth: int) -> None:
         """A snapshot stands for everything up to `slot`; what was accepted above it stays, for it may be chosen."""

@@ -221,9 +221,11 @@ class Paxos:
         lead = self.lead
         if lead is None:
             return
-        while self.on_the_way and self.on_the_way[0][0] <= self.durable:
-            lead.durable = max(lead.durable, self.on_the_way.popleft()[1])
-        self.own_promise_durable()
+        way = self.on_the_way
+        while way and way[0][0] <= self.durable:
+            lead.durable = max(lead.durable, way.popleft()[1])
+        if self.id not in lead.promised:
+            self.own_promise_durable()
         replication.advance_commit(self)
 
     def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
@@ -262,9 +264,10 @@ class Paxos:
             reads.start_round(self)
             replication.send_all(self, self.lead)
         self.flush_accepts()
-        for to, (ballot, round) in self.replies.items():
-            acceptance.reply(self, to, ballot, round)
-        self.replies.clear()
+        if self.replies:
+            for to, (ballot, round) in self.replies.items():
+                acceptance.reply(self, to, ballot, round)
+            self.replies.clear()
         out = self.out
         commit = self.acceptor.commit
         if commit > self.handed_out:
@@ -363,7 +366,8 @@ class Paxos:
 
     def send(self, to: int, message: PaxosMessage, after: int) -> None:
         """Hand out a message that may leave once record `after`, and the present promise, are durable."""
-        after = max(after, self.promise_record)
+        if after < self.promise_record:
+            after = self.promise_record
         self.out.messages.append(Send(to, message, 0 if after <= self.durable else after))
 
     def emit(self, record: Record) -> None:
@@ -382,7 +386,7 @@ class Paxos:
 
     def accept(self, first: int, entries: Sequence[Entry]) -> None:
         """Accept a run of slots in the ballot promised; its record is emitted at the end of the turn."""
-        low, last = self.acceptor.accept(self.term, first, entries)
+        low, last = self.acceptor.accept(self.acceptor.promised, first, entries)
         if low > last:
             return
         self.note_configs(low, entries[low - first :] if low > first else entries)
@@ -398,8 +402,9 @@ class Paxos:
         if self.unwritten:
             (first, last), self.unwritten = self.unwritten, []
             self.emitted += 1
-            entries = self.log.slice(first, last)
-            self.out.records.append(accept_record(self.term, first, self.acceptor.told, entries))
+            acceptor = self.acceptor
+            entries = acceptor.log.slice(first, last)
+            self.out.records.append(accept_record(acceptor.promised, first, acceptor.told, entries))
             if self.lead is not None:
                 self.on_the_way.append((self.emitted, last))
 
@@ -411,15 +416,11 @@ class Paxos:
             last = first + len(entries) - 1
             self.proposed_configs = sorted([slot for slot in before if not first <= slot <= last] + found)
 
-    def tell(self, told: int) -> None:
-        """A leader has said that everything up to `told` is chosen."""
+    def advance(self, told: int) -> None:
+        """Everything up to `told` is chosen, as the leader says or has found out."""
         self.acceptor.tell(told)
-        self._configs_chosen()
-
-    def advance(self, commit: int) -> None:
-        """Everything up to `commit` is chosen and known here."""
-        self.acceptor.tell(commit)
-        self._configs_chosen()
+        if self.proposed_configs:
+            self._configs_chosen()
 
     def _configs_chosen(self) -> None:
         """Configuration entries that are known to be chosen by now come into force."""
