@@ -75,7 +75,9 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
         self._founders = Config(tuple(nodes))
         self._phase2 = 0
         self._accepted: dict[int, dict[int, _Acceptance]] = {}  # slot -> ballot
-        self._chosen: dict[int, tuple[int, Entry]] = {}  # slot -> the lowest ballot known to have chosen it, and the value
+        self._chosen: dict[
+            int, tuple[int, Entry]
+        ] = {}  # slot -> the lowest ballot known to have chosen it, and the value
         self._seals: dict[int, list[int]] = {}  # ballot -> slots in which it proposes a configuration
         self._first: dict[tuple[int, int, bytes], float] = {}  # (slot, birth, data) -> when a node first wrote it
 
@@ -192,7 +194,9 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
             elif kind is Promise:
                 seen.promised = max(seen.promised, message.ballot)
             elif (kind is Accept or kind is Prepare) and owner(message.ballot) != node:
-                raise Violation("election safety", f"node {node} speaks in ballot {message.ballot}, which is not its own")
+                raise Violation(
+                    "election safety", f"node {node} speaks in ballot {message.ballot}, which is not its own"
+                )
 
     # ---------------------------------------------------------------------------------------------------- disk
 
@@ -222,7 +226,8 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
             for later, each in accepted.items():
                 if later > ballot and not _same(each.entry, found.entry):
                     raise Violation(
-                        "chosen stays chosen", f"slot {slot} is chosen in ballot {ballot}, and {later} has another value"
+                        "chosen stays chosen",
+                        f"slot {slot} is chosen in ballot {ballot}, and {later} has another value",
                     )
 
     # ------------------------------------------------------------------------------------------------- crashes
