@@ -22,7 +22,7 @@ from typing import Any
 
 from ringleader.consensus.raft import RaftOptions
 from ringleader.errors import NotAppliedError, Reason, RingleaderError
-from ringleader.group.host import Host, HostOutput
+from ringleader.group.host import DiskWork, Host, HostOutput
 from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.group.roster import Peer
 from ringleader.group.standing import expulsion
@@ -49,6 +49,7 @@ from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.descriptors import shares
 from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
 from ringleader.runtime.lock import FolderLock
+from ringleader.runtime.patience import Patience
 from ringleader.runtime.peers import PeerDoor, PeerOptions, PeerSelf
 from ringleader.runtime.tls import TlsDoor, TlsFiles
 from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
@@ -88,6 +89,7 @@ class Node:
         self._disk_thread: DiskThread | None = None
         self._bulk_thread: BulkThread | None = None
         self._disk_started = 0.0
+        self._patience = Patience()
         self._lock: FolderLock | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._servers: list[asyncio.Server] = []
@@ -390,7 +392,8 @@ class Node:
         begun = time.monotonic()
         try:
             self._host.tick(begun)
-            self._carry_out(self._host.take_output())
+            if self._carry_out(self._host.take_output(), self._patience.seconds):
+                self._carry_out(self._host.take_output())
             self._look_around(begun)
         except Exception as error:
             self._fail_unexpectedly(error)
@@ -403,16 +406,14 @@ class Node:
         stats.last_turn = begun
         stats.turn_seconds.add(time.monotonic() - begun)
 
-    def _carry_out(self, out: HostOutput) -> None:
-        """Start the disk first: it takes longest; then the peers, who have a disk of their own to write to."""
+    def _carry_out(self, out: HostOutput, patience: float = 0.0) -> bool:
+        """The peers first, who have a disk of their own to write to; the own disk last, since it is perhaps waited for.
+
+        (Its thread could not begin earlier: it needs the interpreter, which the loop holds until it waits.) True: the disk
+        work was done within `patience` seconds, and the host may have more to say.
+        """
         if out.more:
             self._plan()
-        if out.disk is not None:
-            assert self._disk_thread is not None
-            self._disk_idle.clear()
-            self._disk_started = time.monotonic()
-            self.stats.disk_bytes += sum(len(op.data) for op in out.disk.ops if isinstance(op, Write))
-            self._disk_thread.submit(out.disk.number, out.disk.ops)
         if out.bulk is not None:
             assert self._bulk_thread is not None
             self.stats.disk_bytes += sum(len(op.data) for op in out.bulk.ops if isinstance(op, Write))
@@ -432,6 +433,24 @@ class Node:
             # What leads away from here, a hand-over of leadership above all, is to leave first.
             self._expelled = out.expelled
             self._loop.call_later(self.config.election_ms / 2000, self._fail, out.expelled)
+        return out.disk is not None and self._work_disk(out.disk, patience)
+
+    def _work_disk(self, work: DiskWork, patience: float) -> bool:
+        assert self._disk_thread is not None
+        assert self._host is not None
+        self.stats.disk_bytes += sum(len(op.data) for op in work.ops if isinstance(op, Write))
+        self._disk_started = time.monotonic()
+        if self._disk_thread.submit(work.number, work.ops, patience):
+            self._note_disk()
+            self._host.disk_done(work.number)
+            return True
+        self._disk_idle.clear()
+        return False
+
+    def _note_disk(self) -> None:
+        assert self._disk_thread is not None
+        self._patience.learn(self._disk_thread.took)
+        self.stats.disk_seconds.add(time.monotonic() - self._disk_started)
 
     def _keep_links(self, peers: list[Peer]) -> None:
         """The members have changed."""
@@ -635,7 +654,7 @@ class Node:
         self._loop.call_soon_threadsafe(self._disk_failed, error)
 
     def _disk_done(self, number: int) -> None:
-        self.stats.disk_seconds.add(time.monotonic() - self._disk_started)
+        self._note_disk()
         self._disk_idle.set()
         if self._host is None or self._stopped or self.stats.failure:
             return
