@@ -412,9 +412,12 @@ class Member:
     def end_turn(self) -> Output:
         """Send off what gathered in this turn and take what the core wants done; what is committed goes to `apply`."""
         self._notice_leadership()
-        self._propose()
-        self._forward()
-        self._ask_barrier()
+        if self.queue:
+            self._propose()
+        if self.forwards:
+            self._forward()
+        if self.readers.gathered():
+            self._ask_barrier()
         out = self.core.take_output()
         for token in out.failed_barriers:
             self._barrier_failed(token)
@@ -432,8 +435,9 @@ class Member:
             self.compactor.note(self.store.time_ms, self.store.revision, self.store.settings)
         self.admission.turn(self.now, self.writes.bytes)
         self.store.trim()
-        for reader in self.readers.servable(self.store.applied):
-            self._serve(reader)
+        if self.readers.can_serve(self.store.applied):
+            for reader in self.readers.servable(self.store.applied):
+                self._serve(reader)
 
     def _notice_leadership(self) -> None:
         if not self.core.leads:
@@ -447,8 +451,6 @@ class Member:
             self.clock_runs = True
 
     def _propose(self) -> None:
-        if not self.queue:
-            return
         if not self.led_term:
             self._refuse_queue()
         elif self.clock_runs:
@@ -485,8 +487,6 @@ class Member:
             self._refuse(write.conn, write.frame, Reason.NOT_LEADER, LEADER_CHANGED)
 
     def _forward(self) -> None:
-        if not self.forwards:
-            return
         forwards, self.forwards = self.forwards, []
         leader = self.core.leader
         if leader and leader != self.node:
@@ -509,8 +509,6 @@ class Member:
         return write is not None and write.term == term
 
     def _ask_barrier(self) -> None:
-        if not self.readers.gathered():
-            return
         leader = self.core.leader
         if not leader:
             readers = self.readers.take_gathered()
@@ -524,6 +522,13 @@ class Member:
             self.relay(leader, ReadIndex(token, view))
 
     # ------------------------------------------------------------------------------------------------------- apply
+
+    @property
+    def idle(self) -> bool:
+        """Whether a turn would bring nothing to light here, timers apart."""
+        if self.queue or self.forwards or self.backlog or self.readers.gathered():
+            return False
+        return self.core.idle and not self.readers.can_serve(self.store.applied)
 
     @property
     def busy(self) -> bool:

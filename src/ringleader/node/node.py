@@ -392,7 +392,7 @@ class Node:
         begun = time.monotonic()
         try:
             self._host.tick(begun)
-            if self._carry_out(self._host.take_output(), self._patience.seconds):
+            if self._carry_out(self._host.take_output(), self._patience.seconds) and not self._host.idle:
                 self._carry_out(self._host.take_output())
             self._look_around(begun)
         except Exception as error:
@@ -596,6 +596,8 @@ class Node:
                 if absurd:
                     self._refuse_peer(sender, absurd)
                     break
+            if self._host.idle:
+                return
         except Exception as error:
             self._fail_unexpectedly(error)
         self._plan()
@@ -660,6 +662,8 @@ class Node:
             return
         try:
             self._host.disk_done(number)
+            if self._host.idle:
+                return
         except Exception as error:
             self._fail_unexpectedly(error)
         self._plan()

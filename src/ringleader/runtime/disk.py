@@ -166,7 +166,9 @@ class DiskThread:
         self._done = done
         self._failed = failed
         self.took = 0.0
-        self._waiting: list[None] = []  # an item: the submitter waits; whoever takes it out decides how it hears of the end
+        self._waiting: list[
+            int
+        ] = []  # what the submitter waits for; whoever takes it out decides how it hears of the end
         self._over = threading.Lock()  # held but when the thread says that what is waited for is done
         self._over.acquire()
         self._work: queue.SimpleQueue[tuple[int, Sequence[DiskOp]] | None] = queue.SimpleQueue()
@@ -181,7 +183,7 @@ class DiskThread:
         if not patience:
             self._work.put((number, ops))
             return False
-        self._waiting.append(None)
+        self._waiting.append(number)
         self._work.put((number, ops))
         return self._over.acquire(timeout=patience) or not self._give_up()
 
@@ -195,11 +197,13 @@ class DiskThread:
 
     def _finished(self, number: int) -> None:
         try:
-            self._waiting.pop()
-        except IndexError:
-            _tell(self._done, number)
-        else:
+            awaited = self._waiting == [number] and self._waiting.pop() == number
+        except IndexError:  # the submitter has just given up
+            awaited = False
+        if awaited:
             self._over.release()
+        else:
+            _tell(self._done, number)
 
     def close(self, timeout: float = 10.0) -> bool:
         """Finish what was submitted and stop; False when the disk hangs for longer than `timeout` seconds.

@@ -145,7 +145,9 @@ class World:
 
     def _turn(self, id: int) -> bool:
         host = self.hosts[id]
+        idle = host.idle
         out = host.take_output()
+        assert not (idle and (out.peers or out.disk or out.clients or out.close)), out
         if out.expelled is not None:
             self.expelled[id] = out.expelled
         if out.links is not None:
