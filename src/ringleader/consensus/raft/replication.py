@@ -154,8 +154,10 @@ def on_append_reply(raft: Raft, sender: int, message: AppendReply) -> None:
     if message.rejected <= peer.match and message.round > peer.match_round:
         # It answers what was sent after it had acknowledged more: its disk lost that, or is an older copy. All that can
         # still be done is to give it again; whatever is committed stays so.
+        agree = raft.log.agree_by_term(message.index, message.hint_term)[0]
+        raft.out.lost.append((sender, peer.match, agree))
         peer.match, peer.match_round = 0, raft.reads.number
-        peer.probe(raft.log.agree_by_term(message.index, message.hint_term)[0] + 1)
+        peer.probe(agree + 1)
         peer.ping = True
         return
     if peer.pace is Pace.SNAPSHOT or message.rejected <= peer.match or message.rejected >= peer.next:
