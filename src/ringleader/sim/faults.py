@@ -75,6 +75,8 @@ class Nemesis:
             "client-disconnect": self._client_disconnect,
             "client-pause": self._client_pause,
             "churn": lambda: world.churn.strike(self.choice),
+            "kill-then-cut": self._kill_then_cut,
+            "hand-over": lambda: world.churn.hand_over(self.choice),
         }
 
     def start(self) -> None:
@@ -214,6 +216,30 @@ class Nemesis:
             return
         machine.crash("no power", power=True)
         self.world.restart_later(machine)
+
+    def _kill_then_cut(self) -> None:
+        """A node is killed, preferably while its disk is at work, starts again, and loses power soon after.
+
+        What it then found in the page cache may be gone for all that it knows, unless it has synced it.
+        """
+        machine = self._machine()
+        self._kill_at_work(machine, PATIENCE)
+
+    def _kill_at_work(self, machine: Machine, patience: int) -> None:
+        if machine.host is None or self.healed:
+            return
+        if patience and not machine.busy:
+            self.timeline.after(0.001, self._kill_at_work, machine, patience - 1)
+            return
+        machine.crash("killed, to lose power soon after its next start", power=False)
+        restart, cut = self.choice.log_uniform(0.05, 2.0), self.choice.log_uniform(0.001, 1.0)
+        self._later(restart, machine.start)
+        self._later(restart + cut, lambda: self._cut_again(machine))
+
+    def _cut_again(self, machine: Machine) -> None:
+        if machine.host is not None:
+            self.world.probes.hit("power cut right after a restart")
+        self._cut_power(machine, 0)
 
     def _power_cut_all(self) -> None:
         self._cut_all_power(PATIENCE)

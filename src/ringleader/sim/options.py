@@ -37,6 +37,8 @@ FAULTS: dict[str, tuple[float, float]] = {
     "client-disconnect": (1.0, 8.0),
     "client-pause": (2.0, 12.0),
     "churn": (0.7, 4.0),
+    "kill-then-cut": (3.0, 15.0),
+    "hand-over": (2.0, 12.0),
 }
 """Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
 
@@ -174,12 +176,7 @@ def draw(seed: int, nodes: int = 0) -> Options:
     drift = choice.choice((0.0, 0.001, 0.05, 0.2))
     snapshot_every = choice.choice((30, 100, 100, 300, 300, 1000, 100_000))
     drawn_nodes = choice.choice((3, 3, 5))
-    strength = choice.random() < 0.1  # one seed in ten has no faults of its own: bugs without any are bugs too
-    faults = {
-        kind: choice.log_uniform(low, high)
-        for kind, (low, high) in FAULTS.items()
-        if choice.random() < 0.45 and not strength
-    }
+    faults = _draw_faults(seed)
     true = drift < 0.01 and not faults.keys() & CLOCK_FAULTS
     return Options(
         seed=seed,
@@ -197,6 +194,18 @@ def draw(seed: int, nodes: int = 0) -> Options:
         load=_draw_load(choice, lease_reads=0.3 if true else 0.0),
         faults=faults,
     )
+
+
+def _draw_faults(seed: int) -> dict[str, float]:
+    """The kinds of this seed. Each kind draws from a stream of its own: a new one changes nothing in the others."""
+    if stream(seed, "no faults").chance(0.1):  # bugs without any are bugs too
+        return {}
+    faults = {}
+    for kind, (low, high) in FAULTS.items():
+        choice = stream(seed, f"how often {kind}")
+        if choice.chance(0.45):
+            faults[kind] = choice.log_uniform(low, high)
+    return faults
 
 
 def _draw_net(choice: Choice) -> NetOptions:

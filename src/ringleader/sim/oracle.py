@@ -165,6 +165,7 @@ class Oracle:
 
     def _elected(self, node: int, core: Raft) -> None:
         self._probes.hit("leader elected")
+        self._probes.hit("leadership handed over", core.forced)
         if any(other != node and seen.role is Role.LEADER for other, seen in self.seen.items()):
             self._probes.hit("two leaders at once")
         index = self.ledger.last
