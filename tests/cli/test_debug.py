@@ -31,7 +31,7 @@ def test_a_folder_of_a_node(tmp_path: Path) -> None:
     shown = debug(str(tmp_path / "n1"), "--batches")
     assert shown.exit_code == 0, shown.output
     assert "no damage found" in shown.output
-    assert "group 0: term 1, vote 1" in shown.output
+    assert "group 0 (raft): term 1, vote 1" in shown.output
     body = json.loads(debug(str(tmp_path / "n1"), "--json").output)
     (group,) = body["groups"]
     assert group["entries"]["command"] >= 5

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from ringleader.consensus.raft import membership, reads
 from ringleader.consensus.raft.core import Raft
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role
+from ringleader.consensus.shape import Config, Entry, EntryKind, Role, encode_config
 
 __all__ = ["WRONG"]
 
@@ -19,7 +19,7 @@ def one_step_change(stack: ExitStack) -> None:
     def start_change(raft: Raft, target: Config) -> int:
         if raft.role is not Role.LEADER:
             return 0
-        data = membership.encode(Config(target.voters, (), target.learners))
+        data = encode_config(Config(target.voters, (), target.learners))
         raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), data)])
         return raft.log.last
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ringleader.cli.sim import app
-from ringleader.sim.check import check_history
 from ringleader.sim.disk import DiskHabits
+from ringleader.sim.judge import check_history
 from ringleader.sim.options import FAULTS, DiskOptions, LoadOptions, NetOptions, Options, draw
 from ringleader.sim.record import Outcome
 from ringleader.sim.run import Summary, replay, run_seed, self_check

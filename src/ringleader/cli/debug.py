@@ -123,6 +123,6 @@ def _print(report: LogReport, groups: list[GroupReport], identity: str, holder: 
 def _print_group(group: GroupReport) -> None:
     kinds = ", ".join(f"{count} {kind}" for kind, count in group.records.items()) or "none"
     entries = ", ".join(f"{count} {kind}" for kind, count in group.entries.items()) or "none"
-    say(f"group {group.group}: term {group.term}, vote {group.vote or 'none'}; records: {kinds}")
+    say(f"group {group.group} ({group.protocol}): term {group.term}, {group.promise or 'no promise'}; records: {kinds}")
     say(f"  snapshot at entry {group.snapshot_index} (term {group.snapshot_term}), voters {group.voters or 'unknown'}")
     say(f"  entries {group.first_index} to {group.last_index}: {entries}")

@@ -15,7 +15,9 @@ from ringleader.store.member_ops import LeaderView, MemberCommand, MemberRow
 __all__ = ["Cluster", "Member", "Membership"]
 
 PAUSE = 0.05
-"""Seconds between two looks whether a change is done."""
+"""Seconds between two looks: whether a change is done, or whether a new leader has heard everyone."""
+HAND_OVER_AGAIN = 2.0
+"""Seconds until a leader that still leads is asked once more to hand over: it gives up when its heir is too slow."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -65,18 +67,28 @@ class Cluster:
         self._timeout = timeout
 
     async def members(self, *, timeout: float | None = None) -> Membership:
-        """Everyone who belongs to the cluster, as its leader sees them now."""
-        call = self._engine.query(
-            (wire.MemberList(),), self._timeout if timeout is None else timeout, "linearizable", 0
-        )
-        (result,) = await self._engine.wait(*call)
+        """Everyone who belongs to the cluster, as its leader sees them now.
+
+        A leader that has only just begun is given time to hear everyone, an election time or until the deadline: before it
+        cannot tell who is silent.
+        """
+        limit = self._timeout if timeout is None else timeout
+        end = time.monotonic() + limit
+        while True:
+            rows, view = await self._look(max(end - time.monotonic(), PAUSE))
+            late = time.monotonic() + PAUSE > end
+            if view is not None and (late or not view.unheard):
+                names = {row.id: row.name for row in rows}
+                return Membership([_member(row, view) for row in rows], names.get(view.leader, ""), view.busy)
+            if late:
+                raise NotAppliedError("list of members: the leader has changed", reason=Reason.NOT_LEADER)
+            await asyncio.sleep(PAUSE)
+
+    async def _look(self, timeout: float) -> tuple[list[MemberRow], LeaderView | None]:
+        """The active members, and how their leader sees them; `None`: it has just changed."""
+        (result,) = await self._engine.wait(*self._engine.query((wire.MemberList(),), timeout, "linearizable", 0))
         assert isinstance(result, wire.MemberListResult)
-        rows = [row for row in result.members if row.active]
-        view = result.view
-        if view is None:
-            raise NotAppliedError("list of members: the leader has changed", reason=Reason.NOT_LEADER)
-        names = {row.id: row.name for row in rows}
-        return Membership([_member(row, view) for row in rows], names.get(view.leader, ""), view.busy)
+        return [row for row in result.members if row.active], result.view
 
     async def add(
         self, name: str, *, peer: str = "", auto_promote: bool = True, timeout: float | None = None
@@ -100,14 +112,22 @@ class Cluster:
         """Hand leadership to a voter (`None`: the one that is most up to date), and wait until it leads."""
         limit = self._timeout if timeout is None else timeout
         end = time.monotonic() + limit
-        row = await self._submit(wire.MemberTransfer(0 if to is None else _checked(to)), limit)
+        command = wire.MemberTransfer(0 if to is None else _checked(to))
+        await self.members(timeout=limit)  # a leader that has not heard its heir yet would refuse it as silent
+        row = await self._submit(command, max(end - time.monotonic(), PAUSE))
+        again = time.monotonic() + HAND_OVER_AGAIN
         while True:
-            seen = await self.members(timeout=max(end - time.monotonic(), PAUSE))
-            if seen.leader == row.name:
-                return seen.member(row.name)
-            if time.monotonic() > end:
-                text = f"handing leadership to {row.name!r}: {seen.leader!r} still leads after {limit:g} s"
+            rows, view = await self._look(max(end - time.monotonic(), PAUSE))
+            if view is not None and view.leader == row.id:
+                return _member(row, view)
+            now = time.monotonic()
+            if now > end:
+                leads = next((each.name for each in rows if view is not None and each.id == view.leader), "")
+                text = f"handing leadership to {row.name!r}: {leads or 'nobody'!r} leads after {limit:g} s"
                 raise NotAppliedError(text, reason=Reason.DEADLINE, hint="See `ringleader cluster members`.")
+            if now > again:
+                again = now + HAND_OVER_AGAIN
+                await self._submit(wire.MemberTransfer(row.id), max(end - now, PAUSE))
             await asyncio.sleep(PAUSE)
 
     async def _change(self, command: MemberCommand, timeout: float | None) -> Member:
@@ -116,6 +136,7 @@ class Cluster:
         end = time.monotonic() + limit
         if isinstance(command, wire.MemberPromote | wire.MemberRemove):
             _checked(command.member)
+            await self.members(timeout=limit)  # a leader that has not heard everyone yet would refuse for their silence
         while True:
             try:
                 row = await self._submit(command, max(end - time.monotonic(), PAUSE))

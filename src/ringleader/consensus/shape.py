@@ -18,6 +18,7 @@ import msgspec
 
 __all__ = [
     "Config",
+    "ConsensusOptions",
     "Entry",
     "EntryKind",
     "Output",
@@ -27,7 +28,24 @@ __all__ = [
     "Send",
     "SnapshotMeta",
     "Status",
+    "decode_config",
+    "encode_config",
 ]
+
+
+class ConsensusOptions(msgspec.Struct, frozen=True):
+    """What every protocol is told; each has a struct of its own that adds to it. Times in seconds, sizes in bytes.
+
+    A leader is heard at least every `heartbeat`. Who has heard from no leader for one to two `election` times stands for
+    election. `append_bytes`: most data in one message of entries. `window_bytes`, `window_messages`: most on the way to one
+    member.
+    """
+
+    heartbeat: float = 0.1
+    election: float = 1.0
+    append_bytes: int = 1 << 20
+    window_bytes: int = 8 << 20
+    window_messages: int = 256
 
 
 class EntryKind(IntEnum):
@@ -48,7 +66,11 @@ class Role(IntEnum):
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):
-    """One slot of the log: the term (Raft) or ballot (Paxos) it was written in, its kind, and opaque bytes."""
+    """One slot of the log: its kind, opaque bytes, and the term (Raft) or ballot (Paxos) in which it was proposed first.
+
+    Terms never decrease along the decided log, so what was proposed in one and is not decided when an entry of a later one
+    is never will be.
+    """
 
     term: int
     kind: int
@@ -58,7 +80,7 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
 class Config(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Who takes part: `voters`, and during a joint change (Raft section 6) also the `outgoing` voters; `learners` only copy.
 
-    A decision needs a majority of `voters` and, when `outgoing` is not empty, also one of `outgoing`.
+    A decision needs a quorum of `voters` and, when `outgoing` is not empty, also one of `outgoing`.
     """
 
     voters: tuple[int, ...]
@@ -72,6 +94,20 @@ class Config(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def votes(self, member: int) -> bool:
         """Whether `member` takes part in elections."""
         return member in self.voters or member in self.outgoing
+
+
+_encoder = msgspec.msgpack.Encoder()
+_config = msgspec.msgpack.Decoder(Config)
+
+
+def encode_config(config: Config) -> bytes:
+    """The data of a configuration entry."""
+    return _encoder.encode(config)
+
+
+def decode_config(data: bytes) -> Config:
+    """Inverse of `encode_config`. Raises `msgspec.DecodeError`."""
+    return _config.decode(data)
 
 
 class SnapshotMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -144,6 +180,11 @@ class ReplicatedLog(Protocol):
     """A consensus core: events in, `Output` out. Time is a monotonic float in seconds, handed in by `tick`."""
 
     @property
+    def role(self) -> Role:
+        """What this member is; a learner counts as a follower here (`status` tells them apart)."""
+        ...
+
+    @property
     def leads(self) -> bool:
         """Whether this member believes that it leads and takes proposals."""
         ...
@@ -166,6 +207,11 @@ class ReplicatedLog(Protocol):
     @property
     def config_settled(self) -> bool:
         """Whether that configuration is known to be committed and no joint one."""
+        ...
+
+    @property
+    def first_index(self) -> int:
+        """The lowest index in the log: those before it are compacted away."""
         ...
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ringleader.consensus.raft import Raft
+from ringleader.consensus.protocols import make_core
 from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
@@ -116,7 +116,7 @@ class Host:
         self.now = now
         node = next((info for info in config.nodes if info.id == config.node), NodeInfo(config.node, config.name, ""))
         self.member = Member(
-            config.node, core, store, entropy, config.group, self._answer, self._relay, config.raft.election
+            config.node, core, store, entropy, config.group, self._answer, self._relay, config.consensus.election
         )
         self.service = Service(
             config.cluster,
@@ -128,7 +128,7 @@ class Host:
             self._answer,
             self._close,
             self.status,
-            Contact(max(config.group.watch_contact, ELECTIONS * config.raft.election), now),
+            Contact(max(config.group.watch_contact, ELECTIONS * config.consensus.election), now),
         )
         self.snapshots = Snapshots(GROUP, self.member, stored, self._covered, self._tell)
         self.members = MembersHere(config, node, core, store, roster)
@@ -163,7 +163,7 @@ class Host:
             raise LogCorruptError("there is a snapshot but no log", file="log-*", offset=0)
         else:
             writer, report = create(identity, config.log, disk), "started with an empty log"
-        core = Raft(config.node, Config(config.voters), entropy, config.raft)
+        core = make_core(config.node, Config(config.voters), entropy, config.consensus)
         try:
             meta = stored.meta if stored is not None else None
             core.recover(meta, [Record(record.kind, record.payload) for record in records if record.group == GROUP])

@@ -1,4 +1,4 @@
-"""What the records of a log folder add up to for the consensus group: term, vote, entries, snapshots; changes nothing."""
+"""What the records of a log folder add up to for the consensus group: term, promises, entries, snapshots; changes nothing."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ from collections import Counter
 
 import msgspec
 
-from ringleader.consensus.raft.records import ENTRIES, HARD, RESET, replay
+from ringleader.consensus.protocols import read_records
 from ringleader.consensus.shape import EntryKind, Record, SnapshotMeta
 from ringleader.log.inspect import Damage, LogReport
 
 __all__ = ["GroupReport", "inspect_groups"]
 
-_KINDS = {HARD: "term and vote", ENTRIES: "entries", RESET: "reset"}
 _meta = msgspec.msgpack.Decoder(SnapshotMeta)
 
 
 class GroupReport(msgspec.Struct):
-    """One group. Entries `first_index` to `last_index` are in the log, on top of the snapshot at `snapshot_index`."""
+    """One group. Entries `first_index` to `last_index` are in the log, on top of the snapshot at `snapshot_index`.
+
+    `protocol`: by whose rules the records are read. `term`: or ballot; `promise`: what was promised for it, in words.
+    """
 
     group: int
+    protocol: str
     records: dict[str, int] = {}
     term: int = 0
-    vote: int = 0
+    promise: str = ""
     snapshot_index: int = 0
     snapshot_term: int = 0
     first_index: int = 0
@@ -50,21 +53,20 @@ def inspect_groups(report: LogReport) -> list[GroupReport]:
 
 def _group(report: LogReport, number: int, meta: SnapshotMeta | None) -> GroupReport:
     mine = [record for record in report.records if record.group == number]
-    kinds = Counter(_KINDS.get(record.kind, f"unknown kind {record.kind}") for record in mine)
-    found = GroupReport(number, dict(sorted(kinds.items())))
+    protocol, kinds, replay = read_records(meta, [Record(record.kind, record.payload) for record in mine])
+    found = GroupReport(number, protocol, kinds)
     if meta is not None:
         found.snapshot_index, found.snapshot_term = meta.index, meta.term
         found.voters = list(meta.config.voters)
     try:
-        replayed = replay(meta, [Record(record.kind, record.payload) for record in mine])
+        held = replay()
     except (ValueError, msgspec.MsgspecError, IndexError, OverflowError) as error:
         file = report.segments[0].file if report.segments else "log-*"
         report.damage.append(Damage(file, 0, f"the records of group {number} do not add up: {error}"))
         return found
-    log = replayed.log
-    found.term, found.vote = replayed.term, replayed.vote
-    found.first_index, found.last_index = log.first, log.last
-    found.entries = dict(sorted(Counter(_kind_of(entry.kind) for entry in log.entries).items()))
+    found.term, found.promise = held.term, held.promise
+    found.first_index, found.last_index = held.first_index, held.last_index
+    found.entries = dict(sorted(Counter(_kind_of(entry.kind) for entry in held.entries).items()))
     return found
 
 

@@ -51,6 +51,7 @@ class Reconciler:
         self.election = election
         self.due = 0.0
         self._term = 0
+        self._since = 0.0
         self._rounds: dict[int, Round] = {}
         self._caught_up: set[int] = set()
         self._asked: dict[int, float] = {}
@@ -79,6 +80,7 @@ class Reconciler:
 
     def view(self, now: float, table: Members, status: Status) -> LeaderView:
         """What the leader knows at `now`, for the commands it proposes and the reads it answers."""
+        self._begin(now, status)
         config = status.config
         heard = {member: int((now - time) * 1000.0) for member, time in status.heard.items()}
         healthy = [member for member in status.match if self._healthy(member, now, status)]
@@ -95,13 +97,18 @@ class Reconciler:
             healthy=sorted([self.node, *healthy]),
             caught_up=sorted(member for member in self._caught_up if self._fit(member, now, status)),
             busy=_busy(table, config),
+            unheard=sorted(status.match.keys() - heard.keys()) if now - self._since < self.election else [],
         )
+
+    def _begin(self, now: float, status: Status) -> None:
+        """Forget what was known in an earlier term."""
+        if status.term != self._term:
+            self._term, self._since = status.term, now
+            self._rounds, self._caught_up, self._asked = {}, set(), {}
 
     def _follow(self, now: float, status: Status) -> None:
         """Begin, end and judge the learners' rounds."""
-        if status.term != self._term:
-            self._term = status.term
-            self._rounds, self._caught_up, self._asked = {}, set(), {}
+        self._begin(now, status)
         learners = set(status.config.learners)
         self._rounds = {member: found for member, found in self._rounds.items() if member in learners}
         self._caught_up &= learners

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ringleader.consensus.protocols import CoreOptions
 from ringleader.consensus.raft import RaftOptions
 from ringleader.log import LogOptions
 from ringleader.store.limits import Limits
@@ -57,6 +58,7 @@ class HostConfig(msgspec.Struct, frozen=True):
 
     `voters`: the ids of the members that the cluster started with. `nodes`: those, and this node if it joined later, as
     clients know them. `peer`: the address of this node's peer port, as the others are told ("": it has none).
+    `consensus`: of the core; their type says which protocol it runs.
     """
 
     cluster: str
@@ -67,7 +69,7 @@ class HostConfig(msgspec.Struct, frozen=True):
     incarnation: str = ""
     supports: int = SUPPORTED_VERSION
     peer: str = ""
-    raft: RaftOptions = RaftOptions()
+    consensus: CoreOptions = RaftOptions()
     log: LogOptions = LogOptions()
     limits: Limits = Limits()
     group: GroupOptions = GroupOptions()

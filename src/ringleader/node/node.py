@@ -313,7 +313,7 @@ class Node:
             voters=tuple(founders),
             incarnation=identity.incarnation,
             peer=self.advertised_peer,
-            raft=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
+            consensus=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
             log=LogOptions(segment_bytes=config.segment_bytes),
             group=GroupOptions(
                 snapshot_bytes=config.snapshot_bytes,

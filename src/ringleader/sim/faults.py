@@ -137,7 +137,7 @@ class Nemesis:
         return self.choice.choice(machines)
 
     def _leads(self, machine: Machine) -> bool:
-        return machine.host is not None and self.world.core_of(machine.host).role is Role.LEADER
+        return machine.host is not None and machine.host.core.role is Role.LEADER
 
     # ----------------------------------------------------------------------------------------------------- network
 

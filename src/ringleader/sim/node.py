@@ -114,7 +114,7 @@ class Machine:
         self.host = host
         world.members_changed()
         world.trace.add((self.timeline.now, Kind.START, self.id, 0, f"life {self.life}", 0.0))
-        core = world.core_of(host)
+        core = host.core
         world.oracle.recovered(self.id, core)
         world.observe(self, core)
         self.timeline.after(self.choice.uniform(0.0, world.options.tick), self._tick, self.life)
@@ -173,7 +173,7 @@ class Machine:
         world.probes.hit("power cut" if power else "process killed")
         world.trace.add((now, Kind.CRASH, self.id, 0, why, 0.0))
         if self.host is not None:
-            core = world.core_of(self.host)
+            core = self.host.core
             world.probes.hit("leader crashed in a joint change", core.leads and bool(core.config.outgoing))
         self.host = None
         self.life += 1

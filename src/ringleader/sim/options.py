@@ -107,7 +107,7 @@ class LoadOptions(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """One seed's world. Times in simulated seconds.
+    """One seed's world. Times in simulated seconds. `protocol`: of consensus.
 
     `faults`: kind to mean seconds between two. They happen in [`faults_from`, `faults_until`); the load goes on to
     `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
@@ -117,6 +117,7 @@ class Options(msgspec.Struct, frozen=True):
     """
 
     seed: int
+    protocol: str = "raft"
     nodes: int = 3
     duration: float = 30.0
     faults_from: float = 1.0
@@ -130,8 +131,6 @@ class Options(msgspec.Struct, frozen=True):
     session_ttl: float = 60.0
     recode: bool = False
     image_checks: int = 2
-    pre_vote: bool = True
-    check_quorum: bool = True
     append_bytes: int = 1 << 20
     window_messages: int = 256
     net: NetOptions = NetOptions()
@@ -169,8 +168,8 @@ class Options(msgspec.Struct, frozen=True):
         return lines
 
 
-def draw(seed: int, nodes: int = 0) -> Options:
-    """The options of `seed`. `nodes` 0: 3 or 5, as the seed says."""
+def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
+    """The options of `seed`, with all that it draws the same for every protocol. `nodes` 0: 3 or 5, as the seed says."""
     choice = stream(seed, "options")
     disk = _draw_disk(choice)
     drift = choice.choice((0.0, 0.001, 0.05, 0.2))
@@ -180,6 +179,7 @@ def draw(seed: int, nodes: int = 0) -> Options:
     true = drift < 0.01 and not faults.keys() & CLOCK_FAULTS
     return Options(
         seed=seed,
+        protocol=protocol,
         nodes=nodes or drawn_nodes,
         tick=choice.choice((0.02, 0.03, 0.05)),
         snapshot_every=snapshot_every,

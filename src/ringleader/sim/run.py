@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 import msgspec
 
-from ringleader.sim.check import check_history
+from ringleader.sim.judge import check_history
 from ringleader.sim.options import Options, draw
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import Outcome

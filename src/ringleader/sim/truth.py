@@ -10,8 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.consensus.shape import Entry, EntryKind
-from ringleader.sim.check import KeyHistory
 from ringleader.sim.chronicle import Chronicle, Moment
+from ringleader.sim.judge import KeyHistory
 from ringleader.sim.probes import Probes
 from ringleader.sim.timeline import Timeline
 from ringleader.sim.violation import Violation

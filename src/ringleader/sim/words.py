@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from ringleader.consensus.raft import membership
 from ringleader.consensus.raft.messages import (
     Append,
     AppendReply,
@@ -16,7 +15,7 @@ from ringleader.consensus.raft.messages import (
     VoteReply,
 )
 from ringleader.consensus.raft.records import HARD, RESET
-from ringleader.consensus.shape import Config, Entry, EntryKind, Record
+from ringleader.consensus.shape import Config, Entry, EntryKind, Record, decode_config
 
 __all__ = ["entry_word", "message_sentence", "record_sentence"]
 
@@ -26,7 +25,7 @@ def entry_word(entry: Entry) -> str:
     if entry.kind == EntryKind.NOOP:
         what = "-"
     elif entry.kind == EntryKind.CONFIG:
-        what = config_word(membership.decode(entry.data))
+        what = config_word(decode_config(entry.data))
     else:
         what = entry.data.decode(errors="replace")
     return f"{entry.term}.{what}"

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from ringleader.client.credentials import Credentials
-from ringleader.consensus.raft import Raft, RaftOptions
-from ringleader.consensus.shape import Output, Role
+from ringleader.consensus.protocols import CoreOptions, options_for
+from ringleader.consensus.shape import ConsensusOptions, Output, ReplicatedLog, Role
 from ringleader.errors import Reason
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions, HostConfig
@@ -27,7 +27,7 @@ from ringleader.sim.faults import Nemesis
 from ringleader.sim.network import SimNetwork
 from ringleader.sim.node import Machine
 from ringleader.sim.options import Options
-from ringleader.sim.oracle import Oracle
+from ringleader.sim.oracles import oracle_for
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import CallLog
 from ringleader.sim.timeline import Timeline
@@ -57,7 +57,7 @@ class World:
         self.probes = Probes()
         self.choice = stream(options.seed, "world")
         ids = list(range(1, options.nodes + 1))
-        self.oracle = Oracle(ids, self.timeline, self.trace, self.probes)
+        self.oracle = oracle_for(options.protocol, ids, self.timeline, self.trace, self.probes)
         self.limits = Limits(session_ttl_ms=int(options.session_ttl * 1000))
         self.truth = Truth(self.limits, self.probes, {id: f"n{id}" for id in ids}, self.timeline, options.fastest)
         self._wanted = None if options.calls is None else frozenset(options.calls)
@@ -75,6 +75,7 @@ class World:
             _repeatable,
         )
         self.founders = tuple(ids)
+        self.consensus = _consensus(options)
         self.machines = {id: Machine(self, id, f"n{id}", f"n{id}, first") for id in ids}
         self._refused: dict[tuple[int, int], bool] = {}  # links that would not be made, as far as known
         self.wires: dict[int, tuple[Caller, Wire]] = {}
@@ -130,15 +131,15 @@ class World:
         running = [host for host in hosts if host is not None]
         if len(running) < len(hosts):
             return False
-        cores = [self.core_of(host) for host in running]
-        last = cores[0].log.last
+        cores = [host.core for host in running]
+        last = cores[0].last_index
         same = all(
-            core.log.last == last and host.store.applied == last for core, host in zip(cores, running, strict=True)
+            core.last_index == last and host.store.applied == last for core, host in zip(cores, running, strict=True)
         )
         leaders = [core for core in cores if core.role is Role.LEADER]
         if not same or self.oracle.ledger.last != last or cores[0].config.outgoing:
             return False
-        return len(leaders) == 1 and all(core.leader == leaders[0].id for core in cores)
+        return len(leaders) == 1 and all(core.leader == leaders[0].status().id for core in cores)
 
     def _must_be_settled(self) -> None:
         if self.settled():
@@ -147,7 +148,7 @@ class World:
                     self.truth.compare(id, machine.host.store)
             return
         parts = [
-            f"n{id}: " + ("down" if machine.host is None else str(self.core_of(machine.host).status()))
+            f"n{id}: " + ("down" if machine.host is None else str(machine.host.core.status()))
             for id, machine in self.machines.items()
         ]
         parts += [caller.standing() for caller in self.callers]
@@ -174,14 +175,7 @@ class World:
             nodes=nodes,
             voters=self.founders,
             incarnation=machine.incarnation,
-            raft=RaftOptions(
-                heartbeat=options.heartbeat,
-                election=options.election,
-                pre_vote=options.pre_vote,
-                check_quorum=options.check_quorum,
-                append_bytes=options.append_bytes,
-                window_messages=options.window_messages,
-            ),
+            consensus=self.consensus,
             log=LogOptions(options.disk.segment_bytes, options.disk.runway_bytes),
             limits=self.limits,
             group=GroupOptions(
@@ -194,28 +188,21 @@ class World:
         )
         return Host.open(config, disk, entropy, now)
 
-    @staticmethod
-    def core_of(host: Host) -> Raft:
-        """The core of a host; the oracle looks right into it."""
-        core = host.core
-        assert isinstance(core, Raft)
-        return core
-
-    def observe(self, machine: Machine, core: Raft) -> None:
+    def observe(self, machine: Machine, core: ReplicatedLog) -> None:
         """From now on the oracle sees every output of `core`."""
         host = machine.host
         assert host is not None
         take, output, id, store = core.take_output, self.oracle.output, machine.id, host.store
-        truth, probes, log = self.truth, self.probes, core.log
+        truth, probes = self.truth, self.probes
         truth.compare(id, store)
-        offset = log.offset
+        first = core.first_index
 
         def take_output() -> Output:
-            nonlocal offset
+            nonlocal first
             out = take()
-            if log.offset != offset:
+            if core.first_index != first:
                 probes.hit("log compacted")
-                offset = log.offset
+                first = core.first_index
                 truth.compare(id, store)
             if out.records or out.committed or out.changed or out.install is not None:
                 output(id, core, out)
@@ -300,7 +287,7 @@ class World:
             if not copy.names():
                 continue
             host = self._open(id, copy, stream(self.options.seed, "image"), machine.clock.at(self.timeline.now))
-            self.oracle.check_image(id, self.core_of(host))
+            self.oracle.check_image(id, host.core)
 
     # ----------------------------------------------------------------------------------------------------- clients
 
@@ -358,6 +345,16 @@ class World:
     def violated(self, invariant: str, text: str) -> None:
         """Raise a `Violation`."""
         raise Violation(invariant, text)
+
+
+def _consensus(options: Options) -> CoreOptions:
+    common = ConsensusOptions(
+        heartbeat=options.heartbeat,
+        election=options.election,
+        append_bytes=options.append_bytes,
+        window_messages=options.window_messages,
+    )
+    return options_for(options.protocol, common)
 
 
 def _recode_peer(message: tuple[int, Any]) -> tuple[int, Any]:

@@ -66,7 +66,8 @@ class LeaderView(msgspec.Struct, array_like=True, frozen=True, gc=False):
     `voters`, `outgoing`, `learners`: the configuration in force in the log (`outgoing` only during a joint change).
     `match`: how far each member's log agrees. `heard_ms`: since its last answer, milliseconds; absent: none yet.
     `healthy`: who has answered within an election time, the leader included. `caught_up`: learners fit to vote.
-    `busy`: the change that is under way, "" for none.
+    `busy`: the change that is under way, "" for none. `unheard`: who has not answered yet while this leader is younger than an
+    election time, so that nothing can be said of their health.
     """
 
     leader: int
@@ -81,6 +82,7 @@ class LeaderView(msgspec.Struct, array_like=True, frozen=True, gc=False):
     healthy: list[int]
     caught_up: list[int]
     busy: str = ""
+    unheard: list[int] = []
 
 
 class MemberAdd(msgspec.Struct, array_like=True, gc=False, tag=80):

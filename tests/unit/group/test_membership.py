@@ -371,3 +371,25 @@ def test_a_snapshot_names_only_a_committed_configuration() -> None:
     assert core.config.voters == (leader,)
     meta = core.snapshot_meta(world.hosts[leader].store.applied)
     assert meta.config == Config((1, 2, 3)), "hazard 18"
+
+
+def test_a_new_leader_calls_nobody_silent_before_it_could_have_heard_them() -> None:
+    world = up()
+    old, heir = world.leader(), world.follower()
+    third = next(id for id in (1, 2, 3) if id not in (old, heir))
+    world.cut.add(third)
+    ask(world, MemberTransfer(heir))
+    world.run(0.1)
+    assert world.leader() == heir
+    view = members(world, heir).view
+    assert view is not None
+    assert (view.healthy, view.unheard) == (sorted([old, heir]), [third]), "neither healthy nor silent"
+    world.run(world.hosts[heir].member.reconciler.election)
+    view = members(world, heir).view
+    assert view is not None
+    assert (view.healthy, view.unheard) == (sorted([old, heir]), []), "silent"
+    world.cut.clear()
+    world.run(0.5)
+    view = members(world, heir).view
+    assert view is not None
+    assert (view.healthy, view.unheard) == ([1, 2, 3], [])

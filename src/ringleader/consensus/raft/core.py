@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from ringleader.consensus.raft import election, membership, reads, replication
 from ringleader.consensus.raft.entries import EntryLog
 from ringleader.consensus.raft.messages import (
@@ -30,24 +28,29 @@ from ringleader.consensus.raft.messages import (
 )
 from ringleader.consensus.raft.progress import Progress
 from ringleader.consensus.raft.records import entries_record, hard_record, replay, reset_record
-from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role, Send, SnapshotMeta, Status
+from ringleader.consensus.shape import (
+    Config,
+    ConsensusOptions,
+    Entry,
+    EntryKind,
+    Output,
+    Record,
+    Role,
+    Send,
+    SnapshotMeta,
+    Status,
+    decode_config,
+)
 from ringleader.ports import Entropy
 
 __all__ = ["Raft", "RaftOptions"]
 
 
-class RaftOptions(msgspec.Struct, frozen=True):
-    """Times in seconds, sizes in bytes.
-
-    A follower stands for election when it has heard from no leader for one to two `election` times. `append_bytes`:
-    most data in one append message. `window_bytes`, `window_messages`: most on the way to one member.
+class RaftOptions(ConsensusOptions, frozen=True):
+    """`pre_vote`: who stands for election asks first whether it would win. `check_quorum`: a leader that a quorum does not
+    answer steps down. Both can be left out only to show what they are for.
     """
 
-    heartbeat: float = 0.1
-    election: float = 1.0
-    append_bytes: int = 1 << 20
-    window_bytes: int = 8 << 20
-    window_messages: int = 256
     pre_vote: bool = True
     check_quorum: bool = True
 
@@ -121,7 +124,7 @@ class Raft:
         self.durable_index = self.log.last
         for position, entry in enumerate(self.log.entries):
             if entry.kind == EntryKind.CONFIG:
-                self.configs.append((self.log.first + position, membership.decode(entry.data)))
+                self.configs.append((self.log.first + position, decode_config(entry.data)))
 
     def checkpoint(self) -> list[Record]:
         """See `ReplicatedLog.checkpoint`: term and vote; entries stay in the segments until a snapshot covers them."""
@@ -287,6 +290,11 @@ class Raft:
         return index <= self.commit and not config.outgoing
 
     @property
+    def first_index(self) -> int:
+        """See `ReplicatedLog.first_index`."""
+        return self.log.first
+
+    @property
     def last_index(self) -> int:
         """See `ReplicatedLog.last_index`."""
         return self.log.last
@@ -334,7 +342,7 @@ class Raft:
         self.log.append(entries)
         for position, entry in enumerate(entries):
             if entry.kind == EntryKind.CONFIG:
-                membership.adopt(self, first + position, membership.decode(entry.data))
+                membership.adopt(self, first + position, decode_config(entry.data))
 
     def truncate(self, first: int) -> None:
         """Remove own entries from `first` on: a leader of a newer term has other ones. Never reaches committed ones."""

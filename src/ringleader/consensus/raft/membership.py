@@ -8,29 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ringleader.consensus.raft import replication
 from ringleader.consensus.raft.progress import Progress
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role
+from ringleader.consensus.shape import Config, Entry, EntryKind, Role, encode_config
 
 if TYPE_CHECKING:
     from ringleader.consensus.raft.core import Raft
 
-__all__ = ["adopt", "committed", "decode", "encode", "leave_joint_if_due", "removed", "start_change"]
-
-_decoder = msgspec.msgpack.Decoder(Config)
-_encoder = msgspec.msgpack.Encoder()
-
-
-def encode(config: Config) -> bytes:
-    """The data of a configuration entry."""
-    return _encoder.encode(config)
-
-
-def decode(data: bytes) -> Config:
-    """Inverse of `encode`. Raises `msgspec.DecodeError`."""
-    return _decoder.decode(data)
+__all__ = ["adopt", "committed", "leave_joint_if_due", "removed", "start_change"]
 
 
 def start_change(raft: Raft, target: Config) -> int:
@@ -45,7 +30,7 @@ def start_change(raft: Raft, target: Config) -> int:
         return 0
     joint = set(target.voters) != set(current.voters)
     config = Config(target.voters, current.voters if joint else (), target.learners)
-    raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode(config))])
+    raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode_config(config))])
     return raft.log.last
 
 
@@ -67,7 +52,7 @@ def leave_joint_if_due(raft: Raft) -> None:
     index, config = raft.configs[-1]
     if raft.role is Role.LEADER and config.outgoing and index <= raft.commit:
         final = Config(config.voters, (), config.learners)
-        raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode(final))])
+        raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode_config(final))])
 
 
 def removed(raft: Raft) -> bool:

@@ -13,9 +13,11 @@ import msgspec
 from ringleader.consensus.raft.entries import EntryLog
 from ringleader.consensus.shape import Entry, Record, SnapshotMeta
 
-__all__ = ["ENTRIES", "HARD", "RESET", "Replayed", "entries_record", "hard_record", "replay", "reset_record"]
+__all__ = ["ENTRIES", "HARD", "KINDS", "RESET", "Replayed", "entries_record", "hard_record", "replay", "reset_record"]
 
 HARD, ENTRIES, RESET = 1, 2, 3
+KINDS = {HARD: "term and vote", ENTRIES: "entries", RESET: "reset"}
+"""What the kinds of records are, for people; no other protocol uses these numbers."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _hard = msgspec.msgpack.Decoder(tuple[int, int])
