@@ -38,6 +38,9 @@ LONGEST_ABSENCE = 10.0
 LAST_STRIKE = 60.0
 """Strikes are drawn up to this time, whenever faults are to end, so that a shorter run has the same ones."""
 
+LONGEST_GOODBYE = 500
+"""How many milliseconds are waited for a leader to begin to hand over."""
+
 PATIENCE = 100
 """How many milliseconds a power cut waits for a disk to be at work, which is when it can do most harm."""
 
@@ -76,7 +79,7 @@ class Nemesis:
             "client-pause": self._client_pause,
             "churn": lambda: world.churn.strike(self.choice),
             "kill-then-cut": self._kill_then_cut,
-            "hand-over": lambda: world.churn.hand_over(self.choice),
+            "hand-over": self._hand_over,
         }
 
     def start(self) -> None:
@@ -141,10 +144,10 @@ class Nemesis:
 
     # ----------------------------------------------------------------------------------------------------- network
 
-    def _cut(self, what: str, pairs: list[Pair]) -> None:
+    def _cut(self, what: str, pairs: list[Pair], seconds: float = 0.0) -> None:
         if not pairs:
             return
-        seconds = self._while()
+        seconds = seconds or self._while()
         self._note(f"{what} for {seconds:.2f} s: cut {' '.join(f'{a}->{b}' for a, b in pairs)}")
         network = self.world.network
         network.cut(pairs)
@@ -185,6 +188,27 @@ class Nemesis:
         pairs = [pair for pair in halves([leader], others) if way == 0 or (pair[0] == leader) == (way == 1)]
         self._cut("leader isolated", pairs)
 
+    def _hand_over(self) -> None:
+        """Leadership goes to somebody else; often the old leader hears nothing any more from the moment it has said so."""
+        seconds = self._while()
+        self.world.churn.hand_over(self.choice)
+        if self.choice.chance(0.5):
+            self._deafen_leader_that_goes(seconds, LONGEST_GOODBYE)
+
+    def _deafen_leader_that_goes(self, seconds: float, patience: int) -> None:
+        if self.healed:
+            return
+        going = [machine.id for machine in self.world.machines.values() if self._leads(machine) and self._goes(machine)]
+        if going:
+            inbound = [pair for pair in self.world.network.links if pair[1] == going[0]]
+            self._cut("a leader hands over and hears nothing", inbound, seconds)
+        elif patience:
+            self.timeline.after(0.001, self._deafen_leader_that_goes, seconds, patience - 1)
+
+    def _goes(self, machine: Machine) -> bool:
+        """Whether that leader is handing over."""
+        return machine.host is not None and not machine.host.core.leads
+
     def _reset(self) -> None:
         pair = self.choice.choice(sorted(self.world.network.links))
         self._note(f"connection {pair[0]}->{pair[1]} breaks")
@@ -222,17 +246,16 @@ class Nemesis:
 
         What it then found in the page cache may be gone for all that it knows, unless it has synced it.
         """
-        machine = self._machine()
-        self._kill_at_work(machine, PATIENCE)
+        restart, cut = self.choice.log_uniform(0.05, 2.0), self.choice.log_uniform(0.001, 1.0)
+        self._kill_at_work(self._machine(), restart, cut, PATIENCE)
 
-    def _kill_at_work(self, machine: Machine, patience: int) -> None:
+    def _kill_at_work(self, machine: Machine, restart: float, cut: float, patience: int) -> None:
         if machine.host is None or self.healed:
             return
         if patience and not machine.busy:
-            self.timeline.after(0.001, self._kill_at_work, machine, patience - 1)
+            self.timeline.after(0.001, self._kill_at_work, machine, restart, cut, patience - 1)
             return
         machine.crash("killed, to lose power soon after its next start", power=False)
-        restart, cut = self.choice.log_uniform(0.05, 2.0), self.choice.log_uniform(0.001, 1.0)
         self._later(restart, machine.start)
         self._later(restart + cut, lambda: self._cut_again(machine))
 
