@@ -105,7 +105,8 @@ class Nemesis:
         for machine in world.machines.values():
             machine.crash_point = ""
             machine.disk_slow = 1.0
-            machine.disk.full = machine.disk.fail_sync = machine.absent = False
+            machine.disk.make_room()
+            machine.disk.fail_sync = machine.absent = False
             machine.clock.set_rate(self.timeline.now, 1.0)
             if machine.host is None:
                 machine.start()
@@ -307,10 +308,11 @@ class Nemesis:
         self._later(self._while(), lambda: setattr(machine, "disk_slow", 1.0))
 
     def _disk_full(self) -> None:
-        machine = self._machine()
-        machine.disk.full = True
-        self._note(f"the disk of n{machine.id} is full")
-        self._later(self._while(), lambda: setattr(machine.disk, "full", False))
+        """Others fill the disk up, but for what may be enough for a vote, or for a few entries."""
+        machine, spare = self._machine(), int(self.choice.log_uniform(1.0, 30_000.0))
+        machine.disk.fill_up(spare)
+        self._note(f"the disk of n{machine.id} has room for {spare} bytes")
+        self._later(self._while(), lambda: machine.disk.make_room())
 
     def _sync_error(self) -> None:
         machine = self._machine()

@@ -69,13 +69,15 @@ class NetOptions(msgspec.Struct, frozen=True):
 
 
 class DiskOptions(msgspec.Struct, frozen=True):
-    """`sync`: mean seconds of a sync; `write`: seconds of any other operation. `segment_bytes`: of the log."""
+    """`sync`: mean seconds of a sync; `write`: seconds of any other operation. `segment_bytes`: of the log.
+    `reserve_bytes`: kept by each node for when the disk is full."""
 
     habits: DiskHabits = DiskHabits()
     sync: float = 0.002
     write: float = 0.00005
     segment_bytes: int = 64 * 1024
     runway_bytes: int = 16 * 1024
+    reserve_bytes: int = 64 * 1024
 
 
 class ClockOptions(msgspec.Struct, frozen=True):
@@ -171,7 +173,7 @@ class Options(msgspec.Struct, frozen=True):
 def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
     """The options of `seed`, with all that it draws the same for every protocol. `nodes` 0: 3 or 5, as the seed says."""
     choice = stream(seed, "options")
-    disk = _draw_disk(choice)
+    disk = msgspec.structs.replace(_draw_disk(choice), reserve_bytes=stream(seed, "reserve").choice((0, 4_096, 65_536)))
     drift = choice.choice((0.0, 0.001, 0.05, 0.2))
     snapshot_every = choice.choice((30, 100, 100, 300, 300, 1000, 100_000))
     drawn_nodes = choice.choice((3, 3, 5))
