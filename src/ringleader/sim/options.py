@@ -51,6 +51,9 @@ FASTEST = 2.0
 SLOW = 0.004
 """A disk that syncs slower than this (seconds) gets no tiny windows and segments too: the load would not be met at all."""
 
+SLOW_ROUND = 0.008
+"""Nor does a network on which a message and its answer take longer than this on average."""
+
 
 class NetOptions(msgspec.Struct, frozen=True):
     """Delays in seconds (`delay` always, plus an exponential `jitter` by its mean), the rest probabilities.
@@ -179,7 +182,7 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
     drawn_nodes = choice.choice((3, 3, 5))
     faults = _draw_faults(seed)
     true = drift < 0.01 and not faults.keys() & CLOCK_FAULTS
-    return Options(
+    drawn = Options(
         seed=seed,
         protocol=protocol,
         nodes=nodes or drawn_nodes,
@@ -196,6 +199,9 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
         load=_draw_load(choice, lease_reads=0.3 if true else 0.0),
         faults=faults,
     )
+    if 2 * (drawn.net.delay + drawn.net.jitter) > SLOW_ROUND:  # an entry or a message a round would be too few
+        return msgspec.structs.replace(drawn, append_bytes=1 << 20, window_messages=256)
+    return drawn
 
 
 def _draw_faults(seed: int) -> dict[str, float]:
