@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ringleader.consensus.protocols import make_core
+from ringleader.consensus.protocols import choice_of, make_core
 from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
@@ -112,6 +112,7 @@ class Host:
         self.writer = writer
         self.report = report
         self.out = HostOutput()
+        self.consensus = str(choice_of(config.consensus))
         self.started = now
         self.now = now
         node = next((info for info in config.nodes if info.id == config.node), NodeInfo(config.node, config.name, ""))
@@ -276,6 +277,20 @@ class Host:
 
     # ----------------------------------------------------------------------------------------------- what is to do
 
+    @property
+    def idle(self) -> bool:
+        """Whether a turn would bring nothing to light, timers apart: what has arrived asks for nothing.
+
+        The second of two answers that would each have made a quorum is of that kind, as is the end of the leader's own
+        disk work before anybody else has answered. A world may then wait for the next event, or tick, with its turn.
+        """
+        out = self.out
+        if out.peers or out.clients or out.bulk_peers or out.close or not self.member.idle:
+            return False
+        if self.snapshots.lane.ready or self.members.differs() or self.store.watches.behind:
+            return False
+        return self.working is not None or not (self.pending_ops or self.writer.wants_work)
+
     def take_output(self) -> HostOutput:
         """Everything to be done since the last call; call it after events, once a turn."""
         out = self.member.end_turn()
@@ -372,6 +387,7 @@ class Host:
             disk_full=self.member.disk_full,
             cluster_version=self.store.version,
             supports=self.store.supports,
+            consensus=self.consensus,
         )
 
 

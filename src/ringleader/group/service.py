@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from ringleader.errors import Reason
 from ringleader.group.contact import CUT_OFF, Contact
 from ringleader.group.logins import Login
-from ringleader.group.member import CATCHING_UP, Member
+from ringleader.group.member import Member
 from ringleader.group.options import GroupOptions
 from ringleader.group.progress import Progress
+from ringleader.group.shared import CATCHING_UP
 from ringleader.ports import Entropy
 from ringleader.store.auth import ANYONE, Caller
 from ringleader.store.commands import Failure
@@ -272,10 +273,11 @@ class Service:
         """
         if self.member.installing:
             return  # watches go on from where they are once the state is there
-        sent: Counter[int] = Counter()
         behind = list(self.member.store.watches.ready())
-        while behind:
-            behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
+        if behind:
+            sent: Counter[int] = Counter()
+            while behind:
+                behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
         for watcher, revision in self.progress.due(self.member.store.watches, self.member.now):
             conn, watch = self.owners[watcher]
             if self.connections[conn].writable:
@@ -336,7 +338,8 @@ class Service:
         if self.rules != (auth.enabled, auth.revision):
             self.rules = (auth.enabled, auth.revision)
             self._obey_new_rules()
-        self._deliver()
+        if self.owners:
+            self._deliver()
         if self.contact.turn(self.member.now, self.member.core.contact):
             self._end_watches()
         leader = self.member.core.leader
