@@ -305,6 +305,11 @@ class ReplicatedLog(Protocol):
         """While `flag` this member does not stand for election: it could not serve, since its state is being replaced."""
         ...
 
+    @property
+    def idle(self) -> bool:
+        """Whether `take_output` would certainly have nothing to say now, so that it need not be asked."""
+        ...
+
     def take_output(self) -> Output:
         """Everything to be done since the last call."""
         ...

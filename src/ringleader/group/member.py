@@ -150,6 +150,13 @@ class Member(Shared):
         self.reading.serve()
 
     @property
+    def idle(self) -> bool:
+        """Whether a turn would bring nothing to light here, timers apart."""
+        if self.backlog or self.writing.gathered or self.reading.gathered:
+            return False
+        return self.core.idle
+
+    @property
     def busy(self) -> bool:
         """Whether more is to be proposed or applied than one turn should do: the next turn should come at once."""
         return (bool(self.backlog) and not self.installing) or (self.leading.runs and bool(self.proposals.queue))

@@ -99,7 +99,7 @@ class Snapshots:
                 match = core.status().match
                 for node in self.sender.reading():
                     self.sender.has(node, match.get(node, 0))
-        if self._may_take() and member.wants_snapshot:
+        if member.wants_snapshot and self._may_take():
             meta = core.snapshot_meta(member.store.applied)
             self.taking = Taking(self.group, meta, member.store, self.lane, member.options.slice_bytes, self._taken)
             member.snapshot_started(meta.index)

@@ -94,9 +94,10 @@ class Sender:
         """Time has come to `now`."""
         self._allowance = min(self._allowance + (now - self._now) * self._rate, max(self._rate * BURST, 1))
         self._now = now
-        for node in [node for node, reader in self._readers.items() if now - reader.seen > LEASE]:
-            self._let_go(node)
-        self._read()
+        if self._readers:
+            for node in [node for node, reader in self._readers.items() if now - reader.seen > LEASE]:
+                self._let_go(node)
+            self._read()
 
     def has(self, node: int, index: int) -> None:
         """`node` is known to hold everything up to `index`: it needs no snapshot below."""
