@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BIGGEST",
+    "TIMEOUT_FROM",
     "Endpoints",
     "Json",
     "LoginArguments",
@@ -56,7 +57,11 @@ Endpoints = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=1e6, help="Seconds before a call is given up.")]
+TIMEOUT_FROM = "RINGLEADER_TIMEOUT"
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", min=0.001, max=1e6, envvar=TIMEOUT_FROM, help="Seconds before a call is given up."),
+]
 
 
 class LoginArguments(TypedDict, total=False):
@@ -91,7 +96,7 @@ def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Cl
 
     async def main() -> T:
         _cancel_on_sigterm(signals)
-        places = (endpoints,) if endpoints else ()
+        places = (endpoints,) if endpoints is not None else ()
         async with ringleader.connect(*places, timeout=timeout, **login) as client:
             return await act(client)
 

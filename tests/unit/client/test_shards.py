@@ -82,7 +82,7 @@ async def test_hand_over_waits_for_the_release_and_tokens_rise(db: Client) -> No
 
 
 async def test_a_lost_lease_is_told_at_once_and_the_worker_comes_back(db: Client) -> None:
-    async with db.shards("jobs", count=4, ttl=1.0) as shards:
+    async with db.shards("jobs", count=4) as shards:
         had = [change.shard for change in await changes(shards, 4)]
         before = shards.worker
         (lease,) = await db.leases.list()
@@ -103,19 +103,30 @@ async def test_a_lost_lease_is_told_at_once_and_the_worker_comes_back(db: Client
 async def test_a_pause_of_the_process_is_noticed_before_anything_else(
     db: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with db.shards("jobs", count=2, ttl=1.0) as shards:
+    async with db.shards("jobs", count=2, ttl=600.0) as shards:
         (one, _) = [change.shard for change in await changes(shards, 2)]
         loop = asyncio.get_running_loop()
         now = loop.time
-        monkeypatch.setattr(loop, "time", lambda: now() + 5)
+        monkeypatch.setattr(loop, "time", lambda: now() + 601)
         assert not one.owned
         assert shards.owned == []
         with pytest.raises(NotAppliedError, match="time ran out"):
             one.check()
 
 
+async def test_a_pause_shorter_than_the_lease_moves_nothing(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with db.shards("jobs", count=2, ttl=600.0) as shards:
+        had = [change.shard for change in await changes(shards, 2)]
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + 300)
+        await until(lambda: shards._lease.remaining > 400)
+        assert all(shard.owned for shard in had)
+        assert (shards.epoch, len(shards.owned)) == (1, 2)
+
+
 async def test_claims_and_workers_deleted_by_someone(db: Client) -> None:
-    async with db.shards("jobs", count=4, ttl=1.0) as shards:
+    async with db.shards("jobs", count=4) as shards:
         had = {change.shard.id: change.shard for change in await changes(shards, 4)}
         await db.kv.delete(had[2].key)
         (lost,) = await changes(shards, 1)
@@ -178,11 +189,13 @@ async def test_run_has_one_task_for_each_shard(db: Client) -> None:
 
 
 async def test_an_error_of_a_handler_ends_run_after_all_others(db: Client) -> None:
+    begun: list[int] = []
     ended: list[int] = []
 
     async def work(shard: Shard) -> None:
+        begun.append(shard.id)
         if shard.id == 3:
-            await asyncio.sleep(0.05)
+            await until(lambda: len(begun) == 4)
             raise ValueError("shard three")
         if shard.id == 2:
             return  # done: stays idle
@@ -251,7 +264,7 @@ async def test_few_writes_for_many_shards(db: Client) -> None:
     await asyncio.gather(*(shards.join() for shards in groups))
     seen = await rest(db, "jobs", 3)
     assert sorted(len(worker.shards) for worker in seen.workers) == [64, 64, 128]
-    assert seen.revision - before < 25, "joins, one or two tables, claims of sixty"
+    assert seen.revision - before < 60, "joins, a few tables, claims of sixty"
     await asyncio.gather(*(shards.leave() for shards in groups))
 
 

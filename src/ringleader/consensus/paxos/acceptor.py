@@ -79,7 +79,7 @@ class Acceptor:
         if first > self.commit + 1 or last <= self.commit:
             return 0, -1
         low = self.commit + 1
-        self.log.put(self.promised, low, entries[low - first :])
+        self.log.put(max(self.promised, 1), low, entries[low - first :])  # 0 would say that nothing is held there
         self.reached(last)
         return low, last
 

@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from ringleader.consensus.paxos import acceptance, election, leader, learner, membership, reads, replication
 from ringleader.consensus.paxos.acceptor import Acceptor
 from ringleader.consensus.paxos.ballot import MEMBERS
@@ -41,25 +39,26 @@ from ringleader.consensus.paxos.messages import (
 from ringleader.consensus.paxos.quorum import check_phase2
 from ringleader.consensus.paxos.records import accept_record, promise_record, replay
 from ringleader.consensus.paxos.slots import SlotLog
-from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role, Send, SnapshotMeta, Status
+from ringleader.consensus.shape import (
+    Config,
+    ConsensusOptions,
+    Entry,
+    EntryKind,
+    Output,
+    Record,
+    Role,
+    Send,
+    SnapshotMeta,
+    Status,
+)
 from ringleader.ports import Entropy
 
 __all__ = ["Paxos", "PaxosOptions"]
 
 
-class PaxosOptions(msgspec.Struct, frozen=True):
-    """Times in seconds, sizes in bytes.
+class PaxosOptions(ConsensusOptions, frozen=True):
+    """`phase2`: how many must accept a value, 0: a majority; the same at all members."""
 
-    A member stands for election when it has heard from no leader for one to two `election` times. `append_bytes`: most data
-    in one message. `window_bytes`, `window_messages`: most on the way to one member. `phase2`: how many must accept a value,
-    0: a majority; the same at all members.
-    """
-
-    heartbeat: float = 0.1
-    election: float = 1.0
-    append_bytes: int = 1 << 20
-    window_bytes: int = 8 << 20
-    window_messages: int = 256
     phase2: int = 0
     canvass: bool = True
     check_quorum: bool = True
@@ -258,6 +257,18 @@ class Paxos:
         if flag and self.role is Role.CANDIDATE:  # it stood for election just before
             self.become_follower(0)
 
+    @property
+    def idle(self) -> bool:
+        """See `ReplicatedLog.idle`."""
+        out = self.out
+        if self.commit > self.handed_out or self.replies or self.unwritten or out.messages or out.changed:
+            return False
+        if out.records or out.barriers or out.failed_barriers or out.wants_snapshot or out.fetch or out.install:
+            return False
+        if self.role is not Role.LEADER or self.lead is None:
+            return True
+        return not (self.reads.waiting or replication.wants_to_send(self, self.lead))
+
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""
         if self.role is Role.LEADER and self.lead is not None:
@@ -338,6 +349,11 @@ class Paxos:
         """See `ReplicatedLog.config_settled`: a slot above the configuration entry is chosen, so by the new members."""
         index = self.configs[-1][0]
         return not self.proposed_configs and (index < self.commit or index == 0)
+
+    @property
+    def first_index(self) -> int:
+        """See `ReplicatedLog.first_index`."""
+        return self.log.first
 
     @property
     def last_index(self) -> int:

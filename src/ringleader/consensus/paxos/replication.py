@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
     from ringleader.consensus.paxos.leader import Leadership
 
-__all__ = ["advance_commit", "on_accepted", "own_accepted", "send_all", "send_offer", "start_transfer", "tick_leader"]
+__all__ = [
+    "advance_commit",
+    "on_accepted",
+    "own_accepted",
+    "send_all",
+    "send_offer",
+    "start_transfer",
+    "tick_leader",
+    "wants_to_send",
+]
 
 ENTRY_OVERHEAD = 16  # bytes counted for an entry beside its data
 CHUNK_ENTRIES = 1024  # most entries in one message
@@ -74,6 +83,12 @@ def send_all(paxos: Paxos, lead: Leadership) -> None:
             _send_entries(paxos, lead, member, peer)
         if peer.ping or (peer.commit_told < commit and peer.known and not peer.snapshot):
             _send_accept(paxos, member, peer, peer.next, [])
+
+
+def wants_to_send(paxos: Paxos, lead: Leadership) -> bool:
+    """Whether `send_all` may have something to send."""
+    commit, last = paxos.acceptor.commit, lead.last
+    return any(peer.ping or peer.next <= last or peer.commit_told < commit for peer in lead.progress.values())
 
 
 def _send_entries(paxos: Paxos, lead: Leadership, member: int, peer: Progress) -> None:
@@ -157,6 +172,7 @@ def on_accepted(paxos: Paxos, sender: int, message: Accepted) -> None:
             return  # an answer to something older
         # It answers what was sent after it had acknowledged more: its disk lost that, or is an older copy. All that can
         # still be done is to give it again; whatever is chosen stays so.
+        paxos.out.lost.append((sender, peer.match, message.upto))
         peer.match = message.upto
         peer.go_back()
     news = message.upto > peer.match or bool(message.islands)
