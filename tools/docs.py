@@ -3,8 +3,9 @@
 * `tests/scenarios/*.txt`: the expected trace under each command;
 * `docs/learn/img/NAME.svg`: the picture of each scenario;
 * `docs/learn/img/placement-*.svg`: see `tools.docs_placement`, which also fills in measured figures;
-* `docs/learn/*.md`: the table of quorums, see `tools.docs_quorums`; between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture and the trace of that scenario,
-  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces;
+* `docs/learn/*.md`: between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture and the trace of that scenario,
+  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces,
+  between `<!-- quorum-table -->` and `<!-- end -->` a table, see `tools.docs_quorums`;
 * `docs/reference.md`: settings, errors and metrics, see `tools.docs_reference`;
 * `docs/crdt.md` and `docs/learn/4-crdts.md`: the pictures of concurrent histories, see `tools.crdt_pictures`.
 """
