@@ -163,6 +163,18 @@ async def test_a_wrong_token_and_a_name_in_use(tmp_path: Path) -> None:
     await one.stop()
 
 
+async def test_a_join_at_the_port_for_clients_and_one_without_a_token_say_what_is_wrong(tmp_path: Path) -> None:
+    (one,) = await start(Node(configs(tmp_path, 1)[0]))
+    wrong = msgspec.structs.replace(newcomer(tmp_path, "n2", [one]), join=one.client_address)
+    with pytest.raises(UsageError, match="a port for clients, not a peer port"):
+        await Node(wrong).start()
+    with pytest.raises(UsageError, match="does not know this cluster token") as caught:
+        await Node(newcomer(tmp_path, "n2", [one], token="")).start()
+    assert "cluster_token is not set" in caught.value.hint
+    assert "ringleader dev" in caught.value.hint
+    await one.stop()
+
+
 async def test_nobody_takes_the_node_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ports = free_ports(2)
     config = NodeConfig(

@@ -349,7 +349,7 @@ def _consensus(options: Options) -> CoreOptions:
         append_bytes=options.append_bytes,
         window_messages=options.window_messages,
     )
-    return options_for(Choice(options.protocol), common)
+    return options_for(Choice(options.protocol, options.phase2), common)
 
 
 def _recode_peer(message: tuple[int, Any]) -> tuple[int, Any]:
