@@ -208,7 +208,7 @@ class World:
                 output(id, core, out)
             return out
 
-        core.take_output = take_output  # type: ignore[method-assign]
+        core.take_output = take_output  # type: ignore[method-assign]  # to listen in on what it says
 
     def restart_later(self, machine: Machine) -> None:
         """Start a machine again in a while."""

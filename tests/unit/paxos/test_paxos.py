@@ -734,3 +734,12 @@ def test_members_and_quorums_that_make_no_sense_are_refused() -> None:
         Paxos(1_000_000, Config((1,)), random.Random(1))
     with pytest.raises(ValueError, match="does not exist among 3 voters"):
         Paxos(1, Config((1, 2, 3)), random.Random(1), PaxosOptions(phase2=4))
+
+
+def test_a_report_that_cannot_be_is_not_counted() -> None:
+    """Believed, it would fill the log with holes up to a nonsense slot."""
+    core = recovering(Promise(0, 0, 0, [Run(1000001, 1 << 60, [command(1000001, b"x")])]))
+    assert core.status().role is Role.CANDIDATE
+    core.step(2, Promise(core.term, 0, 0, []))
+    assert core.leads
+    assert core.log.last == 1
