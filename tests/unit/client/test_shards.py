@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 import ringleader
 from ringleader import Client, NotAppliedError, Reason, Shard, ShardChange, Shards, UsageError, op
-
-
-@pytest.fixture
-async def db() -> AsyncIterator[Client]:
-    async with ringleader.embedded() as client:
-        yield client
 
 
 async def changes(shards: Shards, count: int) -> list[ShardChange]:
