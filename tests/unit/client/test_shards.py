@@ -279,7 +279,7 @@ async def test_wrong_use(db: Client) -> None:
         db.shards("")
     with pytest.raises(UsageError, match="weight"):
         db.shards("jobs", weight=0)
-    with pytest.raises(UsageError, match="positive number of seconds"):
+    with pytest.raises(UsageError, match="number of seconds above 0"):
         db.shards("jobs", ttl=0)
     shards = db.shards("jobs", count=4)
     with pytest.raises(UsageError, match="not joined"):
