@@ -297,7 +297,7 @@ class Node:
     def _deliver(self, out: HostOutput) -> None:
         """To the peers first when something is written, for they have a disk of their own to write to.
 
-        Otherwise to the callers first: what the peers hear then, above all how far the log is committed, nobody waits for.
+        Otherwise to the callers first: what the peers hear then, above all how far the log is committed, can wait a moment.
         """
         neighbours = self._neighbours
         if out.clients and out.disk is None:
