@@ -208,7 +208,7 @@ class World:
                 output(id, core, out)
             return out
 
-        core.take_output = take_output  # type: ignore[method-assign]
+        core.take_output = take_output  # type: ignore[method-assign]  # to listen in on what it says
 
     def restart_later(self, machine: Machine) -> None:
         """Start a machine again in a while."""
@@ -349,7 +349,7 @@ def _consensus(options: Options) -> CoreOptions:
         append_bytes=options.append_bytes,
         window_messages=options.window_messages,
     )
-    return options_for(Choice(options.protocol), common)
+    return options_for(Choice(options.protocol, options.phase2), common)
 
 
 def _recode_peer(message: tuple[int, Any]) -> tuple[int, Any]:
