@@ -514,6 +514,13 @@ def _many_snapshots_looked_at(options: Options) -> Options:
     return replace(_many_snapshots(options), image_checks=100)
 
 
+def _loose_ends(options: Options) -> Options:
+    """Leaders are cut off with entries that nobody else has, and what replaces those comes one by one."""
+    net, load = NetOptions(delay=0.002, jitter=0.004), replace(options.load, rate=100.0, reads=0.1)
+    faults = {"isolate-leader": 0.8, "partition": 1.5}
+    return replace(options, nodes=5, net=net, load=load, faults=faults, append_bytes=1, window_messages=2)
+
+
 def _late_messages(options: Options) -> Options:
     net = NetOptions(stream=False, delay=0.001, jitter=0.01, duplicate=0.1, reorder=0.3)
     faults = {"kill": 5.0, "isolate-leader": 5.0, "slow-disk": 3.0}
@@ -599,7 +606,13 @@ BUGS = [
         snapshot_after_log,
         _many_snapshots,
     ),
-    Bug("commit-beyond-match", 7, "a follower commits entries that it has not compared", commit_beyond_match),
+    Bug(
+        "commit-beyond-match",
+        7,
+        "a follower commits entries that it has not compared",
+        commit_beyond_match,
+        _loose_ends,
+    ),
     Bug("vote-for-any-log", 9, "votes are granted whatever the candidate's log holds", vote_for_any_log),
     Bug("unknown-term-matches", 8, "an append beyond the end of the log is taken for matching", entry_log_off_by_one),
     Bug(
