@@ -195,16 +195,17 @@ class World:
         take, output, id, store = core.take_output, self.oracle.output, machine.id, host.store
         truth, probes = self.truth, self.probes
         truth.compare(id, store)
-        first = core.first_index
+        first, last = core.first_index, core.last_index
 
         def take_output() -> Output:
-            nonlocal first
+            nonlocal first, last
             out = take()
             if core.first_index != first:
                 probes.hit("log compacted")
                 first = core.first_index
                 truth.compare(id, store)
-            if out.records or out.committed or out.changed or out.install is not None:
+            grown, last = core.last_index != last, core.last_index
+            if out.records or out.committed or out.changed or grown or out.install is not None:
                 output(id, core, out)
             return out
 

@@ -183,7 +183,7 @@ class Synod:
         for message in self.sent:
             if isinstance(message, Accepted):
                 voters.setdefault((message.ballot, message.value), set()).add(message.acceptor)
-        return {ballot: value for (ballot, value), who in voters.items() if len(who) >= self.quorum2}
+        return {ballot: value for (ballot, value), who in sorted(voters.items()) if len(who) >= self.quorum2}
 
     def check(self) -> None:
         """The invariants of the paper, about everything that was ever sent."""
