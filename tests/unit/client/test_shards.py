@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 import ringleader
 from ringleader import Client, NotAppliedError, Reason, Shard, ShardChange, Shards, UsageError, op
-
-
-@pytest.fixture
-async def db() -> AsyncIterator[Client]:
-    async with ringleader.embedded() as client:
-        yield client
 
 
 async def changes(shards: Shards, count: int) -> list[ShardChange]:
@@ -114,6 +108,17 @@ async def test_a_pause_of_the_process_is_noticed_before_anything_else(
             one.check()
 
 
+async def test_a_pause_shorter_than_the_lease_moves_nothing(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with db.shards("jobs", count=2, ttl=600.0) as shards:
+        had = [change.shard for change in await changes(shards, 2)]
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + 300)
+        await until(lambda: shards._lease.remaining > 400)
+        assert all(shard.owned for shard in had)
+        assert (shards.epoch, len(shards.owned)) == (1, 2)
+
+
 async def test_claims_and_workers_deleted_by_someone(db: Client) -> None:
     async with db.shards("jobs", count=4) as shards:
         had = {change.shard.id: change.shard for change in await changes(shards, 4)}
@@ -178,11 +183,13 @@ async def test_run_has_one_task_for_each_shard(db: Client) -> None:
 
 
 async def test_an_error_of_a_handler_ends_run_after_all_others(db: Client) -> None:
+    begun: list[int] = []
     ended: list[int] = []
 
     async def work(shard: Shard) -> None:
+        begun.append(shard.id)
         if shard.id == 3:
-            await asyncio.sleep(0.05)
+            await until(lambda: len(begun) == 4)
             raise ValueError("shard three")
         if shard.id == 2:
             return  # done: stays idle
@@ -272,7 +279,7 @@ async def test_wrong_use(db: Client) -> None:
         db.shards("")
     with pytest.raises(UsageError, match="weight"):
         db.shards("jobs", weight=0)
-    with pytest.raises(UsageError, match="positive number of seconds"):
+    with pytest.raises(UsageError, match="number of seconds above 0"):
         db.shards("jobs", ttl=0)
     shards = db.shards("jobs", count=4)
     with pytest.raises(UsageError, match="not joined"):
