@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,21 +17,11 @@ from typing import Self
 
 from tools.netns import Namespaces
 
-__all__ = ["EtcdCluster", "ProcessCluster", "RingleaderCluster", "cpu_seconds", "free_ports"]
+from ringleader.cli.freeports import free_ports
+
+__all__ = ["EtcdCluster", "ProcessCluster", "RingleaderCluster", "cpu_seconds"]
 
 HOST = "127.0.0.1"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free at the moment."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 def cpu_seconds(pids: list[int]) -> float:

@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.cluster import cpu_seconds, free_ports
+from bench.cluster import cpu_seconds
+from ringleader.cli.freeports import free_ports
 
 __all__ = ["TITLES", "measure"]
 

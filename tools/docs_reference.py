@@ -38,6 +38,8 @@ SETTINGS = {
     "reserve_bytes": "kept on the disk for when it is full",
     "keep_entries": "entries kept in memory behind a snapshot for members that lag a little",
     "log_level": "debug, info, warning or error",
+    "consensus": "raft or paxos, when a cluster starts; then what its folder says. Joining nodes take what there is",
+    "phase2_quorum": "Paxos: how many members (N) have to accept a write; elections then need all but N - 1. 0: a majority",
     "cert": "certificate (PEM) of the client and HTTP ports: with it they speak TLS",
     "key": "its key",
     "ca": "authority of the certificates by which users may log in",

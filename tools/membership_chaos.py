@@ -23,9 +23,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.cluster import HOST, RingleaderCluster, free_ports
+from bench.cluster import HOST, RingleaderCluster
 
 import ringleader
+from ringleader.cli.freeports import free_ports
 from ringleader.errors import Reason, RingleaderError
 from tools.ledger import Judgement, Load, judge, read_log
 

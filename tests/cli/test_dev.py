@@ -21,9 +21,9 @@ def test_the_first_line_and_what_it_names(dev: Dev, cli: Shell) -> None:
     for place, node in enumerate(dev.nodes):
         Shell(node["client"]).ok("kv", "put", f"through/{place}", node["name"])
         for path in ("healthz", "readyz"):
-            with urllib.request.urlopen(f"http://{node['http']}/{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{node['http']}/{path}", timeout=60) as answer:
                 assert answer.read() == b"ok\n"
-        with urllib.request.urlopen(f"http://{node['http']}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{node['http']}/metrics", timeout=60) as answer:
             assert b'ringleader_term{group="0"}' in answer.read()
     assert cli.ok("kv", "range", "through/", "--prefix") == "through/0\tn1\nthrough/1\tn2\nthrough/2\tn3\n"
 

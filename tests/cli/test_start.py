@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import urllib.request
 from functools import partial
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.harness import COMMAND, PATIENCE, Shell, environment, eventually, run
+from ringleader.cli.freeports import free_ports
 from ringleader.node.config import NodeConfig
 
 ANYWHERE = ["--listen-client", "127.0.0.1:0", "--http", "127.0.0.1:0"]
@@ -51,14 +51,8 @@ class Node:
             self.process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
 def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
-    ports = {name: free_port() for name in ("flag", "environment", "file")}
+    ports = dict(zip(("flag", "environment", "file"), free_ports(3), strict=True))
     file = tmp_path / "node.toml"
     file.write_text(
         f'name = "from-file"\nlisten_client = "127.0.0.1:{ports["file"]}"\nhttp = "127.0.0.1:{ports["file"]}"\n'
@@ -75,7 +69,7 @@ def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
         assert f"clients 127.0.0.1:{ports['flag']}," in line
         assert f"http 127.0.0.1:{ports['environment']};" in line
         url = f"http://127.0.0.1:{ports['environment']}/status"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             assert json.load(answer)["name"] == "from-file"
     assert node.process.returncode == 0
     assert (tmp_path / "data-file" / "identity.json").exists()
@@ -110,13 +104,21 @@ def _asks(node: Node) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_while_it_waits_to_be_let_in(tmp_path: Path, number: signal.Signals) -> None:
     """Nobody listens at that port; a node that is no member yet ends at once, and leaves its folder to the next try."""
-    joining = ["--name", "n1", "--data-dir", str(tmp_path / "data"), "--join", f"127.0.0.1:{free_port()}", *ANYWHERE]
+    joining = [
+        "--name",
+        "n1",
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--join",
+        f"127.0.0.1:{free_ports(1)[0]}",
+        *ANYWHERE,
+    ]
     joining += ["--listen-peer", "127.0.0.1:0"]
     for _ in range(2):
         with Node(tmp_path, *joining) as node:
             eventually(partial(_asks, node), "it does not ask")
             node.process.send_signal(number)
-            assert node.process.wait(10) == 0
+            assert node.process.wait(60) == 0
             assert "was asked to stop before it was up" in node.log
 
 

@@ -57,7 +57,7 @@ async def run_page(path: Path, endpoints: str, env: dict[str, str]) -> int:
             else:
                 result = eval(compiled(block), names)
                 if inspect.isawaitable(result):
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(60):
                         await result
             ran += 1
     return ran
@@ -70,7 +70,7 @@ def run_program(block: Block, env: dict[str, str]) -> None:
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, ""), f"{block.path}:{block.line}: {done.stderr}"

@@ -43,7 +43,7 @@ def test_shell_examples(endpoints: str, tmp_path: Path) -> None:
     env["PATH"] = f"{tmp_path}{os.pathsep}{env['PATH']}"
     (block,) = blocks(STORE, "sh")
     done = subprocess.run(
-        ["sh", "-eu", "-c", block.text], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
+        ["sh", "-eu", "-c", block.text], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "I alone\n" in done.stdout
@@ -84,7 +84,7 @@ def test_the_limits_are_those_of_the_store() -> None:
 def test_the_metrics_exist(endpoints: str) -> None:
     with sync.connect(endpoints) as db:
         address = db.status().nodes[0].http
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
         exposed = answer.read().decode()
     names = [name for row in rows("## Health and metrics") for name in re.findall(r"`(\w+)`", row[0])]
     assert len(names) > 8

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cli.harness import environment
 from docs.blocks import ROOT, blocks
-from node.test_cluster import free_ports
+from ringleader.cli.freeports import free_ports
 from ringleader.node import NodeConfig
 
 PAGE = ROOT / "docs" / "security.md"
@@ -40,7 +40,7 @@ def test_the_page_works(tmp_path: Path) -> None:
             said.append(done.stdout.readline().rstrip("\n"))
     finally:
         os.killpg(done.pid, signal.SIGTERM)  # the node that the page started
-        _, errors = done.communicate(timeout=30)
+        _, errors = done.communicate(timeout=60)
     assert said[-1] == "end: 0", errors
     for line in (
         "auth is on",

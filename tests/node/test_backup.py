@@ -49,7 +49,7 @@ async def test_a_new_cluster_of_three_from_one_file(tmp_path: Path) -> None:
     for node in nodes:
         await node.start()
     for node in nodes:
-        await node.ready(20)
+        await node.ready(60)
     await put(nodes[0], b"new", b"v")
     assert await keys(nodes[1]) == {b"new", *(b"k%d" % number for number in range(50))}
     for node in nodes:

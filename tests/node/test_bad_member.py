@@ -18,11 +18,11 @@ async def test_an_absurd_term_takes_nobody_down(tmp_path: Path, caplog: pytest.L
     nodes = [Node(config) for config in configs(tmp_path)]
     try:
         await asyncio.gather(*(node.start() for node in nodes))
-        await asyncio.gather(*(node.ready(20) for node in nodes))
+        await asyncio.gather(*(node.ready(60) for node in nodes))
         bad, *_ = nodes
-        await until(lambda: all(link.connected for link in bad._peers.links.values()))
+        await until(lambda: all(link.connected for link in bad._neighbours.links.links.values()))
         with caplog.at_level(logging.WARNING):
-            for link in bad._peers.links.values():
+            for link in bad._neighbours.links.links.values():
                 link.send(0, Vote(1 << 50, 0, 0))
                 link.flush()
             await until(lambda: caplog.text.count("its message is refused: Vote of term") == 2)
@@ -30,6 +30,6 @@ async def test_an_absurd_term_takes_nobody_down(tmp_path: Path, caplog: pytest.L
         for number, node in enumerate(nodes):
             assert not node.stats.failure
             await put(node, b"%d" % number, b"v")
-        await until(lambda: all(link.connected for link in bad._peers.links.values()))  # it may mend
+        await until(lambda: all(link.connected for link in bad._neighbours.links.links.values()))  # it may mend
     finally:
         await asyncio.gather(*(node.stop() for node in nodes))

@@ -49,6 +49,9 @@ def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
         ({"listen_client": "0.0.0.0:4400"}, ["advertise_client", "dial"]),
         ({"log_level": "loud"}, ["log_level"]),
         ({"segment_bytes": 1}, ["segment_bytes"]),
+        ({"consensus": "zab"}, ["consensus", "'zab' is none of raft"]),
+        ({"phase2_quorum": 2}, ["phase2_quorum", "only with consensus = paxos"]),
+        ({"consensus": "raft", "phase2_quorum": 1}, ["phase2_quorum", "Raft decides by majorities"]),
     ],
 )
 def test_errors_name_the_field(flags: dict[str, Any], words: list[str]) -> None:

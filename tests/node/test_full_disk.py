@@ -35,7 +35,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 async def keys(client: WireClient) -> set[bytes]:
-    answer = await client.query(Query(1, 20_000, "linearizable", [Range(b"\0", b"\0", keys_only=True)]))
+    answer = await client.query(Query(1, 60_000, "linearizable", [Range(b"\0", b"\0", keys_only=True)]))
     assert isinstance(answer, Results), answer
     (result,) = answer.results
     assert isinstance(result, RangeResult)
@@ -60,7 +60,7 @@ def take_all(file: Path) -> None:
 
 
 async def until_taken(client: WireClient, key: bytes) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not isinstance(await client.put(key, bytes(20_000)), Results):
             await asyncio.sleep(0.05)
 
@@ -87,8 +87,8 @@ async def test_it_fills_up_and_gets_room_again(small: Path, monkeypatch: pytest.
     take_all(ballast)
     with process(small / "n1") as child:
         client = await WireClient(address(child)).open()
-        async with asyncio.timeout(20):
-            while not isinstance(await client.query(Query(1, 20_000, "linearizable", [])), Results):
+        async with asyncio.timeout(60):
+            while not isinstance(await client.query(Query(1, 60_000, "linearizable", [])), Results):
                 await asyncio.sleep(0.05)
         assert await keys(client) >= {b"first", b"room", *acknowledged}
         assert isinstance(await client.put(b"x", b""), Refused)
@@ -96,6 +96,6 @@ async def test_it_fills_up_and_gets_room_again(small: Path, monkeypatch: pytest.
         await until_taken(client, b"end")
         await client.close()
         child.terminate()
-        child.wait(20)
+        child.wait(60)
     shown = CliRunner().invoke(app, ["debug", "log", str(small / "n1")])
     assert shown.exit_code == 0, shown.output

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from ringleader.consensus.protocols import Choice
 from ringleader.errors import Reason, UsageError
 from ringleader.log import Identity, LogCorruptError, LogOptions, create
 from ringleader.node.config import NodeConfig
@@ -44,6 +46,19 @@ def test_someone_elses_folder_is_refused_with_the_reason() -> None:
             claim_folder(disk, config, "second")
         assert caught.value.reason is reason
         assert caught.value.hint
+
+
+def test_a_cluster_keeps_the_consensus_that_it_began_with() -> None:
+    disk = CrashDisk()
+    start(disk)
+    asked = replace(CONFIG, consensus="raft")
+    assert claim_folder(disk, asked, "second") == claim_folder(disk, CONFIG, "second")
+    data = disk.read(IDENTITY_FILE).replace(b'"protocol": "raft"', b'"protocol": "paxos"')
+    disk.execute([Unlink(IDENTITY_FILE), Create(IDENTITY_FILE), Write(IDENTITY_FILE, 0, data), Sync(IDENTITY_FILE)])
+    with pytest.raises(UsageError, match="a cluster that runs paxos; this configuration asks for raft") as caught:
+        claim_folder(disk, asked, "second")
+    assert caught.value.reason is Reason.WRONG_CLUSTER
+    assert claim_folder(disk, CONFIG, "second").consensus == Choice("paxos")
 
 
 def test_a_crash_anywhere_leaves_no_claim_or_a_whole_one() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from node.test_cluster import configs, free_ports, keys, leads, put
+from node.test_cluster import configs, keys, leads, put
+from ringleader.cli.freeports import free_ports
 from ringleader.errors import Reason, RingleaderError, UsageError
 from ringleader.node import Node, NodeConfig, load_config
 from ringleader.node.identity import IDENTITY_FILE, JOINING_FILE
@@ -35,24 +36,24 @@ def newcomer(folder: Path, name: str, members: list[Node], token: str = "test") 
 
 async def start(*nodes: Node) -> list[Node]:
     await asyncio.gather(*(node.start() for node in nodes))
-    await asyncio.gather(*(node.ready(20) for node in nodes))
+    await asyncio.gather(*(node.ready(60) for node in nodes))
     return list(nodes)
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 
 
 async def do(node: Node, command: Command) -> Result:
     """As the node itself would ask for it; again while there is no leader or a change is under way."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             done: asyncio.Future[Results | Refused] = asyncio.get_running_loop().create_future()
-            assert node._host is not None
-            node._host.ask([command], done.set_result)
-            node._plan()
+            assert node._driver.host is not None
+            node._driver.host.ask([command], done.set_result)
+            node._driver.plan()
             answer = await done
             if isinstance(answer, Results):
                 (result,) = answer.results
@@ -62,8 +63,8 @@ async def do(node: Node, command: Command) -> Result:
 
 
 def voters(node: Node) -> set[int]:
-    assert node._host is not None
-    return set(node._host.core.config.voters) if node._host.core.config_settled else set()
+    assert node._driver.host is not None
+    return set(node._driver.host.core.config.voters) if node._driver.host.core.config_settled else set()
 
 
 def leader_of(nodes: list[Node]) -> Node:
@@ -85,7 +86,7 @@ async def test_grow_replace_and_shrink_and_start_again_elsewhere(tmp_path: Path)
     for node in sorted(first, key=leads):
         result = await do(four, MemberRemove(node.config.name))
         assert isinstance(result, MemberResult), result
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             error = await node.failed
         assert error.reason is Reason.MEMBER_REMOVED
         assert "--join" in error.hint
@@ -116,7 +117,9 @@ async def test_a_node_that_moved_is_found_again(tmp_path: Path) -> None:
     address = f"127.0.0.1:{port}"
     config = msgspec.structs.replace(moved.config, listen_peer=address, advertise_peer=address)
     (moved,) = await start(Node(config))  # the others learn of it from its own link
-    await until(lambda: all(node._host.store.members.rows[3].peer == address for node in first[:2] if node._host))
+    await until(
+        lambda: all(node._driver.host.store.members.rows[3].peer == address for node in first[:2] if node._driver.host)
+    )
     await put(moved, b"a", b"1")
     await asyncio.gather(first[0].stop(), first[1].stop(), moved.stop())
 
@@ -125,13 +128,13 @@ async def test_a_wiped_node_is_turned_away_with_the_remedy(tmp_path: Path) -> No
     first = await start(*(Node(config) for config in configs(tmp_path)))
     victim = next(node for node in first if not leads(node))
     others = [node for node in first if node is not victim]
-    await until(lambda: all(len([r for r in n._host.store.members.rows.values() if r.incarnation]) == 3
-                            for n in others if n._host))  # fmt: skip
+    await until(lambda: all(len([r for r in n._driver.host.store.members.rows.values() if r.incarnation]) == 3
+                            for n in others if n._driver.host))  # fmt: skip
     await victim.stop()
     shutil.rmtree(victim.config.data_dir)
     wiped = Node(victim.config)
     await wiped.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         error = await wiped.failed
     assert error.reason is Reason.DATA_REPLACED
     assert f"cluster remove {victim.config.name}" in error.hint
@@ -161,7 +164,6 @@ async def test_a_wrong_token_and_a_name_in_use(tmp_path: Path) -> None:
 
 
 async def test_nobody_takes_the_node_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringleader.node.join.PATIENCE", 0.5)
     ports = free_ports(2)
     config = NodeConfig(
         name="n4",
@@ -171,9 +173,14 @@ async def test_nobody_takes_the_node_in(tmp_path: Path, monkeypatch: pytest.Monk
         http="",
         join=",".join(f"127.0.0.1:{port}" for port in ports),
     )
-    with pytest.raises(RingleaderError, match=f"127.0.0.1:{ports[1]}: ") as caught:
-        await Node(config).start()
-    assert caught.value.reason is Reason.UNREACHABLE
+    for patience in (0.5, 30.0):  # a busy machine may not come to the second address within the first
+        monkeypatch.setattr("ringleader.node.join.PATIENCE", patience)
+        with pytest.raises(RingleaderError) as caught:
+            await Node(config).start()
+        assert caught.value.reason is Reason.UNREACHABLE
+        if f"127.0.0.1:{ports[1]}: " in str(caught.value):
+            break
+    assert f"127.0.0.1:{ports[1]}: " in str(caught.value)
     assert not (tmp_path / "n4" / IDENTITY_FILE).exists()
 
 
@@ -188,8 +195,9 @@ async def test_one_grows_to_two_and_an_interrupted_join_goes_on(tmp_path: Path) 
     (two,) = await start(Node(config))
     assert two.node_id == result.member.id == 2
     await until(lambda: voters(one) == voters(two) == {1, 2})
-    assert isinstance(await do(one, MemberTransfer("n2")), MemberResult)
-    await until(lambda: leads(two))
+    while not leads(two):  # on a busy machine it may be silent for a moment, or too slow to take over in time
+        await do(one, MemberTransfer("n2"))
+        await asyncio.sleep(0.1)
     await two.stop()
     two = Node(config)  # --join is still there, and means nothing any more
     await start(two)

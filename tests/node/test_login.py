@@ -26,8 +26,8 @@ ROOT_PASSWORD, ANN_PASSWORD = "corr3ct-horse-battery", "st4ple-of-ann"
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
     """Auth is on; root, and ann with the role app."""
     async with Node(single(tmp_path / "data", http="127.0.0.1:0")) as node:
-        await node.ready(10)
-        async with Client(Engine(["local"], node.dialer, ClientOptions()), 10) as local:
+        await node.ready(60)
+        async with Client(Engine(["local"], node.dialer, ClientOptions()), 60) as local:
             auth = local.auth
             await auth.add_user("root", ROOT_PASSWORD, roles=["root"])
             await auth.add_role("app")
@@ -39,7 +39,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
 
 
 def as_ann(node: Node) -> Client:
-    return connect(node.client_address, timeout=10, username="ann", password=ANN_PASSWORD)
+    return connect(node.client_address, timeout=60, username="ann", password=ANN_PASSWORD)
 
 
 async def test_a_user_works_within_its_rights(node: Node) -> None:
@@ -71,7 +71,7 @@ async def test_a_user_works_within_its_rights(node: Node) -> None:
 async def test_a_wrong_login_fails_at_once_and_says_why(
     node: Node, login: dict[str, str], says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    db = connect(node.client_address, timeout=30, **login)  # type: ignore[arg-type]  # all of them text
+    db = connect(node.client_address, timeout=60, **login)  # type: ignore[arg-type]  # all of them text
     with caplog.at_level(logging.DEBUG):
         for _ in range(3):
             with pytest.raises(UsageError, match=says) as caught:
@@ -91,8 +91,8 @@ async def test_tokens_log_in_until_they_are_revoked(node: Node) -> None:
         (kept,) = await db.auth.tokens("ann")
         assert (kept.user, kept.name) == ("ann", "ci")
         assert kept.remaining is not None
-        assert 3590 < kept.remaining <= 3600
-        async with connect(node.client_address, timeout=30, token=token) as job:
+        assert 3000 < kept.remaining <= 3600
+        async with connect(node.client_address, timeout=60, token=token) as job:
             await job.kv.put("app/x", "1")
             stream = job.kv.watch("app/", prefix=True)
             await stream.ready()
@@ -108,7 +108,7 @@ async def test_tokens_log_in_until_they_are_revoked(node: Node) -> None:
 
 
 async def test_a_client_with_credentials_logs_in_when_auth_is_switched_on(node: Node) -> None:
-    root = connect(node.client_address, timeout=10, username="root", password=ROOT_PASSWORD)
+    root = connect(node.client_address, timeout=60, username="root", password=ROOT_PASSWORD)
     async with root, as_ann(node) as db:
         await root.auth.disable()
         await db.kv.put("free", "1")
@@ -122,7 +122,7 @@ async def test_a_client_with_credentials_logs_in_when_auth_is_switched_on(node: 
 
 
 async def test_administration(node: Node) -> None:
-    async with connect(node.client_address, timeout=10, username="root", password=ROOT_PASSWORD) as db:
+    async with connect(node.client_address, timeout=60, username="root", password=ROOT_PASSWORD) as db:
         auth = db.auth
         await auth.grant("app", "lease")
         await auth.revoke("app", "readwrite", "app/", prefix=True)
@@ -164,8 +164,8 @@ def test_credentials_show_nothing_and_are_checked() -> None:
 
 async def test_who_greets_and_proves_nothing_holds_no_place(tmp_path: Path) -> None:
     async with Node(single(tmp_path / "data", max_connections=3)) as node:
-        await node.ready(10)
-        async with Client(Engine(["local"], node.dialer, ClientOptions()), 10) as local:
+        await node.ready(60)
+        async with Client(Engine(["local"], node.dialer, ClientOptions()), 60) as local:
             await local.auth.add_user("root", ROOT_PASSWORD, roles=["root"])
             await local.auth.enable()
         login = LoginStart("password", "root", bytes(16))
@@ -177,11 +177,11 @@ async def test_who_greets_and_proves_nothing_holds_no_place(tmp_path: Path) -> N
             return wire
 
         strangers = [await greet() for _ in range(3)]
-        async with connect(node.client_address, timeout=10, username="root", password=ROOT_PASSWORD) as db:
+        async with connect(node.client_address, timeout=60, username="root", password=ROOT_PASSWORD) as db:
             await db.kv.put("x", "1")  # there is room for who logs in
             told = await strangers[0].receive(Refused)
             assert told.reason is Reason.OVERLOADED
-            node._door.sweep(asyncio.get_running_loop().time() + 11)
+            node._callers.door.sweep(asyncio.get_running_loop().time() + 11)
             for stranger in strangers[1:]:
                 assert "login was not finished" in (await stranger.receive(Refused)).message
                 assert await stranger.at_end()
@@ -199,15 +199,15 @@ async def test_no_secret_is_found_anywhere(node: Node, tmp_path: Path, caplog: p
     with caplog.at_level(logging.DEBUG):
         async with as_ann(node) as db:
             token = await db.auth.create_token("ann", "ci")
-            async with connect(node.client_address, token=token, timeout=10) as job:
+            async with connect(node.client_address, token=token, timeout=60) as job:
                 await job.kv.put("app/x", "1")
-            wrong = connect(node.client_address, username="ann", password=ANN_PASSWORD + "0", timeout=10)
+            wrong = connect(node.client_address, username="ann", password=ANN_PASSWORD + "0", timeout=60)
             with pytest.raises(UsageError) as caught:
                 await wrong.kv.put("app/x", "1")
             heard.append(str(caught.value) + repr(caught.value) + repr(wrong) + repr(db))
 
         def get(path: str) -> str:
-            with urllib.request.urlopen(f"http://{node.http_address}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{node.http_address}{path}", timeout=60) as answer:
                 return str(answer.read())
 
         for path in ("/metrics", "/status", "/healthz"):
@@ -226,5 +226,5 @@ async def test_no_secret_is_found_anywhere(node: Node, tmp_path: Path, caplog: p
 async def test_the_environment_can_log_in(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGLEADER_USERNAME", "ann")
     monkeypatch.setenv("RINGLEADER_PASSWORD", ANN_PASSWORD)
-    async with ringleader.connect(node.client_address, timeout=10) as db:
+    async with ringleader.connect(node.client_address, timeout=60) as db:
         await db.kv.put("app/x", "1")

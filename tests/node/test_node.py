@@ -43,7 +43,7 @@ NO_TEXT = b"\x93\x01\xa1\xff\x01"
 
 
 async def read(client: WireClient, key: bytes) -> bytes:
-    answer = await client.query(Query(900, 5000, "linearizable", [Range(key)]))
+    answer = await client.query(Query(900, 60_000, "linearizable", [Range(key)]))
     assert isinstance(answer, Results)
     assert isinstance(answer.results[0], RangeResult)
     return answer.results[0].kvs[0].value
@@ -51,7 +51,7 @@ async def read(client: WireClient, key: bytes) -> bytes:
 
 async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         client = await WireClient(node.client_address).open()
         assert client.welcome.node == 1
         answer = await client.put(b"k", b"v1")
@@ -66,7 +66,7 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
         assert await client.at_end()
         await client.close()
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         client = await WireClient(node.client_address).open()
         assert (await read(client, b"k"), await read(client, b"last")) == (b"v1", b"word")
         await client.close()
@@ -74,7 +74,7 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
 
 async def test_frames_in_pieces_and_many_in_one(tmp_path: Path) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         client = await WireClient(node.client_address).open()
         stream = b""
         for number in range(1, 21):
@@ -108,7 +108,7 @@ async def test_garbage_gets_a_reason_is_logged_once_and_disturbs_nobody(
     tmp_path: Path, data: bytes, reason: Reason, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         good = await WireClient(node.client_address).open()
         with caplog.at_level(logging.WARNING, logger="ringleader.strangers"):
             for _ in range(3):
@@ -130,7 +130,7 @@ async def test_commands_that_make_no_sense_do_not_harm_the_node(tmp_path: Path) 
     nested = b"\x91\x92\x01" + b"\x94\x04\x90\x91" * 20_000 + b"\x94\x04\x90\x90\x90" + b"\x90" * 20_000
     no_text = msgspec.msgpack.encode([(1, [4, [[b"k", "target", "=", 1]]])]).replace(b"target", b"\xfft\xfft\xfft")
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         good = await WireClient(node.client_address).open()
         for commands in (nested, no_text, b"\x90", b"\xc0", msgspec.msgpack.encode([(1, [99])])):
             client = await WireClient(node.client_address).open()
@@ -144,7 +144,7 @@ async def test_commands_that_make_no_sense_do_not_harm_the_node(tmp_path: Path) 
 
 async def test_a_wrong_version_and_a_wrong_cluster(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         for hello, reason, words in [
             (Hello(MAGIC, PROTOCOL_VERSION + 1), Reason.VERSION, "protocol version 2"),
             (Hello(MAGIC, PROTOCOL_VERSION, "another"), Reason.WRONG_CLUSTER, "'another'"),
@@ -159,39 +159,43 @@ async def test_a_wrong_version_and_a_wrong_cluster(tmp_path: Path, caplog: pytes
 
 async def test_a_cut_frame_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         client = await WireClient(node.client_address).open()
         client.raw(struct.pack(">I", 1000) + b"only the start")
         await client.close()
         await until(lambda: "in the middle of a frame" in caplog.text)
-        assert not node._door.connections
+        assert not node._callers.door.connections
 
 
 async def test_a_client_that_never_reads_is_stopped_then_closed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         good = await WireClient(node.client_address).open()
         assert isinstance(await good.put(b"big", bytes(500_000)), Results)
         lazy = await WireClient(node.client_address).open()
         lazy.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         (lazy.reader._transport).pause_reading()  # type: ignore[attr-defined]
         asked = 0
-        while asked < 400 and not any(c.paused_since is not None for c in node._door.connections.values()):
-            asked += 1
-            lazy.send(Query(asked, 60_000, "stale", [Range(b"big")]))
-            await asyncio.sleep(0.002)
-        connection: FrameProtocol = next(c for c in node._door.connections.values() if c.paused_since is not None)
+        async with asyncio.timeout(60):
+            while not any(c.paused_since is not None for c in node._callers.door.connections.values()):
+                if asked < 400:
+                    asked += 1
+                    lazy.send(Query(asked, 60_000, "stale", [Range(b"big")]))
+                await asyncio.sleep(0.002)
+        connection: FrameProtocol = next(
+            c for c in node._callers.door.connections.values() if c.paused_since is not None
+        )
         assert connection.transport is not None
         assert not connection.transport.is_reading()  # it cannot ask for more
         assert connection.waiting_bytes < 64 * 1024 * 1024
         assert isinstance(await good.put(b"k", b"v"), Results)
         assert connection.paused_since is not None
-        node._door.sweep(connection.paused_since + 29)
-        assert connection in node._door.connections.values()
-        node._door.sweep(connection.paused_since + 31)
-        await until(lambda: len(node._door.connections) == 1)
+        node._callers.door.sweep(connection.paused_since + 29)
+        assert connection in node._callers.door.connections.values()
+        node._callers.door.sweep(connection.paused_since + 31)
+        await until(lambda: len(node._callers.door.connections) == 1)
         assert "has read nothing for 30 s" in caplog.text
         await lazy.close()
         await good.close()
@@ -199,14 +203,14 @@ async def test_a_client_that_never_reads_is_stopped_then_closed(
 
 async def test_too_many_bytes_of_answers_end_a_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
-        node._door.limit = 200_000
+        await node.ready(60)
+        node._callers.door.limit = 200_000
         client = await WireClient(node.client_address).open()
         assert isinstance(await client.put(b"big", bytes(150_000)), Results)
         (client.reader._transport).pause_reading()  # type: ignore[attr-defined]
         for asked in range(100):
             client.send(Query(asked, 60_000, "stale", [Range(b"big")]))
-        await until(lambda: not node._door.connections)
+        await until(lambda: not node._callers.door.connections)
         assert "bytes of answers unread" in caplog.text
         await client.close()
 
@@ -222,15 +226,15 @@ async def test_a_start_that_is_cancelled_leaves_the_folder_free(tmp_path: Path) 
             await starting
         await node.stop()
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
 
 
 async def test_a_client_that_never_greets(tmp_path: Path) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         silent = await WireClient(node.client_address).open(hello=False)
-        await until(lambda: node._door.connections)
-        node._door.sweep(asyncio.get_running_loop().time() + 11)
+        await until(lambda: node._callers.door.connections)
+        node._callers.door.sweep(asyncio.get_running_loop().time() + 11)
         assert "no greeting" in (await silent.receive(Refused)).message
         assert await silent.at_end()
         await silent.close()
@@ -238,13 +242,13 @@ async def test_a_client_that_never_greets(tmp_path: Path) -> None:
 
 async def test_too_many_connections(tmp_path: Path) -> None:
     async with Node(single(tmp_path, max_connections=2)) as node:
-        await node.ready(10)
+        await node.ready(60)
         clients = [await WireClient(node.client_address).open() for _ in range(2)]
         third = await WireClient(node.client_address).open(hello=False)
         assert (await third.receive(Refused)).reason is Reason.OVERLOADED
         await third.close()
         await clients.pop().close()
-        await until(lambda: len(node._door.connections) == 1)
+        await until(lambda: len(node._callers.door.connections) == 1)
         clients.append(await WireClient(node.client_address).open())
         for client in clients:
             await client.close()
@@ -260,7 +264,7 @@ async def test_a_taken_port_is_named_and_leaves_nothing_behind(tmp_path: Path) -
         with pytest.raises(UsageError, match=r"http: .* is in use"):
             await Node(single(tmp_path / "b", http=node.client_address)).start()
     async with Node(single(tmp_path / "b")) as node:
-        await node.ready(10)
+        await node.ready(60)
 
 
 async def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
@@ -277,14 +281,14 @@ async def test_a_folder_in_use_or_of_someone_else(tmp_path: Path) -> None:
         await Node(single(tmp_path, name="other")).start()
     assert caught.value.reason in (Reason.WRONG_CLUSTER, Reason.WRONG_NODE)
     async with Node(single(tmp_path)) as node:  # the refused ones have changed nothing
-        await node.ready(10)
+        await node.ready(60)
 
 
 async def test_a_failing_disk_stops_the_node_and_nothing_is_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         client = await WireClient(node.client_address).open()
         assert isinstance(await client.put(b"k", b"v"), Results)
 
@@ -293,7 +297,7 @@ async def test_a_failing_disk_stops_the_node_and_nothing_is_acknowledged(
 
         monkeypatch.setattr("ringleader.runtime.disk.sync_descriptor", broken)
         client.send(submit(2, Put(b"k", b"lost?")))
-        error = await asyncio.wait_for(asyncio.shield(node.failed), 10)
+        error = await asyncio.wait_for(asyncio.shield(node.failed), 60)
         assert isinstance(error, DiskFailedError)
         assert error.reason is Reason.DISK_FAILED
         assert "Input/output error" in str(error)
@@ -305,7 +309,7 @@ async def test_a_failing_disk_stops_the_node_and_nothing_is_acknowledged(
             await node.ready(1)
         monkeypatch.undo()
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         client = await WireClient(node.client_address).open()
         assert await read(client, b"k") in (b"v", b"lost?")
         await client.close()
@@ -313,15 +317,15 @@ async def test_a_failing_disk_stops_the_node_and_nothing_is_acknowledged(
 
 async def test_a_fault_in_the_host_stops_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Node(single(tmp_path)) as node:
-        await node.ready(10)
+        await node.ready(60)
         client = await WireClient(node.client_address).open()
 
         def fault(now: float) -> None:
             raise AssertionError("impossible")
 
-        assert node._host is not None
-        monkeypatch.setattr(node._host, "tick", fault)
-        error = await asyncio.wait_for(asyncio.shield(node.failed), 10)
+        assert node._driver.host is not None
+        monkeypatch.setattr(node._driver.host, "tick", fault)
+        error = await asyncio.wait_for(asyncio.shield(node.failed), 60)
         assert "AssertionError: impossible" in str(error)
         assert await client.at_end()
         await client.close()
@@ -361,7 +365,7 @@ async def test_a_client_in_the_same_process_needs_no_socket(tmp_path: Path) -> N
     node.dialer.dial(1, "", listener)
     assert await listener.frames.get() == "closed: the node does not run"
     async with node:
-        await node.ready(10)
+        await node.ready(60)
         assert node.client_address == ""
         link = node.dialer.dial(1, "", listener)
         assert await listener.frames.get() == "connected"
@@ -371,7 +375,7 @@ async def test_a_client_in_the_same_process_needs_no_socket(tmp_path: Path) -> N
         answers = [await listener.frames.get(), await listener.frames.get()]
         assert {answer.frame for answer in answers if isinstance(answer, Results)} == {1, 2}
         link.close()
-        assert node._locals == {}
+        assert node._callers.locals == {}
         other = node.dialer.dial(2, "", listener)
         assert await listener.frames.get() == "connected"
         other.send([Ping(1)])  # no greeting
@@ -389,17 +393,14 @@ async def test_no_descriptor_and_no_thread_is_left(tmp_path: Path) -> None:
     import threading
 
     async with Node(single(tmp_path, http="127.0.0.1:0")) as node:  # what is made once per process
-        await node.ready(10)
+        await node.ready(60)
     descriptors = len(os.listdir("/dev/fd"))
     threads = {thread.name for thread in threading.enumerate()}
     for _ in range(3):
         async with Node(single(tmp_path, http="127.0.0.1:0")) as node:
-            await node.ready(10)
+            await node.ready(60)
             client = await WireClient(node.client_address).open()
             await client.close()
     assert {thread.name for thread in threading.enumerate() if thread.name.startswith("ringleader")} <= threads
-    for _ in range(200):  # sockets of either end close in later turns of the loop
-        if len(os.listdir("/dev/fd")) <= descriptors:
-            return
-        await asyncio.sleep(0.02)
-    assert len(os.listdir("/dev/fd")) <= descriptors
+    # Sockets of either end close in later turns of the loop.
+    await until(lambda: len(os.listdir("/dev/fd")) <= descriptors)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from node.test_cluster import free_ports as some_ports
 from node.wireclient import WireClient, single, until
+from ringleader.cli.freeports import free_ports as some_ports
 from ringleader.client import Client, ClientOptions, connect
 from ringleader.client.engine import Engine
 from ringleader.client.tls import client_context
@@ -22,17 +22,6 @@ from ringleader.errors import Reason, RingleaderError, UsageError
 from ringleader.node import Node, NodeConfig
 from ringleader.node.certificates import make_authority, make_node, make_user
 from ringleader.node.config import load_config
-
-# A connection that is refused in its handshake sends its alert and closes; when the test's loop ends before the kernel has
-# taken the alert, CPython reports the transport as unclosed, in whatever test runs then.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-async def farewells() -> AsyncIterator[None]:
-    """Let what was said last leave before the loop ends."""
-    yield
-    await asyncio.sleep(0.05)
 
 
 class Pki:
@@ -67,7 +56,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 @pytest.fixture
 async def node(tmp_path: Path, pki: Pki) -> AsyncIterator[Node]:
     async with Node(single(tmp_path / "data", http="127.0.0.1:0", **pki.node())) as node:
-        await node.ready(10)
+        await node.ready(60)
         yield node
 
 
@@ -75,16 +64,26 @@ def told(caplog: pytest.LogCaptureFixture, text: str) -> int:
     return sum(text in record.getMessage() for record in caplog.records)
 
 
-async def trouble(client: Client) -> str:
-    """Why it does not come to a connection."""
-    with pytest.raises(RingleaderError) as caught:
-        await client.kv.put("a", "1")
-    await client.close()
-    return str(caught.value)
+async def hears(says: str, address: str, **login: str) -> None:
+    """A client does not get in and hears why; with more time when a busy machine did not come to an answer."""
+    for seconds in (0.5, 5.0, 60.0):
+        client = connect(address, timeout=seconds, **login)  # type: ignore[arg-type]  # all of them text
+        with pytest.raises(RingleaderError) as caught:
+            await client.kv.put("a", "1")
+        await client.close()
+        if says in str(caught.value):
+            return
+    raise AssertionError(f"it hears: {caught.value}")
+
+
+async def tells_once(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """The node says so as well, perhaps a little later."""
+    await until(lambda: told(caplog, text))
+    assert told(caplog, text) == 1
 
 
 async def test_clients_speak_tls(node: Node, pki: Pki) -> None:
-    async with connect(node.client_address, ca=pki.ca, timeout=10) as db:
+    async with connect(node.client_address, ca=pki.ca, timeout=60) as db:
         value = b"x" * 300_000
         await db.kv.put("a", value)
         got = await db.kv.get("a")
@@ -96,18 +95,20 @@ async def test_clients_speak_tls(node: Node, pki: Pki) -> None:
 
 
 async def test_a_certificate_logs_in_as_the_user_it_names(node: Node, pki: Pki) -> None:
-    async with Client(Engine(["local"], node.dialer, ClientOptions()), 10) as local:
+    async with Client(Engine(["local"], node.dialer, ClientOptions()), 60) as local:
         await local.auth.add_user("root", "root-pw", roles=["root"])
         await local.auth.add_user("ann")
         await local.auth.enable()
     for user, well in (("ann", True), ("bob", False)):
         cert, key = str(pki.ours / f"{user}.pem"), str(pki.ours / f"{user}-key.pem")
-        db = connect(node.client_address, ca=pki.ca, cert=cert, key=key, timeout=10)
+        db = connect(node.client_address, ca=pki.ca, cert=cert, key=key, timeout=60)
         if well:
             async with db:
                 assert (await db.auth.status()).user == user
         else:
-            assert "'bob', which is no user" in await trouble(db)
+            with pytest.raises(RingleaderError, match="'bob', which is no user"):
+                await db.kv.put("a", "1")
+            await db.close()
 
 
 @pytest.mark.parametrize(
@@ -126,9 +127,8 @@ async def test_a_client_with_a_wrong_certificate(
     cert, key = (str(folder / f"{user}.pem"), str(folder / f"{user}-key.pem")) if user else ("", "")
     async with Node(config) as node:
         with caplog.at_level(logging.DEBUG):
-            db = connect(node.client_address, ca=pki.ca, cert=cert, key=key, timeout=0.5)
-            assert client_hears in await trouble(db)
-    assert told(caplog, node_says) == 1
+            await hears(client_hears, node.client_address, ca=pki.ca, cert=cert, key=key)
+            await tells_once(caplog, node_says)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ async def test_a_node_with_a_wrong_certificate(
     config = single(tmp_path, **pki.node(name, getattr(pki, whose)))
     async with Node(config) as node:
         with caplog.at_level(logging.DEBUG):
-            assert client_hears in await trouble(connect(node.client_address, ca=pki.ca, timeout=0.5))
-    assert told(caplog, node_says) == 1
+            await hears(client_hears, node.client_address, ca=pki.ca)
+            await tells_once(caplog, node_says)
 
 
 async def test_a_name_that_the_certificate_is_not_for(tmp_path: Path, pki: Pki) -> None:
@@ -153,21 +153,20 @@ async def test_a_name_that_the_certificate_is_not_for(tmp_path: Path, pki: Pki) 
     shutil.copytree(pki.ours, folder)
     make_node(folder, "elsewhere", ["example.com"], 30)
     async with Node(single(tmp_path / "data", **pki.node("elsewhere", folder))) as node:
-        assert "IP address mismatch" in await trouble(connect(node.client_address, ca=pki.ca, timeout=0.5))
+        await hears("IP address mismatch", node.client_address, ca=pki.ca)
 
 
 async def test_plain_text_on_a_tls_port_and_tls_on_a_plain_one(
     node: Node, pki: Pki, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        assert "this port speaks TLS only" in await trouble(connect(node.client_address, timeout=0.5))
-    assert told(caplog, "does not speak TLS") == 1
+        await hears("this port speaks TLS only", node.client_address)
+        await tells_once(caplog, "does not speak TLS")
     caplog.clear()
     async with Node(single(tmp_path / "plain")) as plain:
         with caplog.at_level(logging.DEBUG):
-            why = await trouble(connect(plain.client_address, ca=pki.ca, timeout=0.5))
-            assert "does not speak TLS" in why
-        assert told(caplog, "this port does not speak TLS") == 1
+            await hears("does not speak TLS", plain.client_address, ca=pki.ca)
+            await tells_once(caplog, "this port does not speak TLS")
 
 
 async def test_who_says_nothing_or_hangs_up_leaves_nothing_behind(node: Node) -> None:
@@ -177,7 +176,7 @@ async def test_who_says_nothing_or_hangs_up_leaves_nothing_behind(node: Node) ->
         await asyncio.sleep(0.01)
         await client.close()
     await until(lambda: node._client_tls is not None and not node._client_tls.under_way)
-    assert not node._door.connections
+    assert not node._callers.door.connections
 
 
 async def test_those_who_only_begin_a_handshake_keep_nobody_out(node: Node, pki: Pki) -> None:
@@ -185,7 +184,7 @@ async def test_those_who_only_begin_a_handshake_keep_nobody_out(node: Node, pki:
     node._client_tls.most = 3
     silent = [await WireClient(node.client_address).open(hello=False) for _ in range(5)]
     assert await silent[0].at_end()
-    async with connect(node.client_address, ca=pki.ca, timeout=10) as db:
+    async with connect(node.client_address, ca=pki.ca, timeout=60) as db:
         await db.kv.put("a", "1")
     assert len(node._client_tls.under_way) == 2
     for client in silent:
@@ -212,12 +211,12 @@ async def test_a_handshake_in_the_middle_keeps_nobody_from_ending(tmp_path: Path
         await db.kv.put("a", "1")
     await db.close()
     server.close()
-    await asyncio.wait_for(server.wait_closed(), 5)
+    await asyncio.wait_for(server.wait_closed(), 60)
 
 
 async def test_http_speaks_tls_too(node: Node, pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
     def get(scheme: str, context: ssl.SSLContext | None = None) -> str:
-        with urllib.request.urlopen(f"{scheme}://{node.http_address}/healthz", timeout=5, context=context) as answer:
+        with urllib.request.urlopen(f"{scheme}://{node.http_address}/healthz", timeout=60, context=context) as answer:
             return str(answer.read().decode())
 
     assert await asyncio.to_thread(get, "https", client_context(pki.ca)) == "ok\n"
@@ -225,7 +224,7 @@ async def test_http_speaks_tls_too(node: Node, pki: Pki, caplog: pytest.LogCaptu
         for _ in range(2):
             with pytest.raises(OSError):
                 await asyncio.to_thread(get, "http")
-    assert told(caplog, "HTTP without TLS") == 1
+        await tells_once(caplog, "HTTP without TLS")
 
 
 async def test_certificates_are_replaced_without_a_restart(tmp_path: Path, pki: Pki) -> None:
@@ -233,14 +232,14 @@ async def test_certificates_are_replaced_without_a_restart(tmp_path: Path, pki: 
     shutil.copytree(pki.ours, folder)
     make_node(folder, "n1", ["127.0.0.1"], -1, force=True)
     async with Node(single(tmp_path / "data", **pki.node("n1", folder))) as node:
-        assert "has expired" in await trouble(connect(node.client_address, ca=pki.ca, timeout=0.5))
+        await hears("has expired", node.client_address, ca=pki.ca)
         make_node(folder, "n1", ["127.0.0.1"], 1, force=True)
-        async with connect(node.client_address, ca=pki.ca, timeout=20) as db:
+        async with connect(node.client_address, ca=pki.ca, timeout=60) as db:
             await db.kv.put("a", "1")
         (folder / "n1.pem").write_text("rubbish")
         assert node._tls is not None
         node._tls.refresh()
-        async with connect(node.client_address, ca=pki.ca, timeout=20) as db:
+        async with connect(node.client_address, ca=pki.ca, timeout=60) as db:
             await db.kv.put("a", "1")
 
 
@@ -267,8 +266,8 @@ async def test_nodes_speak_mutual_tls(tmp_path: Path, pki: Pki, free_ports: list
         for each in nodes:
             await each.start()
         for each in nodes:
-            await each.ready(20)
-        async with connect(nodes[1].client_address, ca=pki.ca, timeout=20) as db:
+            await each.ready(60)
+        async with connect(nodes[1].client_address, ca=pki.ca, timeout=60) as db:
             await db.kv.put("a", "1")
     finally:
         for each in nodes:

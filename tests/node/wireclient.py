@@ -31,14 +31,14 @@ _decoder: msgspec.msgpack.Decoder[ServerFrame] = msgspec.msgpack.Decoder(ServerF
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that gives no sign."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
 
 def submit(frame: int, *commands: Command) -> Submit:
     """Commands without a session."""
-    return Submit(frame, 5000, 0, 0, msgspec.Raw(msgspec.msgpack.encode(list(enumerate(commands, start=1)))))
+    return Submit(frame, 60_000, 0, 0, msgspec.Raw(msgspec.msgpack.encode(list(enumerate(commands, start=1)))))
 
 
 class WireClient:
@@ -64,7 +64,7 @@ class WireClient:
         self.raw(struct.pack(">I", len(body)) + body)
 
     async def next(self) -> ServerFrame:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             (length,) = struct.unpack(">I", await self.reader.readexactly(4))
             return _decoder.decode(await self.reader.readexactly(length))
 
@@ -86,7 +86,7 @@ class WireClient:
 
     async def at_end(self) -> bool:
         """Whether the node has closed the connection, and nothing more came."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             try:
                 return await self.reader.read() == b""
             except ConnectionResetError:

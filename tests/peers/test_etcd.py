@@ -10,7 +10,6 @@ import base64
 import contextlib
 import json
 import random
-import socket
 import subprocess
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ringleader.cli.freeports import free_ports
 from ringleader.store.commands import (
     Batch,
     Command,
@@ -55,31 +55,33 @@ class Etcd:
     """One etcd on loopback, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as one, socket.socket() as two:
-            for each in (one, two):
-                each.bind(("127.0.0.1", 0))
-            client, peer = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (one, two))
+        client, peer = (f"http://127.0.0.1:{port}" for port in free_ports(2))
         command = ["etcd", "--data-dir", str(folder / "etcd"), "--log-level", "error"]
         command += ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
         command += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
         self.url = client
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
-            with contextlib.suppress(OSError):
-                if b"true" in urllib.request.urlopen(f"{client}/health", timeout=1).read():
+            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+                if b"true" in self._read(f"{client}/health"):
                     return
             assert time.monotonic() < end, "etcd does not get ready"
             time.sleep(0.05)
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        request = urllib.request.Request(f"{self.url}/v3/kv/{path}", json.dumps(body).encode())
-        try:
-            answer: dict[str, Any] = json.load(urllib.request.urlopen(request, timeout=5))
-        except urllib.error.HTTPError as error:
-            answer = json.load(error)
-            error.close()
+        answer: dict[str, Any] = json.loads(self._read(f"{self.url}/v3/kv/{path}", json.dumps(body).encode()))
         return answer
+
+    @staticmethod
+    def _read(url: str, body: bytes | None = None) -> bytes:
+        """What it answers, also with an error."""
+        try:
+            with urllib.request.urlopen(url, body, timeout=60) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     server = Etcd(tmp_path_factory.mktemp("etcd"))
     yield server
     server.process.terminate()
-    server.process.wait(10)
+    server.process.wait(60)
 
 
 # ------------------------------------------------------------------------------------------------ our words in theirs

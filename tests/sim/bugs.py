@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ringleader.client import core as client_core
 from ringleader.client.calls import Kind
+from ringleader.client.traffic import Traffic
 from ringleader.consensus.raft import core as raft_core
 from ringleader.consensus.raft import election, membership, reads, records, replication
 from ringleader.consensus.raft.core import Raft
@@ -26,6 +26,7 @@ from ringleader.consensus.shape import Entry, Record, Role, Send, SnapshotMeta
 from ringleader.group import transfer
 from ringleader.group.host import Host, HostOutput
 from ringleader.group.member import Member
+from ringleader.group.shared import Shared
 from ringleader.group.taking import Taking
 from ringleader.log import recovery, snapshots, writer
 from ringleader.log.format import Batch, decode_batch, decode_header, segment_seed
@@ -395,12 +396,12 @@ def sessions_forget_results(stack: ExitStack) -> None:
 
 def client_repeats_without_session(stack: ExitStack) -> None:
     """A client sends a command again that has no session when the answer got lost."""
-    original = client_core.ClientCore._requeue
+    original = Traffic.requeue
 
-    def requeue(self: client_core.ClientCore, flight: Any, *, doubt: bool) -> None:
+    def requeue(self: Traffic, flight: Any, *, doubt: bool) -> None:
         original(self, flight, doubt=doubt and flight.kind is not Kind.PLAIN)
 
-    set_(stack, client_core.ClientCore, "_requeue", requeue)
+    set_(stack, Traffic, "requeue", requeue)
 
 
 def not_applied_too_soon(stack: ExitStack) -> None:
@@ -417,12 +418,12 @@ def not_applied_too_soon(stack: ExitStack) -> None:
 
 def deadline_means_not_applied(stack: ExitStack) -> None:
     """A node that gives up waiting says that the write was not applied."""
-    original = Member._refuse
+    original = Shared.refuse
 
-    def refuse(self: Member, conn: int, frame: int, reason: Any, message: str, *, unknown: bool = False) -> None:
+    def refuse(self: Shared, conn: int, frame: int, reason: Any, message: str, *, unknown: bool = False) -> None:
         original(self, conn, frame, reason, message, unknown=False)
 
-    set_(stack, Member, "_refuse", refuse)
+    set_(stack, Shared, "refuse", refuse)
 
 
 # ---------------------------------------------------------------------------------------------------------- focus

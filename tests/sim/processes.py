@@ -203,6 +203,8 @@ class Process:
             loop.turn()
             frozen += 10.0
         assert not asyncio.all_tasks(loop), "tasks that cannot be cancelled"
+        if self.main.done() and not self.main.cancelled():
+            self.main.exception()  # it is among the world's problems
         loop.close()
 
     def pause(self, seconds: float) -> None:

@@ -83,7 +83,7 @@ class Admin:
         for machine in self.world.machines.values():
             if machine.host is not None and machine.host.core.leads:
                 for command in self._missing():
-                    machine.host.member._say(command)
+                    machine.host.member.proposals.say(command)
         self.world.timeline.after(0.1, self._act)
 
     def _flip(self) -> None:

@@ -24,6 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from ringleader.cli.common import Json, as_json, fail, say
+from ringleader.cli.freeports import free_ports
 from ringleader.errors import NotAppliedError, Reason, RingleaderError, UsageError
 
 __all__ = ["dev"]
@@ -99,22 +100,41 @@ def dev(
     base_port: Annotated[
         int, typer.Option("--base-port", min=0, max=65000, help="Ports from here on, ten per node; 0: any free ones.")
     ] = 4400,
+    consensus: Annotated[
+        str, typer.Option(help="What the cluster runs: raft or paxos; for good, if --data-dir keeps it.")
+    ] = "",
+    phase2_quorum: Annotated[
+        int, typer.Option("--phase2-quorum", help="Paxos: how many nodes accept a write; else a majority.")
+    ] = 0,
     restart: Annotated[bool, typer.Option(help="Start a node again that died.")] = True,
     json_: Json = False,
 ) -> None:
     """Start a local cluster of real processes; Ctrl-C ends it."""
     try:
-        _dev(nodes, data_dir, base_port, restart, json_)
+        _dev(nodes, data_dir, base_port, _engine(nodes, consensus, phase2_quorum), restart, json_)
     except RingleaderError as error:
         fail(error, json_)
 
 
-def _dev(count: int, data_dir: Path | None, base_port: int, restart: bool, json_: bool) -> None:
+def _engine(nodes: int, consensus: str, phase2_quorum: int) -> list[str]:
+    """What every node is told about consensus. Raises `UsageError` before any of them is started in vain."""
+    from ringleader.consensus.protocols import Choice, check_choice
+
+    if not consensus and not phase2_quorum:
+        return []
+    try:
+        check_choice(Choice(consensus or "raft", phase2_quorum), nodes)
+    except ValueError as error:
+        raise UsageError(str(error), reason=Reason.INVALID_ARGUMENT) from None
+    return ["--consensus", consensus, *(["--phase2-quorum", str(phase2_quorum)] if phase2_quorum else [])]
+
+
+def _dev(count: int, data_dir: Path | None, base_port: int, engine: list[str], restart: bool, json_: bool) -> None:
     stop = _stop_on_signals()
     folder = data_dir or Path(tempfile.mkdtemp(prefix="ringleader-dev-"))
-    cluster = Cluster([], restart, json_)
+    cluster = Cluster([], engine, restart, json_)
     try:
-        cluster = Cluster(_plan(count, folder, base_port), restart, json_)
+        cluster = Cluster(_plan(count, folder, base_port), engine, restart, json_)
         _make_folder(folder)
         cluster.start()
         cluster.wait_ready(stop)
@@ -146,7 +166,7 @@ def _stop_on_signals() -> list[int]:
 
 def _plan(count: int, folder: Path, base_port: int) -> list[LocalNode]:
     planned = []
-    free = _free_ports(3 * count) if base_port == 0 else []
+    free = free_ports(3 * count, HOST) if base_port == 0 else []
     for place in range(count):
         base = base_port + PORTS_PER_NODE * place
         ports = (free[3 * place], free[3 * place + 1], free[3 * place + 2]) if free else (base, base + 1, base + 2)
@@ -155,17 +175,6 @@ def _plan(count: int, folder: Path, base_port: int) -> list[LocalNode]:
         for address in (node.client, node.peer, node.http):
             _check_free(address)
     return planned
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 def _check_free(address: str) -> None:
@@ -197,8 +206,9 @@ def _how_to_call() -> str:
 class Cluster:
     """All node processes of one `dev`."""
 
-    def __init__(self, nodes: list[LocalNode], restart: bool, json_: bool) -> None:
+    def __init__(self, nodes: list[LocalNode], engine: list[str], restart: bool, json_: bool) -> None:
         self.nodes = nodes
+        self.engine = engine
         self.restart = restart
         self.json = json_
         self.peers = ",".join(f"{node.name}={node.peer}" for node in nodes)
@@ -206,7 +216,7 @@ class Cluster:
     def start(self) -> None:
         """Start all nodes."""
         for node in self.nodes:
-            node.start(self.peers, [])
+            node.start(self.peers, self.engine)
 
     def wait_ready(self, stop: list[int]) -> None:
         """Wait until all nodes know a leader. Raises `NotAppliedError` with a node's last words."""
@@ -285,7 +295,7 @@ class Cluster:
                 node.restart_at = now + 2.0 if self.restart else None
                 self._event("exited", node, how=f"signal {-code}" if code < 0 else f"exit code {code}")
             elif node.process is None and node.restart_at is not None and now >= node.restart_at:
-                node.start(self.peers, [])
+                node.start(self.peers, self.engine)
                 self._event("started", node)
 
     def _event(self, event: str, node: LocalNode, **more: object) -> None:

@@ -125,6 +125,8 @@ def restore(
         str | None, typer.Option(metavar="NAME=HOST:PORT,...", help="All nodes of the new cluster, this included.")
     ] = None,
     cluster_token: Annotated[str | None, typer.Option(help="The secret that its nodes prove to each other.")] = None,
+    consensus: Annotated[str | None, typer.Option(help="What the new cluster runs: raft or paxos.")] = None,
+    phase2_quorum: Annotated[int | None, typer.Option("--phase2-quorum", help="As for ringleader start.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A TOML file, as for ringleader start.")] = None,
     json_: Json = False,
 ) -> None:
@@ -135,7 +137,14 @@ def restore(
     from ringleader.node import load_config
     from ringleader.node.restore import restore_backup
 
-    flags = {"data_dir": str(data_dir), "name": name, "peers": peers, "cluster_token": cluster_token}
+    flags = {
+        "data_dir": str(data_dir),
+        "name": name,
+        "peers": peers,
+        "cluster_token": cluster_token,
+        "consensus": consensus,
+        "phase2_quorum": phase2_quorum,
+    }
     try:
         held, cluster, revision = restore_backup(file, load_config(flags, file=config))
     except RingleaderError as error:

@@ -43,6 +43,12 @@ def start(
     keep_entries: Annotated[
         int | None, typer.Option(help="Entries kept in memory behind a snapshot for members that lag a little.")
     ] = None,
+    consensus: Annotated[
+        str | None, typer.Option(help="raft or paxos, for a new cluster; later it is what its folder says.")
+    ] = None,
+    phase2_quorum: Annotated[
+        int | None, typer.Option("--phase2-quorum", help="Paxos: how many members accept a write; else a majority.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     cert: Annotated[str | None, typer.Option(help="Speak TLS to clients and over HTTP, with this certificate.")] = None,
     key: Annotated[str | None, typer.Option(help="Its key.")] = None,
@@ -81,6 +87,8 @@ def start(
         "snapshot_entries": snapshot_entries,
         "reserve_bytes": reserve_bytes,
         "keep_entries": keep_entries,
+        "consensus": consensus,
+        "phase2_quorum": phase2_quorum,
         "log_level": log_level,
         "cert": cert,
         "key": key,

@@ -90,4 +90,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
             table.add_row(
                 row["name"], row["client"], row["role"], *numbers, _used(row), _version(row), f"{row['uptime']:.0f} s"
             )
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console.print(table)
+    engines = sorted({row["consensus"] for row in rows if row.get("consensus")})
+    if engines:
+        console.print(f"Consensus: {', '.join(engines)}", highlight=False)

@@ -197,6 +197,7 @@ class Client:
             reply.name, reply.node, engine.cluster, reply.release, reply.role, reply.term, reply.leader, reply.commit,
             reply.applied, reply.last_index, reply.revision, reply.compact_revision, list(reply.voters),
             list(reply.learners), reply.uptime, nodes, reply.used_bytes, reply.quota_bytes, reply.full,
+            reply.consensus,
         )  # fmt: skip
 
     async def settings(self, *, timeout: float | None = None) -> ClusterSettings:

@@ -84,6 +84,7 @@ class Lease:
         self._id = 0
         self._ttl = 0.0
         self._until = 0.0
+        self._due = 0.0  # when to keep it alive next: counted, as its time is, from before the last request was sent
         self._ended = False
         self._why = ""
         self._keeper: asyncio.Task[None] | None = None
@@ -146,7 +147,7 @@ class Lease:
         assert isinstance(result, wire.LeaseResult)
         self._id = result.id
         self._ttl = result.ttl_ms / 1000
-        self._until = sent_at + self._ttl * _DRIFT
+        self._until, self._due = sent_at + self._ttl * _DRIFT, sent_at + self._ttl / 3
         self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=f"lease-{self._id:x}")
         return self
 
@@ -198,9 +199,8 @@ class Lease:
     async def _keep(self) -> None:
         """Keep alive after each third of the time, and more often when that fails, until it is lost."""
         loop = asyncio.get_running_loop()
-        pause = self._ttl / 3
         while True:
-            await asyncio.sleep(min(pause, max(0.0, self._until - loop.time())))
+            await asyncio.sleep(max(0.0, min(self._due, self._until) - loop.time()))
             sent_at = loop.time()
             left = self._until - sent_at
             if self._pid != os.getpid():
@@ -219,13 +219,12 @@ class Lease:
                     self._lose("the client was closed")
                     return
                 self._why = error.message
-                pause = min(self._ttl / 20, 0.5)
+                self._due = loop.time() + min(self._ttl / 20, 0.5)
                 continue
             assert isinstance(result, wire.LeaseResult)
             self._why = ""
             self._ttl = result.ttl_ms / 1000
-            self._until = sent_at + self._ttl * _DRIFT
-            pause = self._ttl / 3
+            self._until, self._due = sent_at + self._ttl * _DRIFT, sent_at + self._ttl / 3
 
     def _lose(self, why: str) -> None:
         self._why = why

@@ -173,7 +173,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """How the node that answered stands, and who else there is. `uptime` in seconds.
 
-    `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
+    `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room. `consensus`: the protocol.
     """
 
     node: str
@@ -195,6 +195,7 @@ class Status(msgspec.Struct, frozen=True):
     used_bytes: int = 0
     quota_bytes: int = 0
     full: bool = False
+    consensus: str = ""
 
 
 def key_value(kv: wire.KeyValue) -> KeyValue:

@@ -19,12 +19,15 @@ from ringleader.ports import Entropy
 __all__ = [
     "DEFAULT",
     "PROTOCOLS",
+    "RAFT",
+    "Choice",
     "CoreMessage",
     "CoreOptions",
     "Held",
+    "check_choice",
+    "choice_of",
     "make_core",
     "options_for",
-    "protocol_of",
     "read_records",
 ]
 
@@ -38,20 +41,44 @@ PROTOCOLS = ("raft",)
 """Names, as people write them."""
 
 
-def protocol_of(options: CoreOptions) -> str:
-    """The name of the protocol that these options are for."""
-    return DEFAULT
+class Choice(msgspec.Struct, frozen=True):
+    """What a cluster chooses when it starts, and all its nodes must agree on. `phase2`: see `PaxosOptions`; 0: a majority."""
+
+    protocol: str = DEFAULT
+    phase2: int = 0
+
+    def __str__(self) -> str:
+        return self.protocol + (f" with a phase-2 quorum of {self.phase2}" if self.phase2 else "")
+
+    def grants(self, wanted: Choice) -> bool:
+        """Whether a cluster of this choice is what `wanted` asks for; a quorum that it does not name may be any."""
+        return wanted.protocol == self.protocol and wanted.phase2 in (0, self.phase2)
 
 
-def options_for(protocol: str, common: ConsensusOptions, phase2: int = 0) -> CoreOptions:
-    """The options of `protocol` with what is common to all. `phase2`: see `PaxosOptions`.
+RAFT = Choice("raft")
+"""What a cluster runs that has been told nothing."""
 
-    Raises `ValueError` for a name that is none, or a quorum that the protocol cannot have.
-    """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"{protocol[:40]!r} is no consensus protocol: choose {' or '.join(PROTOCOLS)}")
-    if phase2:
+
+def check_choice(choice: Choice, members: int) -> None:
+    """Raises `ValueError` saying why a cluster that starts with so many `members` (0: not known) cannot choose this."""
+    if choice.protocol not in PROTOCOLS:
+        raise ValueError(f"{choice.protocol[:40]!r} is no consensus protocol: choose {' or '.join(PROTOCOLS)}")
+    if not choice.phase2:
+        return
+    if choice.protocol == "raft":
         raise ValueError("Raft decides by majorities: a phase-2 quorum can be chosen with Paxos only")
+    if choice.phase2 < 0 or (members and choice.phase2 > members):
+        raise ValueError(f"a phase-2 quorum of {choice.phase2} cannot be had among {members or 'so few'} members")
+
+
+def choice_of(options: CoreOptions) -> Choice:
+    """What these options are for."""
+    return Choice(DEFAULT)
+
+
+def options_for(choice: Choice, common: ConsensusOptions) -> CoreOptions:
+    """The options of a core of the protocol chosen. Raises `ValueError` as `check_choice` does."""
+    check_choice(choice, 0)
     return RaftOptions(**msgspec.structs.asdict(common))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ringleader.consensus.protocols import make_core
+from ringleader.consensus.protocols import choice_of, make_core
 from ringleader.consensus.shape import Config, Record, ReplicatedLog, Role, Send
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
@@ -112,6 +112,7 @@ class Host:
         self.writer = writer
         self.report = report
         self.out = HostOutput()
+        self.consensus = str(choice_of(config.consensus))
         self.started = now
         self.now = now
         node = next((info for info in config.nodes if info.id == config.node), NodeInfo(config.node, config.name, ""))
@@ -372,6 +373,7 @@ class Host:
             disk_full=self.member.disk_full,
             cluster_version=self.store.version,
             supports=self.store.supports,
+            consensus=self.consensus,
         )
 
 

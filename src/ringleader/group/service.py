@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from ringleader.errors import Reason
 from ringleader.group.contact import CUT_OFF, Contact
 from ringleader.group.logins import Login
-from ringleader.group.member import CATCHING_UP, Member
+from ringleader.group.member import Member
 from ringleader.group.options import GroupOptions
 from ringleader.group.progress import Progress
+from ringleader.group.shared import CATCHING_UP
 from ringleader.ports import Entropy
 from ringleader.store.auth import ANYONE, Caller
 from ringleader.store.commands import Failure

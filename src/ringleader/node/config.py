@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from ringleader.consensus.protocols import PROTOCOLS, Choice, check_choice
 from ringleader.errors import Reason, UsageError
 from ringleader.node.security import check_secured
 
@@ -39,6 +40,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     is heard. Sizes are in bytes; `reserve_bytes` are kept for when the disk is full. `keep_entries` stay in memory behind a
     snapshot for members that lag a little.
     `log_level`: of the program's log.
+
+    `consensus`: "raft" or "paxos", chosen when a cluster starts and kept for good; "": what the data folder or the cluster
+    says, Raft for a new one. `phase2_quorum`: with Paxos, how many members (N) have to accept a write; elections then
+    need all but N - 1; 0: a majority.
 
     `cert`, `key`: files (PEM) with which the client and HTTP ports speak TLS; `ca`: the authority of the certificates by
     which users may log in, or must with `client_cert_required`. With `peer_cert`, `peer_key`, `peer_ca` (default: those
@@ -68,6 +73,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reserve_bytes: int = 4 * 1024 * 1024
     keep_entries: int = 5_000
     log_level: str = "info"
+    consensus: str = ""
+    phase2_quorum: int = 0
     cert: str = ""
     key: str = ""
     ca: str = ""
@@ -92,6 +99,11 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def node_id(self) -> int:
         """The id of this node."""
         return self.members[self.name]
+
+    @property
+    def choice(self) -> Choice | None:
+        """The consensus asked for; None: nothing in particular."""
+        return Choice(self.consensus, self.phase2_quorum) if self.consensus else None
 
     @property
     def join_addresses(self) -> list[tuple[str, int]]:
@@ -170,6 +182,7 @@ def _check(config: NodeConfig) -> None:
         _check_address(f"peers ({name})", address or ":")
     _check_members(config)
     _check_join(config)
+    _check_consensus(config)
     _check_advertised(config, "listen_client", "advertise_client")
     _check_advertised(config, "http", "advertise_http")
     _check_numbers(config)
@@ -220,6 +233,19 @@ def _check_join(config: NodeConfig) -> None:
         hint = "Give the secret that the members share"
         raise _wrong("cluster_token", "is empty, which only members on one machine can share", hint)
     _check_advertised(config, "listen_peer", "advertise_peer")
+
+
+def _check_consensus(config: NodeConfig) -> None:
+    if config.choice is None:
+        if config.phase2_quorum:
+            raise _wrong("phase2_quorum", "means something only with consensus = paxos", "Say that too")
+        return
+    if config.consensus not in PROTOCOLS:
+        raise _wrong("consensus", f"{config.consensus!r} is none of {', '.join(PROTOCOLS)}")
+    try:
+        check_choice(config.choice, 0 if config.join else len(config.members))
+    except ValueError as error:
+        raise _wrong("phase2_quorum", str(error)) from None
 
 
 def _check_advertised(config: NodeConfig, listen: str, advertise: str) -> None:

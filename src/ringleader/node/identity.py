@@ -10,6 +10,7 @@ import hashlib
 
 import msgspec
 
+from ringleader.consensus.protocols import RAFT, Choice
 from ringleader.errors import Reason, UsageError
 from ringleader.group.roster import Roster, roster_ops
 from ringleader.log import LogCorruptError, exists
@@ -41,7 +42,7 @@ class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
     `members`: the names of those that the cluster started with; their ids are 1, 2 ... in this order. `joined`: it came
     later. `removed`: the cluster has removed it, so that it must not start again.
     `origin`: the back-up that the cluster was made from, "" for none; two clusters of one back-up with the same members and
-    secret are one and the same, all others differ in their ids.
+    secret are one and the same, all others differ in their ids. `consensus`: what the cluster has chosen, for good.
     """
 
     version: int = 1
@@ -54,6 +55,7 @@ class FolderIdentity(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     joined: bool = False
     removed: bool = False
+    consensus: Choice = RAFT
 
     @property
     def founders(self) -> dict[int, str]:
@@ -85,6 +87,7 @@ def claim_folder(disk: Disk, config: NodeConfig, incarnation: str, *, origin: st
             incarnation=incarnation,
             members=sorted(config.members),
             origin=origin,
+            consensus=config.choice or RAFT,
         )
         _write_identity(disk, identity)
         return identity
@@ -131,6 +134,7 @@ def write_joined(disk: Disk, joined: PeerJoined, name: str, incarnation: str) ->
         incarnation=incarnation,
         members=joined.founders,
         joined=True,
+        consensus=joined.consensus,
     )
     _write_identity(disk, identity)
     disk.execute([Unlink(JOINING_FILE), SyncFolder()])
@@ -170,6 +174,14 @@ def _check(identity: FolderIdentity, config: NodeConfig) -> None:
             f"this configuration describes cluster {described} of {', '.join(sorted(config.members))}",
             reason=Reason.WRONG_CLUSTER,
             hint="Restore peers and cluster_token as they were, or give the node another data_dir",
+        )
+    if config.choice is not None and not identity.consensus.grants(config.choice):
+        raise UsageError(
+            f"data_dir {config.data_dir} belongs to a cluster that runs {identity.consensus}; "
+            f"this configuration asks for {config.choice}",
+            reason=Reason.WRONG_CLUSTER,
+            hint="A cluster keeps what it started with: leave consensus and phase2_quorum out, or begin a new cluster "
+            "(from a back-up, if it is to have the same data)",
         )
     if identity.name != config.name:
         raise UsageError(

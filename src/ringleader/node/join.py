@@ -100,6 +100,7 @@ def _hello(config: NodeConfig, info: NodeInfo, peer: str, incarnation: str, entr
         peer=peer,
         incarnation=incarnation,
         supports=SUPPORTED_VERSION,
+        consensus=config.choice,
     )
 
 
@@ -123,6 +124,8 @@ def _refused(address: tuple[str, int], answer: PeerRefused) -> RingleaderError:
     hint = ""
     if answer.reason is Reason.MEMBER_EXISTS:
         hint = "Remove the old member first (`ringleader cluster remove NAME`), or choose another name"
+    elif answer.reason is Reason.WRONG_CLUSTER:
+        hint = "Leave consensus and phase2_quorum out: a node that joins takes what the cluster has chosen"
     text = f"the member at {format_address(*address)} does not take this node in: {answer.message}"
     return UsageError(text, reason=answer.reason, hint=hint)
 
@@ -144,7 +147,13 @@ def answer_join(
             own = host.config.peer
             rows = [msgspec.structs.replace(r, peer=r.peer or own) if r.id == identity.node else r for r in rows]
             joined = PeerJoined(
-                identity.cluster, made.member.id, identity.members, rows, host.store.applied, members.next_id
+                identity.cluster,
+                made.member.id,
+                identity.members,
+                rows,
+                host.store.applied,
+                members.next_id,
+                identity.consensus,
             )
             answer(joined)
         elif isinstance(made, Failure):
@@ -152,6 +161,10 @@ def answer_join(
 
     if not hello.incarnation:
         answer(PeerRefused(Reason.INVALID_ARGUMENT, "a node that joins has to say which data folder it has"))
+        return
+    if hello.consensus is not None and not identity.consensus.grants(hello.consensus):
+        text = f"this cluster runs {identity.consensus}, the new node asks for {hello.consensus}"
+        answer(PeerRefused(Reason.WRONG_CLUSTER, text))
         return
     host.ask(
         [MemberAdd(hello.from_name, hello.peer, hello.client, hello.http, hello.incarnation, supports=hello.supports)],

@@ -14,7 +14,8 @@ from ringleader.errors import Reason
 from ringleader.group.roster import Peer
 from ringleader.node.config import NodeConfig, parse_address
 from ringleader.ports import Entropy
-from ringleader.runtime.peers import PeerDoor, PeerLink
+from ringleader.runtime.peerdoor import PeerDoor
+from ringleader.runtime.peerlink import PeerLink
 from ringleader.wire.peer import PeerRefused
 
 __all__ = ["PeerLinks"]

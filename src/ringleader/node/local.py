@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from ringleader.wire.frames import ClientFrame, ServerFrame
 
 if TYPE_CHECKING:
-    from ringleader.node.node import Node
+    from ringleader.node.callers import Callers
 
 __all__ = ["LocalDialer", "LocalLink", "LocalListener"]
 
@@ -36,8 +36,8 @@ class LocalListener(Protocol):
 class LocalLink:
     """One link. Frames travel as objects: neither side may change one that it has sent."""
 
-    def __init__(self, node: Node, link: int, listener: LocalListener) -> None:
-        self._node = node
+    def __init__(self, callers: Callers, link: int, listener: LocalListener) -> None:
+        self._callers = callers
         self._link = link
         self._listener: LocalListener | None = listener
         self._arrived: list[ServerFrame] = []
@@ -47,7 +47,7 @@ class LocalLink:
     def _connect(self) -> None:
         if self._listener is None:
             return
-        problem = self._node.open_local(self)
+        problem = self._callers.open_local(self)
         if problem:
             self.end(problem)
         else:
@@ -58,12 +58,12 @@ class LocalLink:
         if not self.number:
             return
         for frame in frames:
-            self._node.client_frame(self.number, frame)
+            self._callers.client_frame(self.number, frame)
 
     def close(self) -> None:
         """Close; the listener is not told."""
         self._listener = None
-        self._node.close_local(self)
+        self._callers.close_local(self)
 
     # -------------------------------------------------------------------------------------- called by the node
 
@@ -88,9 +88,9 @@ class LocalLink:
 class LocalDialer:
     """Dials one node, whatever the address."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
 
     def dial(self, link: int, address: str, listener: LocalListener) -> LocalLink:
         """Begin to connect; the outcome is told to `listener` later."""
-        return LocalLink(self._node, link, listener)
+        return LocalLink(self._callers, link, listener)

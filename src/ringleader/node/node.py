@@ -1,11 +1,7 @@
-"""A running node: the pure `Host` in the real world, driven once per turn of the event loop.
+"""A running node: how it starts, serves and stops; its parts are the driver of the host, its callers and its neighbours.
 
-Whatever arrives, a client's frame, a peer's message, the end of disk work, goes into the host at once; a turn is planned
-for the end of the loop's round, in which all that gathered is carried out together: one log write, one frame per peer,
-one write per connection.
-
-    start:  lock the folder -> bind the ports -> join, if it is to -> identity -> recover the log -> listen -> dial the peers
-    stop:   hand leadership on -> no new connections -> tell the clients -> finish disk work -> free everything
+start:  lock the folder -> bind the ports -> join, if it is to -> identity -> recover the log -> listen -> dial the peers
+stop:   hand leadership on -> no new connections -> tell the clients -> finish disk work -> free everything
 """
 
 from __future__ import annotations
@@ -20,39 +16,29 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ringleader.consensus.raft import RaftOptions
 from ringleader.errors import NotAppliedError, Reason, RingleaderError
 from ringleader.group.host import Host, HostOutput
-from ringleader.group.options import GroupOptions, HostConfig
-from ringleader.group.roster import Peer
-from ringleader.group.standing import expulsion
-from ringleader.log import LogOptions
+from ringleader.node.callers import Callers
 from ringleader.node.config import NodeConfig, is_loopback
+from ringleader.node.driver import Driver
 from ringleader.node.http import HttpServer
-from ringleader.node.identity import (
-    FolderIdentity,
-    claim_folder,
-    has_identity,
-    mark_removed,
-    mark_started,
-    read_identity,
-)
-from ringleader.node.join import answer_join, become_member
-from ringleader.node.links import PeerLinks
-from ringleader.node.local import LocalDialer, LocalLink
-from ringleader.node.security import check_peer_port, peer_tls, port_tls, warn_of_gaps
-from ringleader.node.sockets import CLIENT_BUFFER, address_of, bind
+from ringleader.node.identity import FolderIdentity, claim_folder, mark_removed, mark_started
+from ringleader.node.local import LocalDialer
+from ringleader.node.neighbours import Neighbours
+from ringleader.node.opening import advertised_peer, bind_ports, client_info, host_config, join_cluster
+from ringleader.node.security import peer_tls, port_tls, warn_of_gaps
+from ringleader.node.sockets import address_of
 from ringleader.node.stats import Stats
-from ringleader.ports import Entropy, Write
-from ringleader.runtime.clients import TLS_ONLY, ClientDoor
+from ringleader.ports import Entropy
+from ringleader.runtime.clients import TLS_ONLY
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.descriptors import shares
-from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
+from ringleader.runtime.disk import DiskFailedError, FolderDisk
 from ringleader.runtime.lock import FolderLock
-from ringleader.runtime.peers import PeerDoor, PeerOptions, PeerSelf
+from ringleader.runtime.peerdoor import PeerDoor
+from ringleader.runtime.peers import PeerOptions, PeerSelf
 from ringleader.runtime.tls import TlsDoor, TlsFiles
-from ringleader.wire.frames import ClientFrame, NodeInfo, Refused, StatusReply
-from ringleader.wire.peer import PeerHello, PeerJoined, PeerRefused
+from ringleader.wire.frames import NodeInfo, StatusReply
 
 __all__ = ["Node"]
 
@@ -60,8 +46,6 @@ logger = logging.getLogger("ringleader.node")
 
 ACCEPTED_AT_ONCE = 64
 """Client connections."""
-ALONE = 0.02
-"""Seconds between two turns of a cluster of one, which has nobody to hear in time."""
 SWEEP = 1.0
 """Seconds between two looks at connections that are slow, silent or stuck."""
 STATUS = 0.1
@@ -83,32 +67,20 @@ class Node:
         self._tls: TlsFiles | None = None
         self._peer_tls: TlsFiles | None = None
         self._client_tls: TlsDoor | None = None
-        self._host: Host | None = None
         self._disk: FolderDisk | None = None
-        self._disk_thread: DiskThread | None = None
-        self._bulk_thread: BulkThread | None = None
-        self._disk_started = 0.0
         self._lock: FolderLock | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._servers: list[asyncio.Server] = []
         self._http: HttpServer | None = None
         self._identity: FolderIdentity | None = None
-        self._peers = PeerLinks(config, self._entropy, self._count_links, self._turned_away)
-        self._expelled: RingleaderError | None = None
-        self._locals: dict[int, LocalLink] = {}
-        self._planned = False
-        self._tick = ALONE
-        self._timer: asyncio.TimerHandle | None = None
         self._last_sweep = self._last_status = 0.0
         self._ready: asyncio.Event = asyncio.Event()
-        self._disk_idle: asyncio.Event = asyncio.Event()
-        self._disk_idle.set()
-        self._stopped = False
-        self._names: dict[int, str] = {}
         complaints = Complaints(logging.getLogger("ringleader.strangers"), time.monotonic)
         self._complaints = complaints
         clients, self._handshakes = shares(config.max_connections)
-        self._door = ClientDoor(self, complaints, max_connections=clients)
+        self._driver = Driver(config, self.stats, self._deliver, self._look_around, self._hang_up)
+        self._callers = Callers(self._driver, complaints, clients)
+        self._neighbours = Neighbours(config, self._driver, complaints, self._entropy)
 
     # -------------------------------------------------------------------------------------------------- life
 
@@ -121,15 +93,15 @@ class Node:
             self._lock = FolderLock(self.config.data_dir)
             self._bind()
             if self.config.join:
-                await self._join()
-            self._host = await self._open_beside_the_loop()
-            if self.stats.disk_full:
-                self._disk_full(True)  # found out before there was a host to tell
+                info = client_info(self.config, 0, self.client_address, self.http_address)
+                await join_cluster(self.config, info, self.advertised_peer, self._entropy, self._peer_tls)
+            host = await self._open_beside_the_loop()
+            self._driver.begin(host)
             await self._listen()
         except BaseException:
             await self._release()
             raise
-        self._turn()
+        self._driver.turn()
         warn_of_gaps(self.config, is_loopback, bool(self.peer_address))
         logger.info(
             "node %s (%d of cluster %s) is up: clients %s, peers %s, http %s; %s",
@@ -139,7 +111,7 @@ class Node:
             self.client_address or "none",
             self.peer_address or "none",
             self.http_address or "none",
-            self._host.report,
+            host.report,
         )
 
     async def ready(self, timeout: float | None = None) -> None:
@@ -162,41 +134,40 @@ class Node:
 
     async def stop(self) -> None:
         """Hand leadership on, stop serving, finish what is being written, free everything. May be called again."""
-        if self._stopped or self.stats.stopping:
+        if self._driver.stopped or self.stats.stopping:
             return
         self.stats.stopping = True
         await self._hand_on_leadership()
-        self._stopped = True
+        self._driver.stopped = True
         for server in self._servers:
             server.close()
-        self._door.close_all("the node is stopping")
-        for local in list(self._locals.values()):
-            local.end("the node is stopping")
+        self._callers.door.close_all("the node is stopping")
+        self._callers.end_locals("the node is stopping")
         if not self.stats.failure and not self.stats.disk_full:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._disk_idle.wait(), 10)
+                await asyncio.wait_for(self._driver.disk_idle.wait(), 10)
         await asyncio.sleep(0)  # farewells leave
         await self._release()
         logger.info("node %s has stopped", self.config.name)
 
     async def _hand_on_leadership(self) -> None:
-        """So that a planned stop costs the cluster no election timeout; gives up after one."""
-        host = self._host
-        if host is None or self.stats.failure or not host.core.leads:
+        """So that a planned stop costs the cluster no election timeout; gives up after one, or when the heir is gone."""
+        host, links = self._driver.running, self._neighbours.links
+        if host is None or not host.core.leads:
             return
         status = host.core.status()
-        others = [voter for voter in status.config.voters if self._peers.reaches(voter)]
+        others = [voter for voter in status.config.voters if links.reaches(voter)]
         if not others:
             return
         heir = max(others, key=lambda voter: status.match.get(voter, 0))
         if not host.core.transfer(heir):
             return
-        self._plan()
+        self._driver.plan()
         patience = time.monotonic() + self.config.election_ms / 1000
-        while time.monotonic() < patience and not self.stats.failure and heir in self._peers.links:
+        while time.monotonic() < patience and not self.stats.failure and links.reaches(heir):
             if host.core.leader not in (0, self.node_id):
                 return
-            await asyncio.sleep(self._tick)
+            await asyncio.sleep(self._driver.period)
 
     async def __aenter__(self) -> Node:
         await self.start()
@@ -219,64 +190,26 @@ class Node:
     @property
     def advertised_peer(self) -> str:
         """Where the others reach the peer port."""
-        config = self.config
-        return config.advertise_peer or config.peers.get(config.name, "") or self.peer_address
+        return advertised_peer(self.config, self.peer_address)
 
     @property
     def dialer(self) -> LocalDialer:
         """How a client in this process connects to the node without a socket."""
-        return LocalDialer(self)
+        return LocalDialer(self._callers)
 
     @property
     def client_info(self) -> NodeInfo:
         """What others are told of this node."""
-        config = self.config
-        return NodeInfo(
-            self.node_id,
-            config.name,
-            config.advertise_client or self.client_address,
-            config.advertise_http or self.http_address,
-        )
+        return client_info(self.config, self.node_id, self.client_address, self.http_address)
 
     # ----------------------------------------------------------------------------------------- start, in pieces
 
     def _bind(self) -> None:
-        config = self.config
-        wanted = {"listen_client": config.listen_client, "http": config.http}
-        if config.peers or config.join or self._has_joined():
-            check_peer_port(config, is_loopback)
-            wanted["listen_peer"] = config.listen_peer
-        for field, address in wanted.items():
-            if address:
-                buffer = CLIENT_BUFFER if field == "listen_client" else 0
-                self._sockets[field] = bind(field, address, receive_buffer=buffer)
+        self._sockets = bind_ports(self.config)
         addresses = {field: address_of(sock) for field, sock in self._sockets.items()}
         self.client_address = addresses.get("listen_client", "")
         self.peer_address = addresses.get("listen_peer", "")
         self.http_address = addresses.get("http", "")
-
-    def _has_joined(self) -> bool:
-        """Whether the data folder belongs to a node that joined: then it needs its peer port without being told."""
-        disk = FolderDisk(self.config.data_dir)
-        try:
-            return has_identity(disk) and read_identity(disk).joined
-        finally:
-            disk.close()
-
-    async def _join(self) -> None:
-        """Become a member, unless the folder shows that this has been done."""
-        config = self.config
-        info = NodeInfo(
-            0, config.name, config.advertise_client or self.client_address, config.advertise_http or self.http_address
-        )
-        disk = FolderDisk(config.data_dir)
-        try:
-            if not has_identity(disk):
-                await become_member(disk, config, info, self.advertised_peer, self._entropy, self._peer_tls)
-        except OSError as error:
-            raise DiskFailedError(f"cannot write to the data folder {config.data_dir}: {error}") from error
-        finally:
-            disk.close()
 
     async def _open_beside_the_loop(self) -> Host:
         """`_open` in a thread. When this is cancelled it still waits for the thread, which uses the folder until then."""
@@ -293,34 +226,13 @@ class Node:
         try:
             disk = self._disk = FolderDisk(config.data_dir)
             identity = self._identity = claim_folder(disk, config, secrets.token_hex(8))
-            host = Host.open(self._host_config(identity), disk, self._entropy, time.monotonic())
-            self._identity = mark_started(disk, identity)
+            told = host_config(config, identity, self.client_info, self.advertised_peer)
+            host = Host.open(told, disk, self._entropy, time.monotonic())
+            self._identity = self._neighbours.identity = mark_started(disk, identity)
         except OSError as error:
             raise DiskFailedError(f"cannot open the data folder {config.data_dir}: {error}") from error
-        self._disk_thread = DiskThread(disk, self._tell_done, self._tell_failed, self._tell_full, config.reserve_bytes)
-        self._bulk_thread = BulkThread(FolderDisk(config.data_dir), self._tell_bulk_done, self._tell_failed)
+        self._driver.attach(disk, self._loop)
         return host
-
-    def _host_config(self, identity: FolderIdentity) -> HostConfig:
-        config = self.config
-        founders = identity.founders
-        others = [NodeInfo(number, name, "") for number, name in founders.items() if number != identity.node]
-        return HostConfig(
-            cluster=identity.cluster,
-            node=identity.node,
-            name=config.name,
-            nodes=tuple(sorted([self.client_info, *others], key=lambda info: info.id)),
-            voters=tuple(founders),
-            incarnation=identity.incarnation,
-            peer=self.advertised_peer,
-            consensus=RaftOptions(heartbeat=config.heartbeat_ms / 1000, election=config.election_ms / 1000),
-            log=LogOptions(segment_bytes=config.segment_bytes),
-            group=GroupOptions(
-                snapshot_bytes=config.snapshot_bytes,
-                snapshot_entries=config.snapshot_entries,
-                keep_entries=config.keep_entries,
-            ),
-        )
 
     async def _listen(self) -> None:
         sockets, config, identity = self._sockets, self.config, self.identity
@@ -329,15 +241,19 @@ class Node:
             self._http.start()
         if "listen_peer" in sockets:
             me = PeerSelf(
-                identity.cluster, config.cluster_token, self.client_info, self.advertised_peer, identity.incarnation
+                identity.cluster,
+                config.cluster_token,
+                self.client_info,
+                self.advertised_peer,
+                identity.incarnation,
+                identity.consensus,
             )
-            door = PeerDoor(
-                me, self, self._entropy, self._complaints, PeerOptions(tls=self._peer_tls, handshakes=self._handshakes)
-            )
+            options = PeerOptions(tls=self._peer_tls, handshakes=self._handshakes)
+            door = PeerDoor(me, self._neighbours, self._entropy, self._complaints, options)
             self._servers.append(await self._loop.create_server(door.factory, sock=sockets.pop("listen_peer")))
-            self._peers.open(door)
+            self._neighbours.links.open(door)
         if "listen_client" in sockets:
-            factory: Callable[[], asyncio.Protocol] = self._door.factory
+            factory: Callable[[], asyncio.Protocol] = self._callers.door.factory
             if self._tls is not None:
                 self._client_tls = TlsDoor(self._tls, factory, self._complaints, TLS_ONLY, self._handshakes)
                 factory = self._client_tls.factory
@@ -348,23 +264,16 @@ class Node:
 
     async def _release(self) -> None:
         """Free everything that was taken, in the reverse order."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._stopped = True
+        self._driver.cancel()
         for server in self._servers:
             server.close()
-        await self._peers.stop()
-        self._door.abort_all()
-        if self._client_tls is not None:
-            self._client_tls.abort_all()
-        self._peers.abort()
+        await self._neighbours.links.stop()
+        self._close_connections()
         await asyncio.sleep(0)  # transports close in the next round of the loop
-        if self._disk_thread is not None:
-            await self._loop.run_in_executor(None, self._disk_thread.close)
-        if self._bulk_thread is not None:
-            await self._loop.run_in_executor(None, self._bulk_thread.close)
+        await self._driver.close()
         if self._disk is not None:
-            if self._expelled is not None and self._expelled.reason is Reason.MEMBER_REMOVED:
+            expelled = self._neighbours.expelled
+            if expelled is not None and expelled.reason is Reason.MEMBER_REMOVED:
                 with contextlib.suppress(OSError):  # the members refuse it all the same
                     mark_removed(self._disk, self.identity)
             self._disk.close()
@@ -375,101 +284,41 @@ class Node:
         if self._lock is not None:
             self._lock.release()
 
-    # -------------------------------------------------------------------------------------------------- the turn
+    def _close_connections(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._callers.door.abort_all()
+        if self._client_tls is not None:
+            self._client_tls.abort_all()
+        self._neighbours.links.abort()
 
-    def _plan(self) -> None:
-        """A turn at the end of this round of the loop."""
-        if not self._planned:
-            self._planned = True
-            self._loop.call_soon(self._turn)
+    # ------------------------------------------------------------------------------------- called by the driver
 
-    def _turn(self) -> None:
-        self._planned = False
-        if self._stopped or self._host is None or self.stats.failure:
-            return
-        begun = time.monotonic()
-        try:
-            self._host.tick(begun)
-            self._carry_out(self._host.take_output())
-            self._look_around(begun)
-        except Exception as error:
-            self._fail_unexpectedly(error)
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(self._tick, self._turn)
-        stats = self.stats
-        stats.turns += 1
-        stats.last_turn = begun
-        stats.turn_seconds.add(time.monotonic() - begun)
-
-    def _carry_out(self, out: HostOutput) -> None:
-        """Start the disk first: it takes longest; then the peers, who have a disk of their own to write to."""
-        if out.more:
-            self._plan()
-        if out.disk is not None:
-            assert self._disk_thread is not None
-            self._disk_idle.clear()
-            self._disk_started = time.monotonic()
-            self.stats.disk_bytes += sum(len(op.data) for op in out.disk.ops if isinstance(op, Write))
-            self._disk_thread.submit(out.disk.number, out.disk.ops)
-        if out.bulk is not None:
-            assert self._bulk_thread is not None
-            self.stats.disk_bytes += sum(len(op.data) for op in out.bulk.ops if isinstance(op, Write))
-            self._bulk_thread.submit(out.bulk)
+    def _deliver(self, out: HostOutput) -> None:
+        """To the peers first, who have a disk of their own to write to."""
+        neighbours = self._neighbours
         if out.bulk_peers:
-            self._peers.send_bulk(out.bulk_peers)
+            neighbours.links.send_bulk(out.bulk_peers)
         if out.peers:
-            self._peers.send(out.peers)
+            neighbours.links.send(out.peers)
             self.stats.peer_messages_out += len(out.peers)
         if out.clients:
-            self._answer(out)
+            self._callers.answer(out.clients)
         for conn in out.close:
-            self._close(conn)
+            self._callers.close(conn)
         if out.links is not None:
-            self._keep_links(out.links)
-        if out.expelled is not None and self._expelled is None:
+            neighbours.keep(out.links)
+        if out.expelled is not None and neighbours.expelled is None:
             # What leads away from here, a hand-over of leadership above all, is to leave first.
-            self._expelled = out.expelled
-            self._loop.call_later(self.config.election_ms / 2000, self._fail, out.expelled)
+            neighbours.expelled = out.expelled
+            self._loop.call_later(self.config.election_ms / 2000, self._driver.fail, out.expelled)
 
-    def _keep_links(self, peers: list[Peer]) -> None:
-        """The members have changed."""
-        self._names = {peer.id: peer.name for peer in peers} | {self.node_id: self.config.name}
-        if self._peers.door is not None:
-            self._tick = max(self.config.heartbeat_ms / 10_000, 0.001) if peers else ALONE
-        self._peers.keep(peers)
-
-    def _turned_away(self, refusal: PeerRefused) -> None:
-        """A member that proved to be one says that this node is none."""
-        if refusal.reason in (Reason.MEMBER_REMOVED, Reason.DATA_REPLACED) and self._expelled is None:
-            self._expelled = expulsion(refusal.reason, refusal.message, self.config.name)
-            self._fail(self._expelled)
-
-    def _answer(self, out: HostOutput) -> None:
-        self.stats.client_answers += len(out.clients)
-        touched: dict[int, LocalLink] = {}
-        for conn, frame in out.clients:
-            local = self._locals.get(conn)
-            if local is not None:
-                local.deliver(frame)
-                touched[conn] = local
-            else:
-                self._door.send(conn, frame)
-                if isinstance(frame, Refused) and not frame.frame:
-                    self._door.complain(conn, frame.reason, frame.message)
-        self._door.flush()
-        for local in touched.values():
-            local.flush()
-
-    def _close(self, conn: int) -> None:
-        local = self._locals.pop(conn, None)
-        if local is None:
-            self._door.close(conn)
-            return
-        local.number = 0
-        local.end("the node closed the link")
-        self.client_closed(conn)
+    def _hang_up(self, error: RingleaderError) -> None:
+        """The node can no longer go on."""
+        self._close_connections()
+        self._callers.end_locals(str(error))
+        if not self.failed.done():
+            self.failed.set_result(error)
 
     def _look_around(self, now: float) -> None:
         if now - self._last_status >= STATUS or not self._ready.is_set():
@@ -481,208 +330,27 @@ class Node:
                 if files is not None:
                     files.refresh()
             loop_now = self._loop.time()
-            self._door.sweep(loop_now)
-            self._peers.sweep(loop_now)
+            self._callers.door.sweep(loop_now)
+            self._neighbours.links.sweep(loop_now)
 
     def _refresh_status(self) -> None:
-        assert self._host is not None
-        stats = self.stats
-        before, stats.status = stats.status, self._host.status()
-        member = self._host.member
+        host, stats = self._driver.host, self.stats
+        assert host is not None
+        before, stats.status = stats.status, host.status()
+        member = host.member
         stats.events = dict(member.counts)
         stats.catching_up = member.installing
-        stats.waiting_bytes, stats.waiting_limit = member.writes.bytes, member.admission.limit
+        writing = member.writing
+        stats.waiting_bytes, stats.waiting_limit = writing.waiting.bytes, writing.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):
             now = stats.status
-            logger.info("%s in term %d, leader %s", now.role, now.term, self._names.get(now.leader, "unknown"))
-        stats.client_connections = len(self._door.connections) + len(self._locals)
-        stats.clients_refused = self._door.refused
-        stats.peer_messages_dropped = self._peers.dropped
+            leader = self._neighbours.names.get(now.leader, "unknown")
+            logger.info("%s in term %d, leader %s", now.role, now.term, leader)
+        stats.client_connections = len(self._callers)
+        stats.clients_refused = self._callers.door.refused
+        stats.peer_messages_dropped = self._neighbours.links.dropped
         if stats.status.leader:
             self._ready.set()
-
-    def _count_links(self) -> None:
-        self.stats.peers_connected = self._peers.connected
-
-    # ------------------------------------------------------------------------------------------------ what arrives
-
-    def client_opened(self, conn: int, identity: str = "") -> None:
-        """A client connected; `identity`: the name in its certificate."""
-        if self._host is not None:
-            self._host.client_opened(conn, identity)
-
-    def client_frame(self, conn: int, frame: ClientFrame) -> None:
-        """A client's frame came."""
-        if self._host is None or self._stopped or self.stats.failure:
-            return
-        self.stats.client_frames += 1
-        try:
-            self._host.observe(time.monotonic())
-            self._host.client_frame(conn, frame)
-        except Exception as error:
-            self._fail_unexpectedly(error)
-        self._plan()
-
-    def client_closed(self, conn: int) -> None:
-        """A client is gone."""
-        if self._host is not None and not self._stopped:
-            self._host.client_closed(conn)
-            self._plan()
-
-    def client_writable(self, conn: int, flag: bool) -> None:
-        """A client reads too slowly, or has caught up."""
-        if self._host is not None and not self._stopped:
-            self._host.client_writable(conn, flag)
-            self._plan()
-
-    def admit(self, hello: PeerHello) -> PeerRefused | None:
-        """Why this caller, which knows the secret, may not link; None when it may."""
-        if self._host is None or self._stopped or self.stats.failure:
-            return PeerRefused(Reason.STOPPING, "the node does not run")
-        refusal = self._host.members.admit(hello.from_node, hello.from_name, hello.incarnation)
-        if hello.from_node == self.node_id:
-            refusal = (Reason.WRONG_NODE, f"node {hello.from_node} is no other member, it is this very one")
-        return PeerRefused(*refusal) if refusal is not None else None
-
-    def join(self, hello: PeerHello, answer: Callable[[PeerJoined | PeerRefused], None]) -> None:
-        """A node that knows the secret wants to become a member."""
-        if self._host is None or self._stopped or self.stats.failure:
-            answer(PeerRefused(Reason.STOPPING, "the node does not run"))
-            return
-        answer_join(self._host, self.identity, hello, answer)
-        self._plan()
-
-    def peer_known(self, info: NodeInfo, address: str) -> None:
-        """A peer has linked; it says where clients and peers reach it."""
-        if self._host is not None and not self._stopped:
-            self._host.learn_node(info)
-            self._peers.known(info.id, address)
-            self._plan()
-
-    def _refuse_peer(self, sender: int, absurd: str) -> None:
-        """A member said what no correct node says: hang up, and let both logs say why."""
-        name = f"node {sender} ({self._names.get(sender, 'unknown')})"
-        self._complaints.say(f"{name}:", "absurd", f"its message is refused: {absurd}")
-        self._peers.expel(sender, PeerRefused(Reason.PROTOCOL, f"a message was refused: {absurd}"))
-
-    def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
-        """Messages of a peer came."""
-        if self._host is None or self._stopped or self.stats.failure:
-            return
-        self.stats.peer_messages_in += len(messages)
-        try:
-            self._host.observe(time.monotonic())
-            for group, message in messages:
-                absurd = self._host.peer_message(sender, group, message)
-                if absurd:
-                    self._refuse_peer(sender, absurd)
-                    break
-        except Exception as error:
-            self._fail_unexpectedly(error)
-        self._plan()
-
-    def open_local(self, local: LocalLink) -> str:
-        """A link of the same process is there; returns why not, or ""."""
-        if self._host is None or self._stopped:
-            return "the node does not run"
-        if self.stats.failure:
-            return self.stats.failure
-        local.number = self._door.new_number()
-        self._locals[local.number] = local
-        self._host.client_opened(local.number, own=True)  # who runs the process needs no login
-        return ""
-
-    def close_local(self, local: LocalLink) -> None:
-        """A link of the same process goes."""
-        number, local.number = local.number, 0
-        if self._locals.pop(number, None) is not None:
-            self.client_closed(number)
-
-    # ------------------------------------------------------------------------------------------- disk and failure
-
-    def _tell_done(self, number: int) -> None:
-        self._loop.call_soon_threadsafe(self._disk_done, number)
-
-    def _tell_bulk_done(self, number: int, data: bytes | None) -> None:
-        self._loop.call_soon_threadsafe(self._bulk_done, number, data)
-
-    def _bulk_done(self, number: int, data: bytes | None) -> None:
-        if self._host is None or self._stopped or self.stats.failure:
-            return
-        try:
-            self._host.bulk_done(number, data)
-        except Exception as error:
-            self._fail_unexpectedly(error)
-        self._plan()
-
-    def _tell_full(self, flag: bool) -> None:
-        self._loop.call_soon_threadsafe(self._disk_full, flag)
-
-    def _disk_full(self, flag: bool) -> None:
-        self.stats.disk_full = flag
-        if self._host is None or self._stopped or self.stats.failure:
-            return  # `start` tells the host, if it comes to that
-        if flag:
-            logger.error(
-                "the disk of %s is full: this node takes no new work until there is room", self.config.data_dir
-            )
-        else:
-            logger.warning("the disk of %s has room again", self.config.data_dir)
-        self._host.disk_full(flag)
-        self._plan()
-
-    def _tell_failed(self, error: Exception) -> None:
-        self._loop.call_soon_threadsafe(self._disk_failed, error)
-
-    def _disk_done(self, number: int) -> None:
-        self.stats.disk_seconds.add(time.monotonic() - self._disk_started)
-        self._disk_idle.set()
-        if self._host is None or self._stopped or self.stats.failure:
-            return
-        try:
-            self._host.disk_done(number)
-        except Exception as error:
-            self._fail_unexpectedly(error)
-        self._plan()
-
-    def _disk_failed(self, error: Exception) -> None:
-        if isinstance(error, OSError):
-            self._fail(DiskFailedError(f"the disk of {self.config.data_dir} failed: {error}"))
-        else:
-            self._fail_unexpectedly(error)
-
-    def _fail_unexpectedly(self, error: Exception) -> None:
-        """A fault in the program: what the host believes can no longer be trusted, so it stops rather than guess."""
-        if isinstance(error, RingleaderError):
-            self._fail(error)
-            return
-        logger.critical("a fault in the program", exc_info=error)
-        self._fail(
-            RingleaderError(
-                f"a fault in the program: {type(error).__name__}: {error}",
-                reason=Reason.CLOSED,
-                node=self.config.name,
-                hint="Start the node again: it recovers its log. Please report the trace in its log",
-            )
-        )
-
-    def _fail(self, error: RingleaderError) -> None:
-        """Stop serving at once: nothing may leave that rests on what was not written."""
-        if self.stats.failure:
-            return
-        logger.critical("node %s stops: %s", self.config.name, error)
-        self.stats.failure = str(error)
-        self._disk_idle.set()
-        for server in self._servers:
-            server.close()
-        self._door.abort_all()
-        if self._client_tls is not None:
-            self._client_tls.abort_all()
-        self._peers.abort()
-        for local in list(self._locals.values()):
-            local.end(str(error))
-        if not self.failed.done():
-            self.failed.set_result(error)
 
 
 def _standing(status: StatusReply) -> tuple[str, int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ringleader.client.credentials import Credentials
-from ringleader.consensus.protocols import CoreOptions, options_for
+from ringleader.consensus.protocols import Choice, CoreOptions, options_for
 from ringleader.consensus.shape import ConsensusOptions, Output, ReplicatedLog, Role
 from ringleader.errors import Reason
 from ringleader.group.host import Host
@@ -354,7 +354,7 @@ def _consensus(options: Options) -> CoreOptions:
         append_bytes=options.append_bytes,
         window_messages=options.window_messages,
     )
-    return options_for(options.protocol, common)
+    return options_for(Choice(options.protocol), common)
 
 
 def _recode_peer(message: tuple[int, Any]) -> tuple[int, Any]:

@@ -12,8 +12,12 @@ Compaction has two halves. `compact` decides what can be read from now on; that 
 what nobody can read any more, some at a time, since freeing a million versions at once would hold up everything else;
 when it does so shows in no answer. While a snapshot is being made of the past (`hold`), nothing is freed.
 
-`used_bytes` is what all versions that can still be read (live, past, tombstones) take: key, value and `VERSION_BYTES`
-each. It is exact and the same on every member, whatever each has trimmed, because the quota is decided by it.
+The changes *at* the compacted revision stay, since a watch may begin there and must see its deletes; what they replaced
+cannot be read any more, and goes.
+
+`used_bytes` is what all versions that can still be read (live, past, later tombstones) take: key, value and `VERSION_BYTES`
+each. So a compaction up to now leaves what is alive. It is exact and the same on every member, whatever each has trimmed,
+because the quota is decided by it.
 """
 
 from __future__ import annotations
@@ -37,7 +41,10 @@ VERSION_BYTES = 256
 
 
 class Change(msgspec.Struct, gc=False):
-    """One key at one revision: `kv` as it became (`version` 0: deleted) and `prev` as it was, which may be a tombstone."""
+    """One key at one revision: `kv` as it became (`version` 0: deleted) and `prev` as it was, which may be a tombstone.
+
+    Of a change at the compacted revision `prev` means nothing: it may be there still, or not.
+    """
 
     kv: KeyValue
     prev: KeyValue | None
@@ -67,6 +74,8 @@ class Mvcc:
     """See the module. Keys and values are checked by the callers."""
 
     __slots__ = (
+        "_bared",
+        "_baring",
         "_held",
         "_open",
         "compact_revision",
@@ -93,13 +102,15 @@ class Mvcc:
         self.total_bytes = 0  # of all versions ever made
         self.past_bytes = 0  # of those of them that were replaced, and of all tombstones
         self.replaced = array("Q")  # by position in `log`: past_bytes before that revision
-        self.passed_bytes = 0  # past_bytes before `readable`: compacted away
+        self.passed_bytes = 0  # past_bytes just after the compacted revision: they cannot be read any more
         self.current: dict[bytes, KeyValue] = {}
         self.index = KeyIndex()
         self.dead: dict[bytes, KeyValue] = {}
         self.dead_index = KeyIndex()
         self._open: dict[bytes, Change] | None = None
         self._held = 0
+        self._bared = 0  # the compacted revision whose changes have let go, or are letting go, of what they replaced
+        self._baring: Iterator[Change] | None = None  # those that have not yet
 
     @property
     def readable(self) -> int:
@@ -113,7 +124,7 @@ class Mvcc:
 
     @property
     def history_bytes(self) -> int:
-        """The part of `used_bytes` that a compaction up to now would give back (but for the last revision's)."""
+        """The part of `used_bytes` that a compaction up to now would give back."""
         return self.past_bytes - self.passed_bytes
 
     # -------------------------------------------------------------------------------------------------- writing
@@ -252,20 +263,23 @@ class Mvcc:
     # ------------------------------------------------------------------------------------------------ compaction
 
     def compact(self, revision: int) -> None:
-        """From now on only revisions from `revision` on can be read; `trim` frees the rest.
-
-        The changes *at* `revision` stay: a watch may start there and must see its deletes.
-        """
+        """From now on only revisions from `revision` on can be read; `trim` frees the rest."""
         assert self.compact_revision < revision <= self.revision
-        if revision >= FIRST_REVISION:
-            self.passed_bytes = self.replaced[revision - self.first]
         self.compact_revision = revision
+        self._count_passed()
+
+    def _count_passed(self) -> None:
+        if self.compact_revision >= FIRST_REVISION:
+            after = self.compact_revision + 1 - self.first
+            self.passed_bytes = self.replaced[after] if after < len(self.replaced) else self.past_bytes
 
     def trim(self, limit: int) -> bool:
         """Free up to `limit` revisions that can no longer be read; returns whether there are more to free now."""
-        count = min(self.readable - self.trimmed, limit)
-        if self._held or count <= 0:
+        if self._held:
             return False
+        count = min(self.readable - self.trimmed, limit)
+        if count <= 0:
+            return self._bare(limit)
         log, dead = self.log, self.dead
         place = self.trimmed - self.first
         if dead:
@@ -282,7 +296,23 @@ class Mvcc:
             del log[:gone]
             del self.replaced[:gone]
             self.first = self.trimmed
-        return self.trimmed < self.readable
+        return self.trimmed < self.readable or self._bare(limit)
+
+    def _bare(self, limit: int) -> bool:
+        """Let go of what up to `limit` changes at the compacted revision replaced; returns whether there are more."""
+        revision = self.compact_revision
+        if revision != self._bared and revision >= FIRST_REVISION:
+            self._bared = revision
+            self._baring = changes_of(self.log[revision - self.first])
+        elif self._baring is None:
+            return False
+        some = 0
+        for change in islice(self._baring or (), limit):
+            change.prev = None
+            some += 1
+        if some < limit:
+            self._baring = None
+        return some == limit
 
     def hold(self) -> None:
         """Keep all that can be read now, whatever is compacted, until as many `release` as `hold`."""
@@ -297,8 +327,9 @@ class Mvcc:
     def base(self, first: int) -> Iterator[KeyValue | None]:
         """The state just before revision `first`, in key order; now and then None, as a place to pause.
 
-        `first` must be `readable` at the start, and the history held. Then the state may change while this is under way:
-        a key of the past is always found, alive or dead, and its history leads back to the same version.
+        What the changes at `first` replaced is left out. `first` must be `readable` at the start, and the history held. Then
+        the state may change while this is under way: a key of the past is always found, alive or dead, and its history leads
+        back to the same version.
         """
         if first <= FIRST_REVISION:
             return
@@ -308,6 +339,9 @@ class Mvcc:
                 version: KeyValue | None = kv
                 steps = 0
                 while version is not None and version.mod_revision >= first:
+                    if version.mod_revision == first:
+                        version = None
+                        break
                     entry = self.log[version.mod_revision - self.first]
                     version = (entry if type(entry) is Change else entry[kv.key]).prev  # type: ignore[index]
                     steps += 1
@@ -360,11 +394,12 @@ class Mvcc:
                 kv.key = key = prev.key
             self.current[key] = kv
         else:
-            if prev is None:
+            if prev is not None:
+                kv.key = key = prev.key
+                del self.current[key]
+                self.index.remove(key)
+            elif kv.mod_revision != self.compact_revision:
                 raise ValueError(f"revision {kv.mod_revision} deletes a key that is not there")
-            kv.key = key = prev.key
-            del self.current[key]
-            self.index.remove(key)
             self.dead[key] = kv
             self.dead_index.add(key)
         change = Change(kv, prev)
@@ -396,6 +431,7 @@ class Mvcc:
             raise ValueError(f"the state says revision {revision}, but its changes end at {self.revision}")
         if self.compact_revision > self.revision:
             raise ValueError(f"compacted at {self.compact_revision}, but the last revision is {self.revision}")
+        self._count_passed()
 
     def unload(self, limit: int) -> bool:
         """Let go of up to `limit` keys and changes of a state that is to be replaced; whether there are more."""

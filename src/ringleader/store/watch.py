@@ -156,7 +156,9 @@ class WatchHub:
         events: list[Event] = []
         size = 0
         while revision < end:
-            picked = _pick(mvcc.log[revision - mvcc.first], watcher)
+            # What a change at the compacted revision replaced lies before it, and is gone.
+            prev_kv = watcher.prev_kv and revision > mvcc.compact_revision
+            picked = _pick(mvcc.log[revision - mvcc.first], watcher, prev_kv)
             if picked:
                 size += sum([_size(event) for event in picked])
                 if events and size > max_bytes:
@@ -281,11 +283,11 @@ class WatchHub:
                 self._wake(group, revision)
 
 
-def _pick(entry: Entry, watcher: Watcher) -> list[Event]:
-    """The events of one revision that the watcher asked for."""
+def _pick(entry: Entry, watcher: Watcher, prev_kv: bool) -> list[Event]:
+    """The events of one revision that the watcher asked for; with `prev_kv` also what was there before."""
     low, high = watcher._group.low, watcher._group.high
     return [
-        _event(change, watcher.prev_kv)
+        _event(change, prev_kv)
         for change in changes_of(entry)
         if low <= change.kv.key
         and (high is None or change.kv.key < high)

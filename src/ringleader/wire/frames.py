@@ -203,7 +203,7 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
 
     `used_bytes` of `quota_bytes` (0: no limit) are used; `full`: puts are refused for lack of room.
     `disk_full`: this node's disk has no room; it takes no new work. `cluster_version`: of the rules in force here, of at
-    most `supports`, the highest that this node's release knows.
+    most `supports`, the highest that this node's release knows. `consensus`: the protocol, and what was chosen with it.
     """
 
     frame: int
@@ -227,6 +227,7 @@ class StatusReply(msgspec.Struct, array_like=True, tag=8):
     disk_full: bool = False
     cluster_version: int = 0
     supports: int = 0
+    consensus: str = ""
 
 
 ServerFrame = Welcome | Results | Refused | WatchEvents | WatchEnd | Topology | Pong | StatusReply | Challenge

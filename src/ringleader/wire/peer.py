@@ -25,7 +25,7 @@ import hmac
 
 import msgspec
 
-from ringleader.consensus.raft.messages import RaftMessage
+from ringleader.consensus.protocols import RAFT, Choice, CoreMessage
 from ringleader.errors import Reason
 from ringleader.store.member_ops import MemberRow
 from ringleader.wire.relay import RelayMessage
@@ -72,7 +72,8 @@ class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
 
     `role`: "peer", "bulk", or "join" for a node that is no member yet (then `cluster`, `from_node` and `to_node` are empty).
     `peer`: where the caller's own peer port is reached. `incarnation`: of its data folder.
-    `supports`: the highest cluster version that its release knows.
+    `supports`: the highest cluster version that its release knows. `consensus`: what its cluster has chosen; of a node that
+    joins, what it wants, None: whatever there is.
     """
 
     magic: str
@@ -88,6 +89,7 @@ class PeerHello(msgspec.Struct, array_like=True, frozen=True, tag=1):
     peer: str = ""
     incarnation: str = ""
     supports: int = 0
+    consensus: Choice | None = RAFT
 
 
 class PeerChallenge(msgspec.Struct, array_like=True, frozen=True, tag=2):
@@ -118,7 +120,7 @@ class PeerJoined(msgspec.Struct, array_like=True, frozen=True, tag=7):
     """The dialler is a member from now on: of this `cluster`, as `node`.
 
     `founders`: the names of the members that the cluster started with, whose ids are 1, 2 ... in the order of the names.
-    `members`: the table of members as of log entry `index`, and the next id to be given.
+    `members`: the table of members as of log entry `index`, and the next id to be given. `consensus`: what it has chosen.
     """
 
     cluster: str
@@ -127,6 +129,7 @@ class PeerJoined(msgspec.Struct, array_like=True, frozen=True, tag=7):
     members: list[MemberRow]
     index: int
     next_id: int
+    consensus: Choice = RAFT
 
 
 class PeerMessages(msgspec.Struct, array_like=True, tag=5):
@@ -135,7 +138,7 @@ class PeerMessages(msgspec.Struct, array_like=True, tag=5):
     messages: list[tuple[int, PeerMessage]]
 
 
-PeerMessage = RaftMessage | RelayMessage | TransferMessage
+PeerMessage = CoreMessage | RelayMessage | TransferMessage
 Handshake = PeerHello | PeerChallenge | PeerProof | PeerRefused | PeerWelcome | PeerJoined
 
 _encoder = msgspec.msgpack.Encoder()
@@ -158,8 +161,8 @@ def decode_messages(data: bytes | memoryview) -> list[tuple[int, PeerMessage]]:
     return _messages_decoder.decode(data).messages
 
 
-def check_hello(hello: PeerHello, cluster: str, node: int) -> PeerRefused | None:
-    """Why the acceptor `node` of `cluster` does not even talk to this caller; `None` when it does.
+def check_hello(hello: PeerHello, cluster: str, node: int, consensus: Choice = RAFT) -> PeerRefused | None:
+    """Why the acceptor `node` of `cluster`, which runs `consensus`, does not even talk to this caller; `None` when it does.
 
     Whether the caller is a member is asked only once it has proved to know the secret.
     """
@@ -181,6 +184,9 @@ def check_hello(hello: PeerHello, cluster: str, node: int) -> PeerRefused | None
             f"the caller belongs to cluster {hello.cluster[:40]}, this node to {cluster}: "
             "the cluster token or the list of initial members differs",
         )
+    if hello.consensus != consensus:
+        text = f"the caller runs {hello.consensus or 'nothing'}, this node {consensus}: all nodes of a cluster run the same"
+        return PeerRefused(Reason.WRONG_CLUSTER, text)
     if hello.to_node != node:
         return PeerRefused(Reason.WRONG_NODE, f"the caller wants node {hello.to_node}, this is node {node}")
     return None

@@ -51,9 +51,10 @@ class FakeServer:
 
     async def has_seen(self, wanted: Callable[[ClientFrame], bool]) -> None:
         """Wait until such a frame has come."""
-        while not any(map(wanted, self.frames)):
-            self.news.clear()
-            await self.news.wait()
+        async with asyncio.timeout(60):
+            while not any(map(wanted, self.frames)):
+                self.news.clear()
+                await self.news.wait()
 
     def drop(self) -> None:
         """Cut all connections."""

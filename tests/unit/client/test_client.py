@@ -126,8 +126,10 @@ async def test_a_cancelled_call_leaves_the_connection_usable() -> None:
     async with FakeServer(FakeCluster(1), 1) as server, ringleader.connect(server.address) as db:
         await db.kv.put("warm", "up")
         server.mute = (Submit, Query)
+        server.frames.clear()
         tasks = [asyncio.create_task(db.kv.put("a", "1")), asyncio.create_task(db.kv.get("a"))]
-        await asyncio.sleep(0.02)
+        for kind in (Submit, Query):
+            await server.has_seen(lambda frame, kind=kind: isinstance(frame, kind))  # type: ignore[misc]  # bound at once
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -138,27 +140,36 @@ async def test_a_cancelled_call_leaves_the_connection_usable() -> None:
 
 
 async def test_deadlines_say_what_is_known() -> None:
-    async with FakeServer(FakeCluster(1), 1) as server, ringleader.connect(server.address, timeout=0.05) as db:
+    async with FakeServer(FakeCluster(1), 1) as server, ringleader.connect(server.address) as db:
         await db.kv.put("warm", "up")
         server.mute = (Submit, Query)
         with pytest.raises(UnknownDeadlineError, match="put of 'a'") as unknown:
-            await db.kv.put("a", "1")
+            await db.kv.put("a", "1", timeout=0.2)
         assert unknown.value.node == "n1"
         assert unknown.value.hint
         with pytest.raises(DeadlineError, match="read of 'a'"):
-            await db.kv.get("a")
+            await db.kv.get("a", timeout=0.05)
         with pytest.raises(TimeoutError):
             await db.kv.put("a", "1", timeout=0.01)
+
+
+async def cannot_connect(address: str, says: str) -> DeadlineError:
+    """It says why it does not come to a connection; with more time when a busy machine did not come to an answer."""
+    for seconds in (0.1, 2.0, 30.0):
+        with pytest.raises(DeadlineError) as caught:
+            async with ringleader.connect(address, timeout=seconds):
+                pass
+        if says in str(caught.value).lower():
+            return caught.value
+    raise AssertionError(str(caught.value))
 
 
 async def test_nobody_there() -> None:
     async with FakeServer(FakeCluster(1), 1) as server:
         address = server.address
-    with pytest.raises(DeadlineError, match=address) as caught:
-        async with ringleader.connect(address, timeout=0.1):
-            pass
-    assert caught.value.reason is Reason.UNREACHABLE
-    assert "refused" in str(caught.value).lower()
+    error = await cannot_connect(address, "refused")
+    assert address in str(error)
+    assert error.reason is Reason.UNREACHABLE
     db = ringleader.connect(address, timeout=0.05)
     with pytest.raises(DeadlineError, match="put of 'a'"):
         await db.kv.put("a", "1")
@@ -189,8 +200,7 @@ async def test_a_write_whose_answer_is_lost_runs_once() -> None:
         await db.kv.put("warm", "up")
         server.mute = (Submit,)
         call = asyncio.create_task(db.kv.put("a", "1"))
-        async with asyncio.timeout(5):
-            await server.has_seen(lambda f: isinstance(f, Submit) and f.ack == 2)
+        await server.has_seen(lambda f: isinstance(f, Submit) and f.ack == 2)
         server.mute = ()
         server.drop()
         await call
@@ -212,9 +222,7 @@ async def test_garbage_and_oversized_frames_end_the_connection_with_a_reason() -
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(DeadlineError, match="frame"):
-            async with ringleader.connect(f"127.0.0.1:{port}", timeout=0.1):
-                pass
+        await cannot_connect(f"127.0.0.1:{port}", "frame")
         server.close()
         await server.wait_closed()
 
@@ -296,19 +304,22 @@ async def test_a_forgotten_watch_is_ended() -> None:
         assert len(cluster.store.watches) == 1
         del stream
         gc.collect()
-        await asyncio.sleep(0.01)
-        assert len(cluster.store.watches) == 0
+        async with asyncio.timeout(60):
+            while len(cluster.store.watches):
+                await asyncio.sleep(0.001)
 
 
 async def test_close_ends_calls_and_watches() -> None:
     async with FakeServer(FakeCluster(1), 1) as server:
         db = await ringleader.connect(server.address)
         await db.kv.put("warm", "up")
+        server.frames.clear()
         server.mute = (Submit, Query)
         write = asyncio.create_task(db.kv.put("a", "1"))
         read = asyncio.create_task(db.kv.get("a"))
         watching = asyncio.create_task(_collect(db))
-        await asyncio.sleep(0.02)
+        for kind in (Submit, Query, WatchCreate):
+            await server.has_seen(lambda frame, kind=kind: isinstance(frame, kind))  # type: ignore[misc]  # bound at once
         await db.close()
         await db.close()
         with pytest.raises(OutcomeUnknownError):

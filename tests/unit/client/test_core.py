@@ -587,7 +587,13 @@ def test_cancelled_at_any_moment_no_slot_leaks_and_no_number_is_used_twice(seed:
             if session and isinstance(command, Put):
                 assert numbers.setdefault((session, seq), command.value) == command.value, "a number means one command"
     core = bench.core
-    assert (core._in_flight, core._in_flight_bytes, core._under_way.calls, core._under_way._pending_bytes) == (
+    traffic = core._traffic
+    assert (
+        traffic._in_flight,
+        traffic._in_flight_bytes,
+        traffic.under_way.calls,
+        traffic.under_way._pending_bytes,
+    ) == (
         0,
         0,
         {},

@@ -110,7 +110,7 @@ def test_workers_of_a_forking_pool_share_the_clients_name_only() -> None:
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(30)
+            worker.join(60)
         assert [worker.exitcode for worker in workers] == [0, 0, 0]
         pids = {item.text for item in client.kv.range("worker", prefix=True)}
         assert pids == {str(worker.pid) for worker in workers}

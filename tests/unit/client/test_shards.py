@@ -18,13 +18,13 @@ async def db() -> AsyncIterator[Client]:
 
 
 async def changes(shards: Shards, count: int) -> list[ShardChange]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await anext(shards) for _ in range(count)]
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that nothing tells of."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def rest(db: Client, group: str, workers: int) -> ringleader.ShardGroup:
     """Wait until every shard is with the worker who should have it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             seen = await db.shards(group).look()
             if len(seen.workers) == workers and not seen.unowned and not seen.moving:
@@ -82,7 +82,7 @@ async def test_hand_over_waits_for_the_release_and_tokens_rise(db: Client) -> No
 
 
 async def test_a_lost_lease_is_told_at_once_and_the_worker_comes_back(db: Client) -> None:
-    async with db.shards("jobs", count=4, ttl=1.0) as shards:
+    async with db.shards("jobs", count=4) as shards:
         had = [change.shard for change in await changes(shards, 4)]
         before = shards.worker
         (lease,) = await db.leases.list()
@@ -103,11 +103,11 @@ async def test_a_lost_lease_is_told_at_once_and_the_worker_comes_back(db: Client
 async def test_a_pause_of_the_process_is_noticed_before_anything_else(
     db: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with db.shards("jobs", count=2, ttl=1.0) as shards:
+    async with db.shards("jobs", count=2, ttl=600.0) as shards:
         (one, _) = [change.shard for change in await changes(shards, 2)]
         loop = asyncio.get_running_loop()
         now = loop.time
-        monkeypatch.setattr(loop, "time", lambda: now() + 5)
+        monkeypatch.setattr(loop, "time", lambda: now() + 601)
         assert not one.owned
         assert shards.owned == []
         with pytest.raises(NotAppliedError, match="time ran out"):
@@ -115,7 +115,7 @@ async def test_a_pause_of_the_process_is_noticed_before_anything_else(
 
 
 async def test_claims_and_workers_deleted_by_someone(db: Client) -> None:
-    async with db.shards("jobs", count=4, ttl=1.0) as shards:
+    async with db.shards("jobs", count=4) as shards:
         had = {change.shard.id: change.shard for change in await changes(shards, 4)}
         await db.kv.delete(had[2].key)
         (lost,) = await changes(shards, 1)
@@ -251,7 +251,7 @@ async def test_few_writes_for_many_shards(db: Client) -> None:
     await asyncio.gather(*(shards.join() for shards in groups))
     seen = await rest(db, "jobs", 3)
     assert sorted(len(worker.shards) for worker in seen.workers) == [64, 64, 128]
-    assert seen.revision - before < 25, "joins, one or two tables, claims of sixty"
+    assert seen.revision - before < 60, "joins, a few tables, claims of sixty"
     await asyncio.gather(*(shards.leave() for shards in groups))
 
 

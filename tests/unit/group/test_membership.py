@@ -209,7 +209,7 @@ def test_a_member_promoted_while_it_was_away_votes_all_the_same() -> None:
     assert config(world).learners == (3,)
     world.cut.add(3)
     leader = world.leader()
-    view_of = world.hosts[leader].member.leader_view()
+    view_of = world.hosts[leader].member.leading.view()
     assert view_of is not None
     assert 3 in view_of.caught_up
     assert isinstance(ask(world, MemberPromote("n3")), MemberResult)
@@ -384,7 +384,7 @@ def test_a_new_leader_calls_nobody_silent_before_it_could_have_heard_them() -> N
     view = members(world, heir).view
     assert view is not None
     assert (view.healthy, view.unheard) == (sorted([old, heir]), [third]), "neither healthy nor silent"
-    world.run(world.hosts[heir].member.reconciler.election)
+    world.run(world.hosts[heir].member.leading.reconciler.election)
     view = members(world, heir).view
     assert view is not None
     assert (view.healthy, view.unheard) == (sorted([old, heir]), []), "silent"

@@ -62,7 +62,7 @@ async def flood(intake: int) -> Handler:
     writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(4)]
     for writer in writers:
         writer.write(framed(Hello(MAGIC, PROTOCOL_VERSION)) + framed(Ping(1)) * FLOOD)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while handler.frames < len(writers) * (FLOOD + 1):
             await asyncio.sleep(0)
     for writer in writers:

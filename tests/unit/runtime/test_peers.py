@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
+from ringleader.cli.freeports import free_ports
+from ringleader.consensus.protocols import Choice
 from ringleader.consensus.raft.messages import Append, Vote
 from ringleader.consensus.shape import Entry
 from ringleader.errors import Reason
 from ringleader.runtime.complaints import Complaints
 from ringleader.runtime.joining import NoMemberError, ask_to_join
-from ringleader.runtime.peers import PeerDoor, PeerLink, PeerOptions, PeerSelf
+from ringleader.runtime.peerdoor import PeerDoor
+from ringleader.runtime.peerlink import PeerLink
+from ringleader.runtime.peers import PeerOptions, PeerSelf
 from ringleader.store.member_ops import MemberRow, Standing
 from ringleader.wire.frames import NodeInfo
 from ringleader.wire.peer import (
@@ -40,7 +44,7 @@ from ringleader.wire.relay import ReadIndex
 MEMBERS = {1: "n1", 2: "n2", 3: "n3"}
 ONE = PeerSelf("cluster", "secret", NodeInfo(1, "n1", "host:4400", "host:4402"), "host:4401", "aa")
 TWO = PeerSelf("cluster", "secret", NodeInfo(2, "n2", ""))
-QUICK = PeerOptions(connect=2.0, pause_min=0.01, pause_max=0.02)
+QUICK = PeerOptions(connect=60.0, pause_min=0.01, pause_max=0.02)
 
 
 class Heard:
@@ -83,7 +87,7 @@ class Acceptor:
 
     async def open(self, port: int = 0) -> Acceptor:
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(self.door.factory, "127.0.0.1", port)
+        self.server = await loop.create_server(self.door.factory, "127.0.0.1", port or free_ports(1)[0])
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 
@@ -95,7 +99,7 @@ class Acceptor:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -219,7 +223,7 @@ async def raw(port: int, *bodies: bytes, prefix: bytes = b"") -> PeerRefused | N
     """Say something to a door; returns the refusal that comes back, if any."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(prefix + b"".join(struct.pack(">I", len(body)) + body for body in bodies))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     while answer:
@@ -257,7 +261,7 @@ async def test_a_caller_who_says_nothing_is_let_go() -> None:
     await until(lambda: acceptor.door.strangers)
     acceptor.door.sweep(asyncio.get_running_loop().time() + 1.0)
     assert acceptor.door.strangers
-    acceptor.door.sweep(asyncio.get_running_loop().time() + 3.0)
+    acceptor.door.sweep(asyncio.get_running_loop().time() + 61.0)
     with contextlib.suppress(ConnectionResetError):
         assert await reader.read() == b""
     assert not acceptor.door.strangers
@@ -267,7 +271,7 @@ async def test_a_caller_who_says_nothing_is_let_go() -> None:
 
 async def test_strangers_who_only_hold_a_place_keep_no_member_out() -> None:
     acceptor = await Acceptor().open()
-    acceptor.door.options = dataclasses.replace(QUICK, max_strangers=3, connect=60.0)
+    acceptor.door.options = dataclasses.replace(QUICK, max_strangers=3)
     silent = [await asyncio.open_connection("127.0.0.1", acceptor.port) for _ in range(3)]
     await until(lambda: len(acceptor.door.strangers) == 3)
     link = PeerLink(ONE, 2, ("127.0.0.1", acceptor.port), random.Random(1), QUICK)
@@ -283,7 +287,7 @@ async def test_strangers_who_only_hold_a_place_keep_no_member_out() -> None:
 
 async def test_one_who_leaves_before_the_answer_leaves_nothing_behind() -> None:
     acceptor = await Acceptor().open()
-    asking = asyncio.ensure_future(ask_to_join(("127.0.0.1", acceptor.port), "secret", joining(), 10))
+    asking = asyncio.ensure_future(ask_to_join(("127.0.0.1", acceptor.port), "secret", joining(), 60))
     await until(lambda: acceptor.heard.asked)
     asking.cancel()
     await until(lambda: not acceptor.door.strangers)
@@ -361,7 +365,7 @@ def joining() -> PeerHello:
 async def test_a_node_joins_once_both_have_proved_the_secret() -> None:
     acceptor = await Acceptor().open()
     target = ("127.0.0.1", acceptor.port)
-    asking = asyncio.create_task(ask_to_join(target, "secret", joining(), 5))
+    asking = asyncio.create_task(ask_to_join(target, "secret", joining(), 60))
     await until(lambda: acceptor.heard.asked)
     hello, answer = acceptor.heard.asked.pop()
     assert hello == joining()
@@ -369,21 +373,21 @@ async def test_a_node_joins_once_both_have_proved_the_secret() -> None:
     joined = PeerJoined("cluster", 4, ["n1", "n2", "n3"], rows, 7, 65)
     answer(joined)
     assert await asking == joined
-    asking = asyncio.create_task(ask_to_join(target, "secret", joining(), 5))
+    asking = asyncio.create_task(ask_to_join(target, "secret", joining(), 60))
     await until(lambda: acceptor.heard.asked)
     acceptor.heard.asked.pop()[1](PeerRefused(Reason.MEMBER_EXISTS, "there is one"))
     refused = await asking
     assert isinstance(refused, PeerRefused)
     assert refused.reason is Reason.MEMBER_EXISTS
     with pytest.raises(NoMemberError, match="does not know this cluster token"):
-        await ask_to_join(target, "guess", joining(), 5)
+        await ask_to_join(target, "guess", joining(), 60)
     assert not acceptor.heard.asked, "nobody was asked before the secret was proved"
     refusal = await raw(acceptor.port, encode(joining()), encode(PeerProof(bytes(32))))
     assert refusal is not None
     assert "does not know" in refusal.message
     assert not acceptor.heard.asked
     with pytest.raises(OSError):
-        await ask_to_join(("127.0.0.1", 1), "secret", joining(), 5)
+        await ask_to_join(("127.0.0.1", 1), "secret", joining(), 60)
     await acceptor.close()
 
 
@@ -415,11 +419,17 @@ def test_what_a_hello_is_refused_for() -> None:
         ({"cluster": "d"}, Reason.WRONG_CLUSTER),
         ({"to_node": 3}, Reason.WRONG_NODE),
         ({"nonce": b""}, Reason.PROTOCOL),
+        ({"consensus": Choice("paxos")}, Reason.WRONG_CLUSTER),
+        ({"consensus": Choice("raft", 2)}, Reason.WRONG_CLUSTER),
+        ({"consensus": None}, Reason.WRONG_CLUSTER),
     ]
     for change, reason in refused:
         refusal = check_hello(hello(**change), "c", 2)
         assert refusal is not None
         assert refusal.reason is reason
+    refusal = check_hello(hello(), "c", 2, Choice("paxos", 2))
+    assert refusal is not None
+    assert "runs raft, this node paxos with a phase-2 quorum of 2" in refusal.message
 
 
 def test_the_bytes_of_messages_are_golden() -> None:

@@ -89,11 +89,11 @@ class Model:
         return len(self.states) - 1
 
     def used_bytes(self, version_bytes: int) -> int:
-        """All versions that are still needed, by looking at every state: the naive sum."""
-        start = max(self.compact_revision, 2)
-        kept = {(key, kv.mod_revision): kv for state in self.states[start - 1 :] for key, kv in state.items()}
+        """All versions that can still be read, by looking at every state, and later deletes: the naive sum."""
+        start = max(self.compact_revision, 1)
+        kept = {(key, kv.mod_revision): kv for state in self.states[start:] for key, kv in state.items()}
         used = sum(version_bytes + len(kv.key) + len(kv.value) for kv in kept.values())
-        for before, after in itertools.pairwise(self.states[start - 1 :]):
+        for before, after in itertools.pairwise(self.states[start:]):
             used += sum(version_bytes + len(key) for key in before if key not in after)
         return used
 
@@ -209,7 +209,7 @@ class Model:
     ) -> list[Event]:
         """What a watcher has to get for the revisions from `first` to `last`."""
         return [
-            Event(event.deleted, event.kv, event.prev_kv if prev_kv else None)
+            Event(event.deleted, event.kv, event.prev_kv if prev_kv and revision > self.compact_revision else None)
             for revision in range(first, min(last, self.revision) + 1)
             for event in self.events[revision]
             if inside(event.kv.key, key, range_end) and not (no_delete if event.deleted else no_put)

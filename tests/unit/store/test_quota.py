@@ -22,7 +22,7 @@ from ringleader.store.commands import (
     SettingsResult,
     Txn,
 )
-from ringleader.store.mvcc import VERSION_BYTES
+from ringleader.store.mvcc import VERSION_BYTES, Change, changes_of
 from ringleader.store.store import Store
 from unit.store.helpers import Log
 
@@ -73,14 +73,39 @@ def test_it_ends_by_itself_below_95_percent_and_not_before() -> None:
     assert is_full(log.do(Put(b"z", b"")))
     log.do(Delete(b"a"))
     log.do(Compact(log.store.revision))
-    # The last delete itself is kept as long as nothing follows it: 20 live and a tombstone are still too much.
-    assert is_full(log.do(Put(b"z", b"")))
-    log.do(Delete(b"b"))
-    log.do(Delete(b"nothing"))
-    log.do(Delete(b"c"))
-    log.do(Compact(log.store.revision))
-    assert log.store.used_bytes <= SMALL - SMALL // 20
+    assert log.store.used_bytes == SMALL - SMALL // 20, "one of twenty is gone, the delete itself costs nothing"
     assert isinstance(log.do(Put(b"z", b"")), PutResult)
+    assert is_full(log.do(Put(b"y", bytes(101)))), "and it was the last room"
+
+
+@pytest.mark.parametrize("last", [Delete(b"a", b"t"), Txn([], [Delete(b"a"), Delete(b"c", b"e")])])
+def test_a_compaction_frees_what_the_very_last_change_replaced(last: Delete | Txn) -> None:
+    log = full_log()
+    assert is_full(log.do(Put(b"z", b"")))
+    log.do(last)
+    deleted = log.store.revision
+    log.do(Compact(deleted))
+    live = log.store.read(Range(b"\0", b"\0"))
+    assert isinstance(live, RangeResult)
+    assert log.store.used_bytes == sum(VERSION_BYTES + len(kv.key) + len(kv.value) for kv in live.kvs)
+    assert settings(log).history_bytes == 0
+    assert isinstance(log.do(Put(b"z", b"")), PutResult)
+    other = Store()
+    other.restore(log.store.snapshot())
+    assert other.read(SettingsQuery()) == settings(log), "a member that comes by a snapshot counts alike"
+    while log.store.trim():
+        pass
+    again = Store()
+    again.restore(log.store.snapshot())
+    assert again.snapshot() == other.snapshot() == log.store.snapshot(), "whatever each has trimmed"
+    changes = _changes(log, deleted)
+    assert changes
+    assert all(change.prev is None for change in changes), "and the memory is given back"
+
+
+def _changes(log: Log, revision: int) -> list[Change]:
+    mvcc = log.store._mvcc
+    return list(changes_of(mvcc.log[revision - mvcc.first]))
 
 
 def test_one_put_that_is_too_large_does_not_stop_the_small_ones() -> None:

@@ -136,9 +136,9 @@ def test_watch(db: ringleader.sync.Client) -> None:
 
 
 def test_leases_locks_elections(db: ringleader.sync.Client) -> None:
-    with db.lease(5) as lease:
+    with db.lease(60) as lease:
         assert lease.alive
-        assert 4 < lease.remaining <= lease.ttl == 5
+        assert 0 < lease.remaining <= lease.ttl == 60
         db.kv.put("a", "1", lease=lease.id)
         assert db.leases.list() == [lease.id]
         assert not lease.lost.is_set()
@@ -149,7 +149,7 @@ def test_leases_locks_elections(db: ringleader.sync.Client) -> None:
         with pytest.raises(DeadlineError), db.lock("job", timeout=0.05):
             pass
         db.kv.delete(lock.key)
-        assert lock.lost.wait(2)
+        assert lock.lost.wait(60)
         assert not lock.held
         with pytest.raises(NotAppliedError) as caught:
             lock.check()
@@ -182,7 +182,7 @@ def test_read_write_locks_and_semaphores(db: ringleader.sync.Client) -> None:
         assert [holder.text for holder in permit.holders()] == ["me", ""]
         assert (permit.permits, permit.name) == (2, "builds")
         db.kv.delete(other.key)
-        assert other.lost.wait(2)
+        assert other.lost.wait(60)
 
 
 def test_barriers(db: ringleader.sync.Client) -> None:
@@ -191,7 +191,7 @@ def test_barriers(db: ringleader.sync.Client) -> None:
     assert gate.is_held()
     timer = threading.Timer(0.02, gate.release)
     timer.start()
-    gate.wait(timeout=5)
+    gate.wait(timeout=60)
     timer.join()
     order: list[str] = []
 
@@ -205,7 +205,7 @@ def test_barriers(db: ringleader.sync.Client) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order == ["in", "in", "out", "out"]
 
 
@@ -227,7 +227,7 @@ def test_queue_and_counter(db: ringleader.sync.Client) -> None:
             if counter.add(1) == 3:
                 break
         queue.put("again")
-        message = jobs.get(timeout=1)
+        message = jobs.get(timeout=60)
         message.release()
         assert jobs.get().deliveries == 2
         assert queue.size() == ringleader.QueueSize(1, 1)
@@ -281,7 +281,7 @@ def test_shards(db: ringleader.sync.Client) -> None:
         db.kv.delete(shard.key)
         change = next(shards)
         assert (change.kind, change.shard) == ("lost", shard)
-        assert shard.lost.wait(1)
+        assert shard.lost.wait(60)
         shards.release(shard)
         again = next(shards).shard
         assert again.fencing_token > 0
@@ -305,11 +305,11 @@ def test_shards_with_a_thread_for_each(db: ringleader.sync.Client) -> None:
     shards = db.shards("jobs", count=8)
     thread = threading.Thread(target=shards.run, args=(work,))
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(active) < 8 and time.monotonic() < deadline:
         time.sleep(0.005)
     shards.leave()
-    thread.join(10)
+    thread.join(60)
     assert sorted(ended) == list(range(8))
 
     def fail(shard: ringleader.sync.Shard) -> None:

@@ -1,0 +1,461 @@
+"""The Paxos core: the state of one member, and the dispatch of what happens to it to the file that knows what to do.
+
+Follows Lamport, "Paxos Made Simple" (2001), section 3, for the log; Howard, Malkhi and Spiegelman, "Flexible Paxos" (2016), for
+quorums; Ng, Haridi and Carbone, "Omni-Paxos" (2023), for who should lead when not everybody reaches everybody.
+
+* `synod.py`: the algorithm for one value, to begin with.
+* `acceptor.py`, `acceptance.py`: what a member promises and accepts, and how it answers.
+* `election.py`: who stands. `leader.py`: the stages from phase 1 to taking proposals. `recovery.py`: what phase 1 found.
+* `replication.py`: phase 2, pipelined. `learner.py`: catching up otherwise.
+* `membership.py`: who takes part. `reads.py`: when a read may be served. `quorum.py`: how many are enough.
+
+What the shape calls a term is a ballot here: the highest one that this member has promised. `Entry.term` is the ballot in
+which the value was *born*, not that in which it was accepted last; it is part of the value, so all members agree on it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ringleader.consensus.paxos import acceptance, election, leader, learner, membership, reads, replication
+from ringleader.consensus.paxos.acceptor import Acceptor
+from ringleader.consensus.paxos.ballot import MEMBERS
+from ringleader.consensus.paxos.leader import Leadership
+from ringleader.consensus.paxos.messages import (
+    Accept,
+    Accepted,
+    Canvass,
+    CanvassReply,
+    Chosen,
+    Learn,
+    Offer,
+    PaxosMessage,
+    Prepare,
+    Promise,
+    Refused,
+    TakeOver,
+)
+from ringleader.consensus.paxos.quorum import check_phase2
+from ringleader.consensus.paxos.records import accept_record, promise_record, replay
+from ringleader.consensus.paxos.slots import SlotLog
+from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role, Send, SnapshotMeta, Status
+from ringleader.ports import Entropy
+
+__all__ = ["Paxos", "PaxosOptions"]
+
+
+class PaxosOptions(msgspec.Struct, frozen=True):
+    """Times in seconds, sizes in bytes.
+
+    A member stands for election when it has heard from no leader for one to two `election` times. `append_bytes`: most data
+    in one message. `window_bytes`, `window_messages`: most on the way to one member. `phase2`: how many must accept a value,
+    0: a majority; the same at all members.
+    """
+
+    heartbeat: float = 0.1
+    election: float = 1.0
+    append_bytes: int = 1 << 20
+    window_bytes: int = 8 << 20
+    window_messages: int = 256
+    phase2: int = 0
+    canvass: bool = True
+    check_quorum: bool = True
+
+
+class Paxos:
+    """One member of a Paxos group; implements `consensus.shape.ReplicatedLog`.
+
+    `id`: this member (1 to 999,999). `config`: the members that the group starts with; a snapshot or the log overrides it.
+    Raises `ValueError` for an id or a phase-2 quorum that makes no sense.
+    """
+
+    def __init__(self, id: int, config: Config, entropy: Entropy, options: PaxosOptions | None = None) -> None:
+        self.id = id
+        self.options = options or PaxosOptions()
+        if not 0 < id < MEMBERS:
+            raise ValueError(f"member {id}: Paxos members have numbers from 1 to {MEMBERS - 1}")
+        check_phase2(max(len(config.voters), self.options.phase2 if not config.voters else 0), self.options.phase2)
+        self.entropy = entropy
+        self.now = 0.0
+        self.ticked = False
+        # On disk, by records.
+        self.acceptor = Acceptor()
+        # Configurations known to be chosen, as (slot, config), oldest first: the base one, then those in the log.
+        self.configs: list[tuple[int, Config]] = [(0, config)]
+        # Slots above `commit` with a configuration entry.
+        self.proposed_configs: list[int] = []
+        # Of every member.
+        self.role = Role.FOLLOWER
+        self.leader = 0
+        self.handed_out = 0  # up to here entries have been given out as committed
+        self.heard_leader = float("-inf")  # until one election time later this member promises nobody else
+        self.promised_at = float("-inf")  # when it last promised a candidate
+        self.up_to_date_at = float("-inf")  # when it last heard a leader and held all that was committed then
+        self.deadline = 0.0  # of the election timer
+        self.seen = 0  # the highest ballot heard of
+        self.fetching = 0  # the index of the snapshot that was offered last
+        self.fetching_since = 0.0
+        # Of a candidate.
+        self.canvassed = 0  # the ballot that members were asked about; 0: none
+        self.granted: set[int] = set()
+        self.abstaining = False
+        # Of a candidate that has prepared its ballot, and of a leader.
+        self.lead: Leadership | None = None
+        self.reads = reads.Reads()
+        # Durability: records are numbered as they are emitted.
+        self.emitted = 0
+        self.durable = 0
+        self.promise_record = 0  # the record that holds the present promise
+        self.on_the_way: deque[tuple[int, int]] = deque()  # (record number, last slot of the leader's it covers)
+        self.unwritten: list[int] = []  # [first, last] of slots accepted in this turn, without a record yet
+        self.out = Output()
+        self.replies: dict[int, tuple[int, int]] = {}  # leader -> (ballot, newest round), answered once a turn
+
+    # ------------------------------------------------------------------------------------------------ start-up
+
+    def recover(self, snapshot: SnapshotMeta | None, records: Iterable[Record]) -> None:
+        """See `ReplicatedLog.recover`."""
+        self.acceptor = replay(snapshot, records)
+        if snapshot is not None:
+            self.configs = [(snapshot.index, snapshot.config)]
+            self.handed_out = snapshot.index
+        log = self.acceptor.log
+        for slot, entry in enumerate(log.entries, log.first):
+            if entry.kind == EntryKind.CONFIG:
+                self.proposed_configs.append(slot)
+        self._configs_chosen()
+
+    def checkpoint(self) -> list[Record]:
+        """See `ReplicatedLog.checkpoint`: the promise; slots stay in the segments until a snapshot covers them."""
+        return [promise_record(self.term, self.acceptor.told, self.commit)]
+
+    # -------------------------------------------------------------------------------------------------- events
+
+    def tick(self, now: float) -> None:
+        """See `ReplicatedLog.tick`."""
+        self.now = now
+        if not self.ticked:
+            self.ticked = True
+            # A restarted member may have given its word to a leader, by answering it, for an election time.
+            self.heard_leader = now if self.term else float("-inf")
+            election.restart_timer(self)
+            if self.chosen_config.voters == (self.id,):
+                self.deadline = now  # nobody to wait for
+        if self.lead is not None:
+            replication.tick_leader(self, self.lead)
+        if self.role is not Role.LEADER and now >= self.deadline:
+            election.timer_ran_out(self)
+
+    def observe(self, now: float) -> None:
+        """See `ReplicatedLog.observe`."""
+        self.now = max(self.now, now)
+
+    def step(self, sender: int, message: PaxosMessage) -> None:
+        """See `ReplicatedLog.step`."""
+        match message:
+            case Accept():
+                acceptance.on_accept(self, sender, message)
+            case Accepted():
+                replication.on_accepted(self, sender, message)
+            case Prepare():
+                acceptance.on_prepare(self, sender, message)
+            case Promise():
+                leader.on_promise(self, sender, message)
+            case Refused():
+                acceptance.on_refused(self, message)
+            case Canvass():
+                election.on_canvass(self, sender, message)
+            case CanvassReply():
+                election.on_canvass_reply(self, sender, message)
+            case Learn():
+                learner.on_learn(self, sender, message)
+            case Chosen():
+                learner.on_chosen(self, sender, message)
+            case Offer():
+                learner.on_offer(self, sender, message)
+            case TakeOver():
+                election.on_take_over(self, sender, message)
+
+    def propose(self, data: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND) -> int:
+        """See `ReplicatedLog.propose`."""
+        if self.lead is None or not self.leads:
+            return 0
+        return leader.hold_or_propose(self, data, kind)
+
+    def read_barrier(self, token: int) -> bool:
+        """See `ReplicatedLog.read_barrier`."""
+        if self.role is not Role.LEADER:
+            return False
+        self.reads.ask(token)
+        return True
+
+    def lease_valid(self) -> bool:
+        """Whether no other leader can have been elected yet, if clocks run at rates that differ by less than a tenth.
+
+        Never again in a ballot in which an order to take over has left: it may arrive late, and who obeys it breaks the word
+        that members have given.
+        """
+        lead = self.lead
+        return (
+            lead is not None
+            and reads.ready(self)
+            and not lead.handed_over
+            and not lead.transferee
+            and self.now < self.reads.confirmed_at + self.options.election * 0.9
+        )
+
+    def change_members(self, config: Config) -> int:
+        """See `ReplicatedLog.change_members`."""
+        return membership.start_change(self, config)
+
+    def transfer(self, to: int) -> bool:
+        """See `ReplicatedLog.transfer`."""
+        return replication.start_transfer(self, to)
+
+    def synced(self, number: int) -> None:
+        """See `ReplicatedLog.synced`."""
+        self.durable = max(self.durable, number)
+        lead = self.lead
+        if lead is None:
+            return
+        while self.on_the_way and self.on_the_way[0][0] <= self.durable:
+            lead.durable = max(lead.durable, self.on_the_way.popleft()[1])
+        self.own_promise_durable()
+        replication.advance_commit(self)
+
+    def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
+        """See `ReplicatedLog.compact`."""
+        index = self.log.tail_start(index, keep_entries, keep_bytes)
+        meta = self.snapshot_meta(max(index, self.log.offset))
+        if index > self.log.offset:
+            self.log.forget(index, meta.term)
+            keep = [item for item in self.configs if item[0] > index]
+            base = self.config_at(index)
+            self.configs = [base, *keep]
+        return meta
+
+    def snapshot_meta(self, index: int) -> SnapshotMeta:
+        """See `ReplicatedLog.snapshot_meta`."""
+        assert self.log.offset <= index <= self.handed_out, (self.log.offset, index, self.handed_out)
+        return SnapshotMeta(index, self.log.birth(index), self.config_at(index)[1])
+
+    def offer_snapshot(self, to: int, meta: SnapshotMeta) -> None:
+        """See `ReplicatedLog.offer_snapshot`."""
+        replication.send_offer(self, to, meta)
+
+    def install(self, meta: SnapshotMeta) -> None:
+        """See `ReplicatedLog.install`."""
+        learner.install_snapshot(self, meta)
+
+    def abstain(self, flag: bool) -> None:
+        """See `ReplicatedLog.abstain`."""
+        self.abstaining = flag
+        if flag and self.role is Role.CANDIDATE:  # it stood for election just before
+            self.become_follower(0)
+
+    def take_output(self) -> Output:
+        """See `ReplicatedLog.take_output`."""
+        if self.role is Role.LEADER and self.lead is not None:
+            reads.start_round(self)
+            replication.send_all(self, self.lead)
+        self.flush_accepts()
+        for to, (ballot, round) in self.replies.items():
+            acceptance.reply(self, to, ballot, round)
+        self.replies.clear()
+        out = self.out
+        commit = self.acceptor.commit
+        if commit > self.handed_out:
+            first = self.handed_out + 1
+            out.committed = list(enumerate(self.log.slice(first, commit), first))
+            self.handed_out = commit
+        self.out = Output()
+        return out
+
+    def status(self) -> Status:
+        """See `ReplicatedLog.status`."""
+        progress = self.lead.progress if self.lead is not None else {}
+        return Status(
+            id=self.id,
+            role=Role.LEARNER if self.role is Role.FOLLOWER and self.id in self.config.learners else self.role,
+            term=self.term,
+            leader=self.leader,
+            commit=self.commit,
+            last_index=self.last_index,
+            first_index=self.log.first,
+            config=self.config,
+            match={id: peer.match for id, peer in progress.items()},
+            heard={id: peer.heard for id, peer in progress.items() if peer.answered},
+        )
+
+    # ---------------------------------------------------------------------------------------------- properties
+
+    @property
+    def term(self) -> int:
+        """The highest ballot promised."""
+        return self.acceptor.promised
+
+    @property
+    def commit(self) -> int:
+        """See `ReplicatedLog.commit`: up to here all slots are chosen and known here."""
+        return self.acceptor.commit
+
+    @property
+    def log(self) -> SlotLog:
+        """The slots held."""
+        return self.acceptor.log
+
+    @property
+    def leads(self) -> bool:
+        """See `ReplicatedLog.leads`."""
+        lead = self.lead
+        return self.role is Role.LEADER and lead is not None and lead.open and not lead.transferee
+
+    @property
+    def chosen_index(self) -> int:
+        """The slot of the configuration that decides about the slot after `commit`."""
+        return self.configs[-1][0]
+
+    @property
+    def chosen_config(self) -> Config:
+        """The configuration that decides about the slot after `commit`: the latest that is known to be chosen."""
+        return self.configs[-1][1]
+
+    @property
+    def config(self) -> Config:
+        """See `ReplicatedLog.config`: the latest one accepted here; `chosen_config` is the one that decides."""
+        if self.proposed_configs:
+            return membership.decode(self.log.at(self.proposed_configs[-1]).data)
+        return self.configs[-1][1]
+
+    @property
+    def config_settled(self) -> bool:
+        """See `ReplicatedLog.config_settled`: a slot above the configuration entry is chosen, so by the new members."""
+        index = self.configs[-1][0]
+        return not self.proposed_configs and (index < self.commit or index == 0)
+
+    @property
+    def last_index(self) -> int:
+        """See `ReplicatedLog.last_index`; at the leader, what it has proposed or holds back."""
+        lead = self.lead
+        if lead is None or not lead.open:
+            return self.log.last
+        return lead.last + (1 + len(lead.held) if lead.sealed else 0)
+
+    @property
+    def contact(self) -> float:
+        """See `ReplicatedLog.contact`."""
+        if self.role is Role.LEADER:
+            return self.reads.confirmed_at if reads.ready(self) else float("-inf")
+        return self.up_to_date_at
+
+    # ------------------------------------------------------------------------- what the handlers have in common
+
+    def config_at(self, index: int) -> tuple[int, Config]:
+        """The configuration in force at slot `index`, and its own slot."""
+        return next(item for item in reversed(self.configs) if item[0] <= index)
+
+    def next_record(self) -> int:
+        """The number of the record that will hold everything that has happened up to now."""
+        return self.emitted + (1 if self.unwritten else 0)
+
+    def send(self, to: int, message: PaxosMessage, after: int) -> None:
+        """Hand out a message that may leave once record `after`, and the present promise, are durable."""
+        after = max(after, self.promise_record)
+        self.out.messages.append(Send(to, message, 0 if after <= self.durable else after))
+
+    def emit(self, record: Record) -> None:
+        """Hand out a record and number it."""
+        self.flush_accepts()
+        self.emitted += 1
+        self.out.records.append(record)
+
+    def save_promise(self, ballot: int) -> None:
+        """Promise `ballot`, in a record of its own."""
+        self.flush_accepts()
+        self.acceptor.promise(ballot)
+        self.emit(promise_record(ballot, self.acceptor.told, self.commit))
+        self.promise_record = self.emitted
+        self.on_the_way.clear()
+
+    def accept(self, first: int, entries: Sequence[Entry]) -> None:
+        """Accept a run of slots in the ballot promised; its record is emitted at the end of the turn."""
+        low, last = self.acceptor.accept(self.term, first, entries)
+        if low > last:
+            return
+        self.note_configs(low, entries[low - first :] if low > first else entries)
+        unwritten = self.unwritten
+        if unwritten and unwritten[1] + 1 == low:
+            unwritten[1] = last
+        else:
+            self.flush_accepts()
+            self.unwritten = [low, last]
+
+    def flush_accepts(self) -> None:
+        """Emit the record of slots that have none yet."""
+        if self.unwritten:
+            (first, last), self.unwritten = self.unwritten, []
+            self.emitted += 1
+            entries = self.log.slice(first, last)
+            self.out.records.append(accept_record(self.term, first, self.acceptor.told, entries))
+            if self.lead is not None:
+                self.on_the_way.append((self.emitted, last))
+
+    def note_configs(self, first: int, entries: Sequence[Entry]) -> None:
+        """Remember where configuration entries stand among those just put into the slots from `first` on."""
+        before = self.proposed_configs
+        found = [slot for slot, entry in enumerate(entries, first) if entry.kind == EntryKind.CONFIG]
+        if found or before:
+            last = first + len(entries) - 1
+            self.proposed_configs = sorted([slot for slot in before if not first <= slot <= last] + found)
+
+    def tell(self, told: int) -> None:
+        """A leader has said that everything up to `told` is chosen."""
+        self.acceptor.tell(told)
+        self._configs_chosen()
+
+    def advance(self, commit: int) -> None:
+        """Everything up to `commit` is chosen and known here."""
+        self.acceptor.tell(commit)
+        self._configs_chosen()
+
+    def _configs_chosen(self) -> None:
+        """Configuration entries that are known to be chosen by now come into force."""
+        while self.proposed_configs and self.proposed_configs[0] <= self.commit:
+            slot = self.proposed_configs.pop(0)
+            self.configs.append((slot, membership.decode(self.log.at(slot).data)))
+            membership.came_into_force(self)
+
+    def own_promise_durable(self) -> None:
+        """Count the own promise of a candidate, once it is on disk."""
+        lead = self.lead
+        if lead is not None and self.id not in lead.promised and self.durable >= lead.promise_record:
+            lead.promised.add(self.id)
+            leader.proceed(self)
+
+    def began_after(self, meta: SnapshotMeta) -> None:
+        """The log begins anew after a snapshot."""
+        self.configs = [(meta.index, meta.config)]
+        self.proposed_configs = [slot for slot in self.proposed_configs if slot > meta.index]
+        self.handed_out = max(self.handed_out, meta.index)
+        self._configs_chosen()
+
+    def give_up_leading(self) -> None:
+        """Forget what a candidate or leader knows."""
+        if self.role is Role.LEADER:
+            self.up_to_date_at = max(self.up_to_date_at, self.contact)
+            self.out.failed_barriers.extend(self.reads.give_up())
+            election.restart_timer(self)
+        self.flush_accepts()
+        self.lead = None
+        self.canvassed = 0
+        self.on_the_way.clear()
+
+    def become_follower(self, leader: int) -> None:
+        """Follow `leader` (0: not known yet), giving up whatever role there was."""
+        self.give_up_leading()
+        self.role = Role.FOLLOWER
+        self.leader = leader
+        self.out.changed = True

@@ -1,0 +1,108 @@
+"""When a read may be served: a phase-2 quorum confirms that it has promised no higher ballot, for all waiting reads at once.
+
+A newer leader needs the promises of a phase-1 quorum, and every phase-2 quorum has a member of it. So a read asked of the
+leader is linearizable once (1) the leader's own first entry under the configuration in force is chosen, so that it knows all
+that was chosen before, (2) a phase-2 quorum of that configuration has answered a message sent after the read was asked, in
+this ballot, so that no newer leader had come to lead by then, and (3) the state has applied the commit index noted at the
+start of the round. (The same as Raft's ReadIndex, thesis section 6.4.)
+
+When a configuration entry is chosen the rounds on the way are begun anew: their answers were to be counted by the old one.
+
+The leader lease rests on the same: whoever answered a heartbeat promises nobody else for one election time, after a restart
+too (`election.hears_leader`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ringleader.consensus.paxos.quorum import accepted_by
+
+if TYPE_CHECKING:
+    from ringleader.consensus.paxos.core import Paxos
+
+__all__ = ["Reads", "begin_anew", "confirm", "confirmed_round", "heartbeat_round", "ready", "start_round"]
+
+
+class Reads:
+    """Reads waiting for a round to start, and rounds on the way.
+
+    `rounds`: (number, start time, commit index then, tokens), oldest first. `confirmed_at`: the start time of the
+    newest round that a quorum answered.
+    """
+
+    __slots__ = ("confirmed_at", "number", "rounds", "waiting")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.waiting: list[int] = []
+        self.rounds: deque[tuple[int, float, int, list[int]]] = deque()
+        self.confirmed_at = float("-inf")
+
+    def ask(self, token: int) -> None:
+        """A read wants to be confirmed."""
+        self.waiting.append(token)
+
+    def reset(self) -> None:
+        """A new leadership. Numbers go on rising, so that an old round's late answer cannot confirm a new one."""
+        self.waiting, self.rounds = [], deque()
+        self.confirmed_at = float("-inf")
+
+    def give_up(self) -> list[int]:
+        """Leadership is lost: all tokens that will never be confirmed."""
+        tokens = [token for *_, tokens in self.rounds for token in tokens] + self.waiting
+        self.reset()
+        return tokens
+
+
+def ready(paxos: Paxos) -> bool:
+    """Whether the leader knows all that was chosen before it led, under the configuration in force."""
+    lead = paxos.lead
+    return lead is not None and lead.open and not lead.sealed and paxos.commit >= lead.barrier
+
+
+def start_round(paxos: Paxos) -> None:
+    """Start a round for all reads that wait, if the leader may serve reads yet."""
+    if paxos.reads.waiting and ready(paxos):
+        tokens, paxos.reads.waiting = paxos.reads.waiting, []
+        _new_round(paxos, tokens)
+
+
+def heartbeat_round(paxos: Paxos) -> None:
+    """Number the heartbeats too: their answers renew the leader's lease, and show what was lost on the way."""
+    _new_round(paxos, [])
+
+
+def begin_anew(paxos: Paxos) -> None:
+    """Another configuration is in force: what was asked of the old one has to be asked again."""
+    tokens = paxos.reads.give_up()
+    paxos.reads.waiting = tokens
+
+
+def _new_round(paxos: Paxos, tokens: list[int]) -> None:
+    assert paxos.lead is not None
+    paxos.reads.number += 1
+    paxos.reads.rounds.append((paxos.reads.number, paxos.now, paxos.commit, tokens))
+    for peer in paxos.lead.progress.values():
+        peer.ping = True
+    confirm(paxos)
+
+
+def confirmed_round(paxos: Paxos) -> int:
+    """The newest round that a phase-2 quorum has answered in this ballot."""
+    assert paxos.lead is not None
+    answered = {member: peer.round for member, peer in paxos.lead.progress.items()}
+    answered[paxos.id] = paxos.reads.number
+    return accepted_by(paxos.chosen_config.voters, answered, 0, paxos.options.phase2)
+
+
+def confirm(paxos: Paxos) -> None:
+    """Hand out the reads of all rounds that a quorum has answered by now."""
+    rounds = paxos.reads.rounds
+    if not rounds:
+        return
+    reached = confirmed_round(paxos)
+    while rounds and rounds[0][0] <= reached:
+        _, paxos.reads.confirmed_at, index, tokens = rounds.popleft()
+        paxos.out.barriers.extend((token, index) for token in tokens)

@@ -1,0 +1,3 @@
+"""For tests with real sockets."""
+
+from farewells import farewells  # noqa: F401  # a fixture for every test here
