@@ -25,11 +25,12 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """`term`: the highest that a member may take up. `commands`: most in one member's log, each one of `values` kinds.
-    `rounds`: most rounds of heartbeats or reads that one member starts.
+    """`term`: the highest that a member may take up (of Paxos: the highest round of a ballot). `commands`: most in one
+    member's log, each one of `values` kinds. `rounds`: most rounds of heartbeats or reads that one member starts.
 
-    `reads`, `crashes`, `slow_disk`, `transfers`: whether such events happen; `beats`: whether time passes for leaders. Without `slow_disk` what a turn writes is
-    durable before the next event of that member. `standing`: only these members' election timers run out (empty: all).
+    `beats`: whether time passes for leaders. `reads`, `crashes`, `transfers`: whether such events happen. Without `slow_disk`
+    what a turn writes is durable before the next event of that member. `standing`: only these members' election timers run
+    out (empty: all). `changes`: configurations that a leader may be asked to bring about.
     """
 
     term: int = 2

@@ -28,7 +28,7 @@ class Freezer:
 
     def __init__(self, shared: dict[str, Any]) -> None:
         self.shared = shared
-        self._freezers: dict[type, Callable[[Any], Any]] = {kind: _itself for kind in _ATOMS}
+        self._freezers: dict[type, Callable[[Any], Any]] = dict.fromkeys(_ATOMS, _itself)
         self._thawers: dict[type, Callable[[tuple[Any, ...]], Any]] = {}
 
     def freeze(self, value: Any) -> Any:
@@ -91,7 +91,7 @@ class Freezer:
         freeze, thaw, shared = self.freeze, self.thaw, self.shared
 
         def rebuild(frozen: tuple[Any, ...]) -> Any:
-            made = kind.__new__(kind)
+            made: Any = object.__new__(kind)
             attributes = made.__dict__
             attributes.update(shared)
             for name, value in zip(frozen[1], frozen[2:], strict=True):
@@ -110,7 +110,7 @@ class Freezer:
         freeze, thaw = self.freeze, self.thaw
 
         def rebuild(frozen: tuple[Any, ...]) -> Any:
-            made = kind.__new__(kind)
+            made: Any = object.__new__(kind)
             for name, value in zip(slots, frozen[1:], strict=True):
                 setattr(made, name, thaw(value))
             return made

@@ -12,14 +12,15 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
-from ringleader.sim.check.bounds import Event
+from ringleader.sim.check.trace import Happening
 from ringleader.sim.check.world import State, World
 
-__all__ = ["Happening", "Limits", "Progress", "Result", "search", "walk"]
+__all__ = ["Limits", "Progress", "Result", "search"]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -28,13 +29,6 @@ class Limits(msgspec.Struct, frozen=True):
     states: int = 20_000_000
     seconds: float = 3600.0
     bytes: int = 8 << 30
-
-
-class Happening(NamedTuple):
-    """One event of a trace: which member, and what."""
-
-    member: int
-    event: Event
 
 
 class Progress(NamedTuple):
@@ -50,7 +44,8 @@ class Progress(NamedTuple):
 class Result(msgspec.Struct):
     """What a search found. `cut`: why it ended early; empty: every state within the bounds was visited.
 
-    `transitions` lead from one state to a different one. `violation` and `trace`: a shortest way to one, if there is any.
+    `transitions` lead from one state to a different one. `violation` and `trace`: a shortest way to one, if there is any;
+    `lines`: the same in words (by `Scope.check`).
     `runs`: how often the production core had to run; all other transitions were look-ups.
     """
 
@@ -61,6 +56,7 @@ class Result(msgspec.Struct):
     cut: str = ""
     violation: str = ""
     trace: list[Happening] = []
+    lines: list[str] = []
     runs: int = 0
     locals: int = 0
 
@@ -73,7 +69,9 @@ class Result(msgspec.Struct):
         """The result in one line."""
         ending = "complete" if self.complete else f"cut off at {self.cut}" if self.cut else "VIOLATION"
         counts = f"{self.states:,} states, {self.transitions:,} transitions, depth {self.depth}"
-        return f"{ending}: {counts}, {self.seconds:.1f} s ({self.locals:,} local states, the core ran {self.runs:,} times)"
+        return (
+            f"{ending}: {counts}, {self.seconds:.1f} s ({self.locals:,} local states, the core ran {self.runs:,} times)"
+        )
 
 
 BYTES_A_STATE = 250
@@ -86,15 +84,20 @@ def search(
     world: World,
     limits: Limits | None = None,
     report: Callable[[Progress], None] | None = None,
+    first: State | None = None,
 ) -> Result:
-    """Visit every state that the bounds of `world` leave. `report` hears of each depth, and every few seconds between."""
+    """Visit every state that can be reached from `first` (None: everybody has just started) within the bounds of `world`.
+
+    `report` hears about once a second how far it is.
+    """
     with _uncollected():
-        return _Search(world, limits or Limits(), report or (lambda progress: None)).run()
+        return _Search(world, limits or Limits(), report or (lambda progress: None), first or world.first()).run()
 
 
 class _Search:
-    def __init__(self, world: World, limits: Limits, report: Callable[[Progress], None]) -> None:
+    def __init__(self, world: World, limits: Limits, report: Callable[[Progress], None], first: State) -> None:
         self.world = world
+        self.first = first
         self.limits = limits
         self.report = report
         self.started = time.process_time()
@@ -105,9 +108,8 @@ class _Search:
         self.told = 0.0
 
     def run(self) -> Result:
-        first = self.world.first()
-        seen = {first}
-        front = [first]
+        seen = {self.first}
+        front = [self.first]
         number, depth = 0, 0  # of the state that is looked at
         while front:
             waiting: list[State] = []
@@ -123,7 +125,7 @@ class _Search:
                     if after in seen:
                         continue
                     if isinstance(after, str):
-                        trace = walk(self.world, [*self._way(number), ordinal])
+                        trace = self._walk([*self._way(number), ordinal])
                         return self._result(depth + 1, len(seen), violation=after, trace=trace)
                     seen.add(after)
                     waiting.append(after)
@@ -154,25 +156,24 @@ class _Search:
             number = self.parents[number]
         return way[::-1]
 
+    def _walk(self, way: list[int]) -> list[Happening]:
+        """The events on the way that takes, in each state, the transition of that number."""
+        state: State | str = self.first
+        told = []
+        for ordinal in way:
+            assert not isinstance(state, str), "the way goes on after a violation"
+            place, action, state = next(islice(self.world.successors(state), ordinal, None))
+            told.append(Happening(place + 1, action.event))
+        return told
+
     def _result(
         self, depth: int, states: int, *, cut: str = "", violation: str = "", trace: list[Happening] | None = None
     ) -> Result:
         tables = self.world.tables
         seconds = time.process_time() - self.started
         return Result(
-            states, self.transitions, depth, seconds, cut, violation, trace or [], tables.runs, len(tables.locals)
+            states, self.transitions, depth, seconds, cut, violation, trace or [], [], tables.runs, len(tables.locals)
         )
-
-
-def walk(world: World, way: list[int]) -> list[Happening]:
-    """The events on the way that takes, in each state, the transition of that number."""
-    state: State | str = world.first()
-    told = []
-    for ordinal in way:
-        assert not isinstance(state, str), "the way goes on after a violation"
-        place, action, state = next(item for at, item in enumerate(world.successors(state)) if at == ordinal)
-        told.append(Happening(place + 1, action.event))
-    return told
 
 
 @contextmanager

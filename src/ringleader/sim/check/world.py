@@ -9,7 +9,7 @@ an action changes a log, a leader or what is committed, a look at the invariants
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ringleader.consensus.shape import Config
 from ringleader.sim.check.bounds import Bounds, Event
@@ -161,7 +161,7 @@ class World:
         In an order that depends on the state and what was numbered alone, so that the n-th is always the same.
         """
         ghost, members, reads = state[-1], self.members, self.bounds.reads
-        known, given = self._actions, self._given
+        known = self._actions
         for place in range(members):
             cell = state[place]
             actions = known[cell]
@@ -170,18 +170,43 @@ class World:
             if reads and (read := self._read(cell, ghost)) is not None:
                 actions = [*actions, read]
             for action in actions:
-                after = list(state)
-                after[place] = action.cell
-                for receiver, mask in action.mail:
-                    old = after[receiver]
-                    new = given[old].get(mask)
-                    after[receiver] = self.given(old, mask) if new is None else new
-                if action.watch:
-                    problem = self._watch(state, place, action, after)
-                    if problem:
-                        yield place, action, problem
-                        continue
-                yield place, action, tuple(after)
+                yield place, action, self._after(state, place, action)
+
+    def apply(self, state: State, place: int, event: Event) -> tuple[Action | None, State | str]:
+        """What one event makes of a state; without an action: nothing, or it is outside the bounds."""
+        step = self.tables.step(self.cells[state[place]][0], event)
+        if step is None:
+            return None, state
+        action = self._action(state[place], step)
+        return action, self._after(state, place, action)
+
+    def sent(self, action: Action) -> list[int]:
+        """The numbers of the letters that an action sends."""
+        tables = self.tables
+        return [
+            number
+            for receiver, mask in action.mail
+            for bit, number in enumerate(tables.inboxes[receiver + 1])
+            if mask >> bit & 1
+        ]
+
+    def letter(self, number: int) -> tuple[int, int, Any]:
+        """Sender, receiver and message of a letter."""
+        letter = self.tables.letters[number]
+        return letter.sender, letter.receiver, self.tables.model.decode(letter.data)
+
+    def _after(self, state: State, place: int, action: Action) -> State | str:
+        """The state after an action, or the invariant that broke."""
+        after = list(state)
+        after[place] = action.cell
+        given = self._given
+        for receiver, mask in action.mail:
+            old = after[receiver]
+            new = given[old].get(mask)
+            after[receiver] = self.given(old, mask) if new is None else new
+        if action.watch and (problem := self._watch(state, place, action, after)):
+            return problem
+        return tuple(after)
 
     def _watch(self, state: State, place: int, action: Action, after: list[int]) -> str:
         """Check what `action` may have broken, and let the ghost remember. `after` gets the new ghost."""
