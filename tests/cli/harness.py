@@ -24,9 +24,10 @@ PATIENCE = 60.0
 
 
 def environment(endpoints: str = "", **more: str) -> dict[str, str]:
-    """Ours without what a developer may have set for Ringleader; with these endpoints."""
+    """Ours without what a developer may have set for Ringleader; with these endpoints, and time for a busy machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGLEADER_")}
-    return {**kept, **({"RINGLEADER_ENDPOINTS": endpoints} if endpoints else {}), **more}
+    given = {"RINGLEADER_ENDPOINTS": endpoints} if endpoints else {}
+    return {**kept, **given, "RINGLEADER_TIMEOUT": str(PATIENCE), **more}
 
 
 def run(
@@ -140,19 +141,19 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         for reader in self._readers:
-            reader.join(10)
+            reader.join(PATIENCE)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
 
 
 class Dev(Running):
-    """`ringleader dev --json` on free ports. `nodes`: its first line."""
+    """`ringleader dev --json` on free ports, once all nodes have told each other where they are. `nodes`: its first line."""
 
     def __init__(self, *arguments: str) -> None:
         super().__init__("dev", "--json", "--base-port", "0", *arguments)
@@ -160,9 +161,16 @@ class Dev(Running):
             first = self.json()
             assert list(first) == ["nodes"]
             self.nodes: list[dict[str, Any]] = first["nodes"]
+            eventually(self._whole, "the nodes do not find each other")
         except BaseException:
             self.__exit__(None, None, None)
             raise
+
+    def _whole(self) -> bool:
+        cli = Shell(self.endpoints)
+        if cli("status").returncode or (found := cli("cluster", "members", "--json")).returncode:
+            return False
+        return all(member["client"] and member["http"] for member in json.loads(found.stdout)["members"])
 
     @property
     def endpoints(self) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,11 +24,25 @@ def test_the_first_line_and_what_it_names(dev: Dev, cli: Shell) -> None:
     for place, node in enumerate(dev.nodes):
         Shell(node["client"]).ok("kv", "put", f"through/{place}", node["name"])
         for path in ("healthz", "readyz"):
-            with urllib.request.urlopen(f"http://{node['http']}/{path}", timeout=60) as answer:
-                assert answer.read() == b"ok\n"
+            eventually(partial(_says_ok, f"http://{node['http']}/{path}"), f"{node['name']} is not well")
         with urllib.request.urlopen(f"http://{node['http']}/metrics", timeout=60) as answer:
             assert b'ringleader_term{group="0"}' in answer.read()
     assert cli.ok("kv", "range", "through/", "--prefix") == "through/0\tn1\nthrough/1\tn2\nthrough/2\tn3\n"
+
+
+def _says_ok(url: str) -> bool:
+    """A node whose machine is busy may be late, and say so."""
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=60) as answer:
+        return bool(answer.read() == b"ok\n")
+    return False
+
+
+def leader(cli: Shell) -> str:
+    """Who leads; not in the middle of a change of leader."""
+    while True:
+        leaders = [node["name"] for node in cli.json("status")["nodes"] if node["role"] == "leader"]
+        if len(leaders) == 1:
+            return str(leaders[0])
 
 
 def test_a_killed_node_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -33,15 +50,15 @@ def test_a_killed_node_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
     with Dev("--data-dir", data) as dev:
         cli = Shell(dev.endpoints)
         revisions = [cli.json("kv", "put", f"kept/{place}", "x")["revision"] for place in range(5)]
-        leader = next(node for node in cli.json("status")["nodes"] if node["role"] == "leader")["name"]
-        pid = next(node["pid"] for node in dev.nodes if node["name"] == leader)
+        killed = leader(cli)
+        pid = next(node["pid"] for node in dev.nodes if node["name"] == killed)
         os.kill(pid, signal.SIGKILL)
-        revisions.append(cli.json("kv", "put", "kept/5", "x", "--timeout", "30")["revision"])
-        assert dev.json() == {"event": "exited", "name": leader, "pid": 0, "how": "signal 9"}
+        revisions.append(cli.json("kv", "put", "kept/5", "x")["revision"])
+        assert dev.json() == {"event": "exited", "name": killed, "pid": 0, "how": "signal 9"}
         started = dev.json()
-        assert (started["event"], started["name"]) == ("started", leader)
+        assert (started["event"], started["name"]) == ("started", killed)
         eventually(lambda: cli("status").returncode == 0, "it does not come back")
-        back = next(node for node in dev.nodes if node["name"] == leader)
+        back = next(node for node in dev.nodes if node["name"] == killed)
         found = Shell(back["client"]).json("kv", "range", "kept/", "--prefix")["kvs"]
         assert [kv["mod_revision"] for kv in found] == revisions
         dev.signal(signal.SIGINT)
@@ -64,7 +81,7 @@ def test_no_node_outlives_a_killed_dev(tmp_path: Path) -> None:
         assert all(map(alive, dev.pids))
         dev.signal(signal.SIGKILL)
         assert dev.wait() == -signal.SIGKILL
-        eventually(lambda: not any(map(alive, dev.pids)), "a node is left behind", 20)
+        eventually(lambda: not any(map(alive, dev.pids)), "a node is left behind")
 
 
 def test_taken_ports_and_folders_that_cannot_be(dev: Dev, tmp_path: Path) -> None:

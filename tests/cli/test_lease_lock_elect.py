@@ -86,7 +86,7 @@ def sleeper(cli: Shell, name: str) -> Running:
         "print('runs', flush=True)\n"
         "time.sleep(60)\n"
     )
-    running = cli.start("lock", name, "--ttl", "5", "--", PYTHON, "-c", script)
+    running = cli.start("lock", name, "--ttl", "60", "--", PYTHON, "-c", script)
     try:
         assert running.line() == "runs"
     except BaseException:
@@ -133,12 +133,15 @@ def test_election(cli: Shell) -> None:
 
 
 def test_status(cli: Shell, dev: Dev) -> None:
-    nodes = cli.json("status")["nodes"]
+    while True:  # outside a change of leader
+        nodes = cli.json("status")["nodes"]
+        if [node["role"] for node in nodes].count("leader") == 1 and all(node["http"] for node in nodes):
+            break
     assert [(node["name"], node["client"], node["http"]) for node in nodes] == [
         (node["name"], node["client"], node["http"]) for node in dev.nodes
     ]
     assert sorted(node["role"] for node in nodes) == ["follower", "follower", "leader"]
-    table = cli.ok("status")
+    table = cli("status").stdout.decode()
     assert all(node["client"] in table for node in dev.nodes)
 
 

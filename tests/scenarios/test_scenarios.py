@@ -14,6 +14,13 @@ from scenarios.wrong import WRONG
 SCENARIOS = sorted(Path(__file__).parent.glob("*.txt"))
 
 
+def test_both_protocols_are_shown() -> None:
+    paxos = [path for path in SCENARIOS if "\n> protocol paxos\n" in path.read_text(encoding="utf-8")]
+    assert len(paxos) >= 12
+    assert all("-paxos-" in path.name for path in paxos)
+    assert len(SCENARIOS) - len(paxos) >= 20
+
+
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_what_stands_in_the_file_is_what_happens(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
@@ -51,6 +58,11 @@ def test_pages_name_files_that_exist() -> None:
         ("> nodes 3 colour=red\n", "no such option: colour"),
         ("> nodes 3\nstatus\n", "line 2.*neither prose, command nor trace"),
         ("# nothing\n", "begins with"),
+        ("> protocol zab\n> nodes 3\n", "line 1.*no such protocol: zab"),
+        ("> protocol paxos\n> nodes 3 pre_vote=no\n", "line 2.*no such option: pre_vote"),
+        ("> protocol paxos\n> nodes 3 phase2=4\n", "line 2.*does not exist among 3 voters"),
+        ("> nodes 3 phase2=2\n", "line 1.*no such option: phase2"),
+        ("> nodes 3\n> cut 1>4\n", "line 2.*no node 4"),
     ],
 )
 def test_a_scenario_that_makes_no_sense_says_where(text: str, words: str) -> None:

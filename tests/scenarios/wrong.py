@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from unittest.mock import patch
 
+from ringleader.consensus.paxos import core as paxos_core
+from ringleader.consensus.paxos import election as paxos_election
+from ringleader.consensus.paxos import leader as paxos_leader
+from ringleader.consensus.paxos import records as paxos_records
+from ringleader.consensus.paxos.acceptor import Acceptor
 from ringleader.consensus.raft import membership, reads
 from ringleader.consensus.raft.core import Raft
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role, encode_config
+from ringleader.consensus.shape import Config, Entry, EntryKind, Record, Role, SnapshotMeta, encode_config
 
 __all__ = ["WRONG"]
 
@@ -41,8 +46,30 @@ def pause_unnoticed(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Raft, "observe", lambda self, now: None))
 
 
+def forgotten_promise(stack: ExitStack) -> None:
+    """A member that comes back knows what it has accepted, but not what it has promised beyond that."""
+
+    def replay(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Acceptor:
+        kept = [record for record in records if record.kind != paxos_records.PROMISE]
+        return paxos_records.replay(snapshot, kept)
+
+    stack.enter_context(patch.object(paxos_core, "replay", replay))
+
+
+def half_is_enough(stack: ExitStack) -> None:
+    """Two of five may accept a value, and yet three promises are enough to lead: the two quorums need not meet."""
+
+    def has_phase1(voters: tuple[int, ...], members: set[int], phase2: int) -> bool:
+        return len(members.intersection(voters)) > len(voters) // 2
+
+    for module in (paxos_election, paxos_leader):
+        stack.enter_context(patch.object(module, "has_phase1", has_phase1))
+
+
 WRONG: Mapping[str, Callable[[ExitStack], None]] = {
     "one-step-change": one_step_change,
     "read-without-round": read_without_round,
     "pause-unnoticed": pause_unnoticed,
+    "forgotten-promise": forgotten_promise,
+    "half-is-enough": half_is_enough,
 }

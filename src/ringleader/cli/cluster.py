@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from ringleader.cli.common import Endpoints, Json, as_json, run, say, text_of
+from ringleader.cli.common import TIMEOUT_FROM, Endpoints, Json, as_json, run, say, text_of
 
 if TYPE_CHECKING:
     from ringleader.client import Client, Member, Membership
@@ -22,7 +22,10 @@ WIDE = 200
 """Columns when nobody but a program looks: nothing is cut."""
 
 Name = Annotated[str, typer.Argument(metavar="MEMBER", help="Its name, or its id.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=1e6, help="Seconds to wait until it is done.")]
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", min=0.001, max=1e6, envvar=TIMEOUT_FROM, help="Seconds to wait until it is done."),
+]
 
 
 @app.command()

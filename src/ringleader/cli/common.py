@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BIGGEST",
+    "TIMEOUT_FROM",
     "Endpoints",
     "Json",
     "LoginArguments",
@@ -56,7 +57,11 @@ Endpoints = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=1e6, help="Seconds before a call is given up.")]
+TIMEOUT_FROM = "RINGLEADER_TIMEOUT"
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", min=0.001, max=1e6, envvar=TIMEOUT_FROM, help="Seconds before a call is given up."),
+]
 
 
 class LoginArguments(TypedDict, total=False):

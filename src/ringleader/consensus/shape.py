@@ -145,6 +145,9 @@ class Output(msgspec.Struct):
     one; answer with `offer_snapshot`. `fetch`: (member, snapshot): it has what this member needs; bring it here, and call
     `install` once it is durable. `install`: the log begins anew after this snapshot (which is therefore durable): replace
     the state by it before applying anything of this or a later output.
+
+    `lost`: at the leader, members found to have lost what they had acknowledged as durable: (member, index up to which it
+    had, index up to which it still agrees as far as is known). They are given it again; the operator should hear of it.
     """
 
     records: list[Record] = []
@@ -156,6 +159,7 @@ class Output(msgspec.Struct):
     fetch: tuple[int, SnapshotMeta] | None = None
     install: SnapshotMeta | None = None
     changed: bool = False
+    lost: list[tuple[int, int, int]] = []
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -299,6 +303,11 @@ class ReplicatedLog(Protocol):
 
     def abstain(self, flag: bool) -> None:
         """While `flag` this member does not stand for election: it could not serve, since its state is being replaced."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether `take_output` would certainly have nothing to say now, so that it need not be asked."""
         ...
 
     def take_output(self) -> Output:

@@ -66,6 +66,11 @@ class BulkLane:
         """
         self._queue.append(_Job(list(ops), done, read, no_room, wanted))
 
+    @property
+    def ready(self) -> bool:
+        """Whether `take` may give a job out."""
+        return self._under_way is None and bool(self._queue)
+
     def take(self) -> BulkWork | None:
         """The next job, unless one is under way."""
         if self._under_way is not None:

@@ -277,6 +277,20 @@ class Host:
 
     # ----------------------------------------------------------------------------------------------- what is to do
 
+    @property
+    def idle(self) -> bool:
+        """Whether a turn would bring nothing to light, timers apart: what has arrived asks for nothing.
+
+        The second of two answers that would each have made a quorum is of that kind, as is the end of the leader's own
+        disk work before anybody else has answered. A world may then wait for the next event, or tick, with its turn.
+        """
+        out = self.out
+        if out.peers or out.clients or out.bulk_peers or out.close or not self.member.idle:
+            return False
+        if self.snapshots.lane.ready or self.members.differs() or self.store.watches.behind:
+            return False
+        return self.working is not None or not (self.pending_ops or self.writer.wants_work)
+
     def take_output(self) -> HostOutput:
         """Everything to be done since the last call; call it after events, once a turn."""
         out = self.member.end_turn()

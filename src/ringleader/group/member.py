@@ -122,7 +122,19 @@ class Member(Shared):
             self.reading.barrier_failed(token)
         for token, index in out.barriers:
             self.reading.barrier_done(token, index)
+        if out.lost:
+            self._say_lost(out.lost)
         return out
+
+    def _say_lost(self, lost: list[tuple[int, int, int]]) -> None:
+        """Nothing that is committed is in danger by one such member, but a disk that forgets will do so again."""
+        for member, had, has in lost:
+            self.counts["acknowledged_lost"] += 1
+            self.notice(
+                f"{self.name_of(member)} has lost entries that it had acknowledged as durable: up to {had} of the log, it "
+                f"has {has}. They are sent again. Its disk, or what lies between, drops writes that it was told to sync, or "
+                "its data folder is an older copy: look into that before more members lose the same entries"
+            )
 
     def apply(self, committed: list[tuple[int, Entry]]) -> None:
         """Apply what is decided, and serve those who waited for it. While the state is being replaced it has to wait."""
@@ -136,6 +148,13 @@ class Member(Shared):
         writing.admission.turn(self.now, writing.waiting.bytes)
         self.store.trim()
         self.reading.serve()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a turn would bring nothing to light here, timers apart."""
+        if self.backlog or self.writing.gathered or self.reading.gathered:
+            return False
+        return self.core.idle
 
     @property
     def busy(self) -> bool:

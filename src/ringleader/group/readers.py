@@ -95,6 +95,10 @@ class Readers:
         """Tokens of barriers asked for before `time`."""
         return [token for token, (since, _) in self._asked.items() if since < time]
 
+    def can_serve(self, applied: int) -> bool:
+        """Whether `servable` would give some out."""
+        return bool(self._by_index) and self._by_index[0][0] <= applied
+
     def servable(self, applied: int) -> list[Reader]:
         """Readers whose index is applied, given out."""
         ready: list[Reader] = []

@@ -93,8 +93,10 @@ class Reading:
 
     def serve(self) -> None:
         """Serve all reads whose barrier is applied by now."""
-        for reader in self._readers.servable(self.shared.store.applied):
-            self._serve(reader)
+        applied = self.shared.store.applied
+        if self._readers.can_serve(applied):
+            for reader in self._readers.servable(applied):
+                self._serve(reader)
 
     def _serve(self, reader: Reader) -> None:
         if reader.then is not None:
@@ -124,6 +126,11 @@ class Reading:
         return result
 
     # ------------------------------------------------------------------------------------------------------ barriers
+
+    @property
+    def gathered(self) -> bool:
+        """Whether reads wait for the end of the turn: for `ask`, or for `serve`."""
+        return self._readers.gathered() or self._readers.can_serve(self.shared.store.applied)
 
     def ask(self) -> None:
         """At the end of a turn: one barrier for all reads that came in it."""

@@ -273,10 +273,11 @@ class Service:
         """
         if self.member.installing:
             return  # watches go on from where they are once the state is there
-        sent: Counter[int] = Counter()
         behind = list(self.member.store.watches.ready())
-        while behind:
-            behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
+        if behind:
+            sent: Counter[int] = Counter()
+            while behind:
+                behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
         for watcher, revision in self.progress.due(self.member.store.watches, self.member.now):
             conn, watch = self.owners[watcher]
             if self.connections[conn].writable:
@@ -337,7 +338,8 @@ class Service:
         if self.rules != (auth.enabled, auth.revision):
             self.rules = (auth.enabled, auth.revision)
             self._obey_new_rules()
-        self._deliver()
+        if self.owners:
+            self._deliver()
         if self.contact.turn(self.member.now, self.member.core.contact):
             self._end_watches()
         leader = self.member.core.leader

@@ -54,7 +54,7 @@ class Snapshots:
         self.lane = BulkLane()
         self.shelf = Shelf(group)
         self.sender = Sender(group, self.shelf, self.lane, member.options.transfer_rate, tell)
-        self.receiver = Receiver(group, self.lane, member.options.chunk_bytes, tell, self._fetched)
+        self.receiver = Receiver(group, self.lane, member.options.chunk_bytes, tell, self._fetched, self._no_room)
         self.taking: Taking | None = None
         self.rebuild: Rebuild | None = None
         self._covered = covered
@@ -99,7 +99,7 @@ class Snapshots:
                 match = core.status().match
                 for node in self.sender.reading():
                     self.sender.has(node, match.get(node, 0))
-        if self._may_take() and member.wants_snapshot:
+        if member.wants_snapshot and self._may_take():
             meta = core.snapshot_meta(member.store.applied)
             self.taking = Taking(self.group, meta, member.store, self.lane, member.options.slice_bytes, self._taken)
             member.snapshot_started(meta.index)
@@ -131,6 +131,14 @@ class Snapshots:
         self.member.counts["snapshots_fetched"] += 1
         self._on_shelf(stored)
         self.member.core.install(stored.meta)
+
+    def _no_room(self, meta: SnapshotMeta, size: int, pause: float) -> None:
+        """The snapshot that this member needs does not fit onto the disk."""
+        self.member.counts["fetches_without_room"] += 1
+        self.member.notice(
+            f"no room on the disk for the snapshot at entry {meta.index} that this node needs ({size:,} bytes): it cannot "
+            f"catch up; it tries again in {pause:g} s. Make room in its data folder's file system"
+        )
 
     def _on_shelf(self, stored: Stored) -> None:
         gone = self.shelf.add(stored)

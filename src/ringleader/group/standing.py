@@ -78,14 +78,23 @@ class MembersHere:
 
     def changed(self) -> bool:
         """Whether table or configuration differ from what they were at the last call."""
-        seen = self.seen
-        core, version = self.core, self.store.members.version
-        config, settled, leader = core.config, core.config_settled, core.leader
-        now = (version, config, settled, leader, len(self.newer))
-        if seen[0] == version and seen[1] is config and seen[2:] == now[2:]:
+        if not self.differs():
             return False
-        self.seen = now
+        core = self.core
+        self.seen = (self.store.members.version, core.config, core.config_settled, core.leader, len(self.newer))
         return True
+
+    def differs(self) -> bool:
+        """Whether `changed` would say so."""
+        version, config, settled, leader, newer = self.seen
+        core = self.core
+        return (
+            config is not core.config
+            or version != self.store.members.version
+            or leader != core.leader
+            or settled is not core.config_settled
+            or newer != len(self.newer)
+        )
 
     def to_save(self) -> Roster | None:
         """The table, when it is newer than what is written down."""

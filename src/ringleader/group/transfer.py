@@ -33,6 +33,8 @@ RETRY = 1.0
 """Seconds without a piece after which the receiver asks again."""
 STALLED = 5.0
 """Seconds without a piece after which it takes up another snapshot that is offered."""
+ROOM_PAUSE = (10.0, 300.0)
+"""Seconds after which a snapshot is tried again for which the disk had no room: at first, and at most; it doubles."""
 LEASE = 30.0
 """Seconds after its last request for which a file stays pinned for a receiver."""
 QUEUE = 2 * WINDOW
@@ -92,9 +94,10 @@ class Sender:
         """Time has come to `now`."""
         self._allowance = min(self._allowance + (now - self._now) * self._rate, max(self._rate * BURST, 1))
         self._now = now
-        for node in [node for node, reader in self._readers.items() if now - reader.seen > LEASE]:
-            self._let_go(node)
-        self._read()
+        if self._readers:
+            for node in [node for node, reader in self._readers.items() if now - reader.seen > LEASE]:
+                self._let_go(node)
+            self._read()
 
     def has(self, node: int, index: int) -> None:
         """`node` is known to hold everything up to `index`: it needs no snapshot below."""
@@ -156,14 +159,29 @@ class _Arrival:
 
 
 class Receiver:
-    """Brings at most one snapshot at a time; `done(stored)` is called once it is durable under its name."""
+    """Brings at most one snapshot at a time; `done(stored)` is called once it is durable under its name.
 
-    def __init__(self, group: int, lane: BulkLane, chunk: int, tell: Tell, done: Callable[[Stored], None]) -> None:
+    `no_room(meta, size, pause)`: the disk has none for it, which is `size` bytes long; it is tried again after `pause`
+    seconds, for longer each time.
+    """
+
+    def __init__(
+        self,
+        group: int,
+        lane: BulkLane,
+        chunk: int,
+        tell: Tell,
+        done: Callable[[Stored], None],
+        no_room: Callable[[SnapshotMeta, int, float], None],
+    ) -> None:
         self._chunk = chunk
         self._group = group
         self._lane = lane
         self._tell = tell
         self._done = done
+        self._tell_no_room = no_room
+        self._room_pause = ROOM_PAUSE[0]
+        self._room_due = float("-inf")
         self._now = 0.0
         self._arrival: _Arrival | None = None
         self._part: SnapshotDecoder | None = None  # what an earlier life had of a snapshot
@@ -206,7 +224,8 @@ class Receiver:
             if arrival.decoder.finished or self._now - arrival.progress < STALLED:
                 return
             self._abandon()
-        self._start(source, meta)
+        if self._now >= self._room_due:
+            self._start(source, meta)
 
     def _start(self, source: int, meta: SnapshotMeta) -> None:
         file = part_name(self._group, meta.index)
@@ -340,12 +359,16 @@ class Receiver:
 
     def _durable(self, arrival: _Arrival) -> None:
         self._arrival = None
+        self._room_pause = ROOM_PAUSE[0]
         self._done(Stored(arrival.meta, arrival.decoder.good, arrival.decoder.check))
 
     def _no_room(self, arrival: _Arrival) -> None:
-        """The disk is full: make room again; the offer will be repeated."""
+        """The disk is full: make room again; the offer will be repeated, and taken up when there may be room."""
         if self._arrival is arrival:
             self._abandon()
+            pause = self._room_pause
+            self._room_due, self._room_pause = self._now + pause, min(2 * pause, ROOM_PAUSE[1])
+            self._tell_no_room(arrival.meta, arrival.size, pause)
 
     def _reject(self) -> None:
         """What came is not what it should be."""

@@ -111,6 +111,11 @@ class Writing:
 
     # ----------------------------------------------------------------------------------------------- end of a turn
 
+    @property
+    def gathered(self) -> bool:
+        """Whether `send_off` has something to do."""
+        return bool(self.proposals.queue or self._forwards)
+
     def send_off(self) -> None:
         """What gathered in this turn goes into the log, or to who leads."""
         if self.proposals.queue:

@@ -133,6 +133,11 @@ class LogWriter:
         """Whether the last batch is durable and nothing on disk says so: when idle, append an empty batch."""
         return self.durable == self.position and not self._last_is_mark
 
+    @property
+    def wants_work(self) -> bool:
+        """Whether there is something to be written: `take_ops`, or a new segment."""
+        return bool(self._pending or self._ops) or self.wants_roll
+
     def take_ops(self) -> list[DiskOp]:
         """The operations that make everything appended so far durable, in order; empty when there is nothing to do.
 

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 
 from ringleader.errors import Reason, RingleaderError
-from ringleader.group.host import Host, HostOutput
+from ringleader.group.host import DiskWork, Host, HostOutput
 from ringleader.node.config import NodeConfig
 from ringleader.node.stats import Stats
 from ringleader.ports import Write
 from ringleader.runtime.disk import BulkThread, DiskFailedError, DiskThread, FolderDisk
+from ringleader.runtime.patience import Patience
 
 __all__ = ["ALONE", "Driver"]
 
@@ -56,6 +57,7 @@ class Driver:
         self._disk_thread: DiskThread | None = None
         self._bulk_thread: BulkThread | None = None
         self._disk_started = 0.0
+        self._patience = Patience()
         self._planned = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -95,7 +97,8 @@ class Driver:
         begun = time.monotonic()
         try:
             host.tick(begun)
-            self._carry_out(host.take_output())
+            if self._carry_out(host.take_output(), self._patience.seconds) and not host.idle:
+                self._carry_out(host.take_output())
             self._look_around(begun)
         except Exception as error:
             self.fail_unexpectedly(error)
@@ -108,21 +111,38 @@ class Driver:
         stats.last_turn = begun
         stats.turn_seconds.add(time.monotonic() - begun)
 
-    def _carry_out(self, out: HostOutput) -> None:
-        """Start the disk first: it takes longest; then the peers, who have a disk of their own to write to."""
+    def _carry_out(self, out: HostOutput, patience: float = 0.0) -> bool:
+        """The peers first, who have a disk of their own to write to; the own disk last, since it is perhaps waited for.
+
+        (Its thread could not begin earlier: it needs the interpreter, which the loop holds until it waits.) True: the disk
+        work was done within `patience` seconds, and the host may have more to say.
+        """
         if out.more:
             self.plan()
-        if out.disk is not None:
-            assert self._disk_thread is not None
-            self.disk_idle.clear()
-            self._disk_started = time.monotonic()
-            self.stats.disk_bytes += sum(len(op.data) for op in out.disk.ops if isinstance(op, Write))
-            self._disk_thread.submit(out.disk.number, out.disk.ops)
         if out.bulk is not None:
             assert self._bulk_thread is not None
             self.stats.disk_bytes += sum(len(op.data) for op in out.bulk.ops if isinstance(op, Write))
             self._bulk_thread.submit(out.bulk)
         self._deliver(out)
+        return out.disk is not None and self._work_disk(out.disk, patience)
+
+    def _work_disk(self, work: DiskWork, patience: float) -> bool:
+        host = self.running
+        if host is None or self._disk_thread is None:
+            return False
+        self.stats.disk_bytes += sum(len(op.data) for op in work.ops if isinstance(op, Write))
+        self._disk_started = time.monotonic()
+        if self._disk_thread.submit(work.number, work.ops, patience):
+            self._note_disk()
+            host.disk_done(work.number)
+            return True
+        self.disk_idle.clear()
+        return False
+
+    def _note_disk(self) -> None:
+        assert self._disk_thread is not None
+        self._patience.learn(self._disk_thread.took)
+        self.stats.disk_seconds.add(time.monotonic() - self._disk_started)
 
     def cancel(self) -> None:
         """No more turns."""
@@ -151,13 +171,15 @@ class Driver:
         self._loop.call_soon_threadsafe(self._disk_failed, error)
 
     def _disk_done(self, number: int) -> None:
-        self.stats.disk_seconds.add(time.monotonic() - self._disk_started)
+        self._note_disk()
         self.disk_idle.set()
         host = self.running
         if host is None:
             return
         try:
             host.disk_done(number)
+            if host.idle:
+                return
         except Exception as error:
             self.fail_unexpectedly(error)
         self.plan()

@@ -96,6 +96,8 @@ class Neighbours:
                 if absurd:
                     self._refuse(sender, absurd)
                     break
+            if host.idle:
+                return
         except Exception as error:
             self.driver.fail_unexpectedly(error)
         self.driver.plan()

@@ -340,6 +340,8 @@ class Node:
         member = host.member
         stats.events = dict(member.counts)
         stats.catching_up = member.installing
+        for notice in member.take_notices():
+            logger.warning("%s", notice)
         writing = member.writing
         stats.waiting_bytes, stats.waiting_limit = writing.waiting.bytes, writing.admission.limit
         if before is None or (before.role, before.term, before.leader) != _standing(stats.status):

@@ -30,6 +30,8 @@ EVENTS = {
     "snapshots_fetched": "Snapshots fetched from another node",
     "snapshots_installed": "Times that the state was replaced by a snapshot",
     "snapshots_without_room": "Snapshots given up because the disk is full",
+    "fetches_without_room": "Snapshots of other nodes given up because the disk is full",
+    "acknowledged_lost": "Times that this leader found that a member had lost what it had acknowledged as durable",
 }
 """What a group counts, and in words."""
 

@@ -11,6 +11,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -148,7 +149,8 @@ class DiskThread:
 
     `done(number)` and `failed(error)` are called in that thread: hand in functions that switch to the loop
     (`loop.call_soon_threadsafe`). After a failure nothing more is carried out. `full(flag)` is called likewise when the
-    disk becomes full, and when there is room again; meanwhile what was submitted waits.
+    disk becomes full, and when there is room again; meanwhile what was submitted waits. `took`: how long the last piece of
+    work took, seconds.
     """
 
     def __init__(
@@ -163,13 +165,45 @@ class DiskThread:
         self._closing = threading.Event()
         self._done = done
         self._failed = failed
+        self.took = 0.0
+        self._waiting: list[
+            int
+        ] = []  # what the submitter waits for; whoever takes it out decides how it hears of the end
+        self._over = threading.Lock()  # held but when the thread says that what is waited for is done
+        self._over.acquire()
         self._work: queue.SimpleQueue[tuple[int, Sequence[DiskOp]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ringleader-disk", daemon=True)
         self._thread.start()
 
-    def submit(self, number: int, ops: Sequence[DiskOp]) -> None:
-        """Carry out `ops`, then report `number`."""
+    def submit(self, number: int, ops: Sequence[DiskOp], patience: float = 0.0) -> bool:
+        """Carry out `ops`, then report `number`.
+
+        With `patience` the caller waits for up to so many seconds. True: it is done, and `done` is not called for it.
+        """
+        if not patience:
+            self._work.put((number, ops))
+            return False
+        self._waiting.append(number)
         self._work.put((number, ops))
+        return self._over.acquire(timeout=patience) or not self._give_up()
+
+    def _give_up(self) -> bool:
+        """Stop waiting, so that the thread will call `done`; False when it has just finished."""
+        try:
+            self._waiting.pop()
+        except IndexError:  # the thread has taken it, and says so in a moment
+            return not self._over.acquire()
+        return True
+
+    def _finished(self, number: int) -> None:
+        try:
+            awaited = self._waiting == [number] and self._waiting.pop() == number
+        except IndexError:  # the submitter has just given up
+            awaited = False
+        if awaited:
+            self._over.release()
+        else:
+            _tell(self._done, number)
 
     def close(self, timeout: float = 10.0) -> bool:
         """Finish what was submitted and stop; False when the disk hangs for longer than `timeout` seconds.
@@ -186,11 +220,13 @@ class DiskThread:
             self._space.recover()
             while (item := self._next()) is not None:
                 number, ops = item
+                begun = time.monotonic()
                 for op in ops:
                     while not self._space.attempt(op):
                         if self._closing.wait(ROOM_PERIOD):
                             return
-                _tell(self._done, number)
+                self.took = time.monotonic() - begun
+                self._finished(number)
         except Exception as error:  # also a programming error: to go on after a lost write would be worse
             _tell(self._failed, error)
 

@@ -20,6 +20,7 @@ from ringleader.sim.disk import CrashPoint, SimDisk
 from ringleader.sim.rot import Damage
 from ringleader.sim.trace import Kind
 from ringleader.sim.violation import Violation
+from ringleader.wire.frames import Results
 
 if TYPE_CHECKING:
     from ringleader.sim.world import World
@@ -275,7 +276,10 @@ class Machine:
         """Carry out what the host wants done."""
         host = self.host
         assert host is not None
+        idle = host.idle
         out = host.take_output()
+        if idle and (out.peers or out.disk is not None or any(isinstance(frame, Results) for _, frame in out.clients)):
+            raise Violation("idle", f"node {self.id} says that it is idle, and then has something to say: {out}")
         applied = host.store.applied
         if (
             applied >> 3 != self.compared >> 3 and not host.store.unloaded

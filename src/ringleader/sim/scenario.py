@@ -1,12 +1,14 @@
-"""Scenario files: what to do to a few Raft members, and what must happen, in one text that people can read.
+"""Scenario files: what to do to a few members of a consensus group, and what must happen, in one text that people can read.
 
 A line `# ...` is prose (the first one is the title), `> command` does something, and the lines below it, indented by two
 spaces, are what happened. `perform` runs the commands and returns the text with the true trace in the place of the old
 one; a test compares the two. The commands:
 
-    nodes N [option=value ...]   begin; options: leader=N (elected before the curtain rises) pre_vote=no check_quorum=no
+    protocol NAME                raft (unless said otherwise) or paxos; comes first
+    nodes N [option=value ...]   begin; options: leader=N (elected before the curtain rises) check_quorum=no
                                  window=MESSAGES chunk=BYTES voters=COUNT (in the beginning the first so many vote)
-                                 bug=NAME (the code with a known bug in it)
+                                 bug=NAME (the code with a known bug in it); Raft: pre_vote=no;
+                                 Paxos: canvass=no phase2=COUNT (so many must accept a value)
     tick MS | run MS             time passes; with `run` all messages arrive and mere heartbeats are not told
     timeout N                    the election timer of N runs out
     deliver [A>B] [COUNT]        messages arrive; A or B may be `*`; without link: all, and all that comes of them
@@ -22,7 +24,8 @@ one; a test compares the two. The commands:
     crash N | restart N          unsynced records and memory are lost; N comes back with what its disk has
     compact N                    N takes a snapshot and forgets the entries before
     partition 1 2 / 3            the network parts
-    heal                         and is whole again
+    cut A>B A-B .. | mend ..     single links are cut, one way or both ways, or carry messages again
+    heal                         the network is whole again
     status                       where everybody stands
 """
 
@@ -32,8 +35,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import MappingProxyType
 
-from ringleader.consensus.raft import RaftOptions
 from ringleader.sim import stage_moves
+from ringleader.sim.cast import cast_for
 from ringleader.sim.picture import draw
 from ringleader.sim.stage import Stage
 
@@ -64,7 +67,7 @@ def perform(text: str, bugs: Bugs = MappingProxyType({})) -> Performance:
 
 def _perform(text: str, bugs: Bugs, stack: ExitStack) -> Performance:
     stage: Stage | None = None
-    title, whole, trace = "", [], []
+    title, protocol, whole, trace = "", "raft", [], []
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("  "):
             continue  # what happened the last time
@@ -78,14 +81,18 @@ def _perform(text: str, bugs: Bugs, stack: ExitStack) -> Performance:
             if not line.startswith("> "):
                 raise ValueError("neither prose, command nor trace")
             words = line[2:].split()
-            if stage is None:
-                stage = _begin(words, bugs, stack)
+            if stage is None and words[0] == "protocol":
+                protocol = words[1]
+                cast_for(protocol, {})
+            elif stage is None:
+                stage = _begin(protocol, words, bugs, stack)
             else:
                 _command(stage, words)
         except (ValueError, IndexError, KeyError) as error:
             raise ValueError(f"line {number}, {line!r}: {error}") from error
-        told = [f"  {item}".rstrip() for item in stage.lines]
-        stage.lines = []
+        told = []
+        if stage is not None:
+            told, stage.lines = [f"  {item}".rstrip() for item in stage.lines], []
         whole += told
         trace += [line, *told]
     if stage is None:
@@ -94,16 +101,11 @@ def _perform(text: str, bugs: Bugs, stack: ExitStack) -> Performance:
     return Performance(title, "\n".join(whole) + "\n", "\n".join(trace) + "\n", draw(stage.diagram))
 
 
-def _begin(words: list[str], bugs: Bugs, stack: ExitStack) -> Stage:
+def _begin(protocol: str, words: list[str], bugs: Bugs, stack: ExitStack) -> Stage:
     if words[0] != "nodes":
         raise ValueError("the first command must be `nodes`")
     options = dict(word.split("=", 1) for word in words[2:])
-    known = RaftOptions(
-        pre_vote=options.pop("pre_vote", "yes") == "yes",
-        check_quorum=options.pop("check_quorum", "yes") == "yes",
-        window_messages=int(options.pop("window", "256")),
-        append_bytes=int(options.pop("chunk", str(1 << 20))),
-    )
+    cast = cast_for(protocol, options)
     leader = options.pop("leader", "")
     voters = int(options.pop("voters", "0"))
     bug = options.pop("bug", "")
@@ -111,7 +113,7 @@ def _begin(words: list[str], bugs: Bugs, stack: ExitStack) -> Stage:
         bugs[bug](stack)
     if options:
         raise ValueError(f"no such option: {', '.join(options)}")
-    stage = Stage(int(words[1]), known, voters)
+    stage = Stage(int(words[1]), cast, voters)
     if leader:
         stage.elect(_node(stage, leader))
     return stage
@@ -153,6 +155,8 @@ def _command(stage: Stage, words: list[str]) -> None:
         case "partition":
             groups = " ".join(rest).split("/")
             stage.partition([[_node(stage, word) for word in group.split()] for group in groups])
+        case "cut" | "mend":
+            getattr(stage, f"{name}_links")([link for word in rest for link in _links(stage, word)])
         case "heal" | "status":
             getattr(stage, name)()
         case _:
@@ -164,3 +168,12 @@ def _node(stage: Stage, word: str) -> int:
     if id not in stage.actors:
         raise ValueError(f"there is no node {id}")
     return id
+
+
+def _links(stage: Stage, word: str) -> list[tuple[int, int]]:
+    """`1>2`: from 1 to 2; `1-2`: both ways."""
+    if ">" in word:
+        sender, receiver = word.split(">")
+        return [(_node(stage, sender), _node(stage, receiver))]
+    one, other = (_node(stage, end) for end in word.split("-"))
+    return [(one, other), (other, one)]

@@ -1,38 +1,26 @@
-"""A few real Raft cores on a stage, moved by hand one step at a time, and everything that happens told in words.
+"""A few real consensus cores on a stage, moved by hand one step at a time, and everything that happens told in words.
 
-The cores are those of production (`consensus/raft`). Each has a disk, of which only what was synced survives a crash; messages
+The cores are those of production (`consensus/raft`, `consensus/paxos`); what is told of them is said in the words of their
+protocol (`words_raft`, `words_paxos`). Each has a disk, of which only what was synced survives a crash; messages
 lie on the way until somebody delivers or drops them. Nothing happens by chance, so a scenario always tells the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
-from ringleader.consensus.raft import Raft, RaftOptions
-from ringleader.consensus.raft.messages import Append, AppendReply, RaftMessage
-from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role, Send, SnapshotMeta
+from ringleader.consensus.shape import Entry, EntryKind, Output, Record, Role, Send, SnapshotMeta
+from ringleader.sim.cast import Cast, Member, run_out
 from ringleader.sim.picture import Arrow, Diagram, Mark, Sign
 from ringleader.sim.picture.of_trace import message_words
-from ringleader.sim.words import entry_word, message_sentence, record_sentence
+from ringleader.sim.words import Stance, span_words
 
 __all__ = ["Actor", "Packet", "Stage"]
 
 _STEP = 50  # milliseconds between two ticks
-
-
-class _Steady:
-    """An entropy without chance: member n always waits 1 + n/10 election times, so that the lowest number stands first."""
-
-    def __init__(self, id: int) -> None:
-        self.value = id / 10
-
-    def random(self) -> float:
-        return self.value
-
-    def getrandbits(self, k: int, /) -> int:
-        return 0
 
 
 class Packet(msgspec.Struct):
@@ -40,14 +28,14 @@ class Packet(msgspec.Struct):
 
     sender: int
     receiver: int
-    message: RaftMessage
+    message: Any
     sent: int
 
 
 class Actor:
     """One member: its core, its disk, and the state that its committed entries have led to."""
 
-    def __init__(self, id: int, make: Callable[[int], Raft]) -> None:
+    def __init__(self, id: int, make: Callable[[int], Member]) -> None:
         self.id = id
         self.core = make(id)
         self.up = True
@@ -60,16 +48,17 @@ class Actor:
         self.snapshot: tuple[SnapshotMeta, bytes] | None = None
         self.state: list[str] = []
         self.applied = 0
-        self.shown: tuple[Role, bool, int, int] = (Role.FOLLOWER, False, 0, 0)
+        self.shown = Stance(Role.FOLLOWER, 0, 0, 0)
 
 
 class Stage:
     """All actors and the network between them. `lines`: what happened since somebody last took them."""
 
-    def __init__(self, nodes: int, options: RaftOptions, voters: int = 0) -> None:
+    def __init__(self, nodes: int, cast: Cast, voters: int = 0) -> None:
         self.ids = list(range(1, nodes + 1))
         self.voters = tuple(self.ids[: voters or nodes])  # in the beginning
-        self.options = options
+        self.cast = cast
+        self.words = cast.words
         self.actors = {id: Actor(id, self._make) for id in self.ids}
         self.packets: list[Packet] = []
         self.arrived: dict[tuple[int, int], Packet] = {}  # the last message that arrived on each link
@@ -82,8 +71,8 @@ class Stage:
         for actor in self.actors.values():
             actor.core.tick(0.0)
 
-    def _make(self, id: int) -> Raft:
-        return Raft(id, Config(self.voters), _Steady(id), self.options)
+    def _make(self, id: int) -> Member:
+        return self.cast.make(id, self.voters)
 
     # ------------------------------------------------------------------------------------------------ what is told
 
@@ -96,11 +85,10 @@ class Stage:
 
     def _told(self, packet: Packet, lost: str = "") -> None:
         message = packet.message
-        routine = (type(message) is AppendReply and message.ok) or (type(message) is Append and not message.entries)
-        if self.quiet and routine:
+        if self.quiet and self.words.routine(message):
             return
         self.moment += 1
-        words = message_sentence(message)
+        words = self.words.message(message)
         self.lines.append(f"n{packet.sender} -> n{packet.receiver}: {words}" + (f"  LOST: {lost}" if lost else ""))
         received = None if lost else float(self.moment)
         arrow = Arrow(packet.sent, received, packet.sender, packet.receiver, message_words(message), self.moment)
@@ -130,14 +118,14 @@ class Stage:
         self.run(200)
         assert self.actors[id].core.role is Role.LEADER
         self.lines, self.diagram.events, self.moment = [], [], 0
-        self.say(id, f"leads term {self.actors[id].core.term}; all have entry 1 [1.-]", Sign.LEADS, "leader of term 1")
+        core = self.actors[id].core
+        self.say(id, self.words.led(core), Sign.LEADS, self.words.role(core)[1])
 
     def timeout(self, id: int) -> None:
         """The election timer of a member runs out now."""
         actor = self.actors[id]
         self.lines.append(f"n{id}: its election timer runs out")
-        actor.core.deadline = actor.core.now
-        actor.core.tick(actor.core.now)
+        run_out(actor.core)
         self.drain(actor)
 
     def deliver(self, sender: int | None, receiver: int | None, count: int | None) -> None:
@@ -167,11 +155,12 @@ class Stage:
         """Ask a member to append commands."""
         actor = self.actors[id]
         first = actor.core.propose([value.encode() for value in values])
+        what = ", ".join(values)
         if first:
-            self.say(id, f"takes {', '.join(values)} as entry {first}" + (" and on" if len(values) > 1 else ""), Sign.CALL,
-                     f"propose {', '.join(values)}")  # fmt: skip
+            more = " and on" if len(values) > 1 else ""
+            self.say(id, f"takes {what} {self.words.takes} {first}{more}", Sign.CALL, f"propose {what}")
         else:
-            self.say(id, f"refuses {', '.join(values)}: it does not lead", Sign.CALL, "refuses the proposal")
+            self.say(id, f"refuses {what}: it does not lead", Sign.CALL, "refuses the proposal")
         self.drain(actor)
 
     def read(self, id: int, token: int) -> None:
@@ -215,9 +204,9 @@ class Stage:
         actor.core.recover(actor.snapshot[0] if actor.snapshot else None, actor.disk)
         self._restore(actor)
         actor.core.tick(self.now / 1000)
-        vote = f", vote for n{actor.core.vote}" if actor.core.vote else ""
-        actor.shown = (Role.FOLLOWER, False, actor.core.term, 0)
-        self.say(id, f"restarts: term {actor.core.term}{vote}, log {self._log(actor)}", Sign.START, "restart")
+        actor.shown = self.words.stance(actor.core)
+        remembered = f"{self.words.restarted(actor.core)}, log {self.words.log(actor.core)}"
+        self.say(id, f"restarts: {remembered}", Sign.START, "restart")
         self.drain(actor)
 
     def compact(self, id: int) -> None:
@@ -227,7 +216,7 @@ class Stage:
         actor.snapshot = (meta, msgspec.msgpack.encode(actor.state))
         self.say(
             id,
-            f"takes a snapshot of entries 1 to {meta.index} and forgets them",
+            f"takes a snapshot of {self.words.slots} 1 to {meta.index} and forgets them",
             Sign.NOTE,
             f"snapshot of 1 to {meta.index}",
         )
@@ -239,6 +228,22 @@ class Stage:
         words = " from ".join("{" + ", ".join(f"n{id}" for id in group) + "}" for group in groups)
         self.say(0, f"the network parts {words}", Sign.NOTE, f"the network parts {words}")
 
+    def cut_links(self, links: list[tuple[int, int]]) -> None:
+        """Nothing gets through from the one to the other any more, on each of these links."""
+        self.cut.update(links)
+        self.say(0, f"nothing gets through any more: {self._links(links)}", Sign.NOTE, f"cut: {self._links(links)}")
+
+    def mend_links(self, links: list[tuple[int, int]]) -> None:
+        """These links carry messages again."""
+        self.cut.difference_update(links)
+        self.say(0, f"messages get through again: {self._links(links)}", Sign.NOTE, f"mended: {self._links(links)}")
+
+    @staticmethod
+    def _links(links: list[tuple[int, int]]) -> str:
+        both = [(a, b) for a, b in links if (b, a) in links]
+        words = [f"n{a} - n{b}" for a, b in both if a < b]
+        return ", ".join(words + [f"n{a} -> n{b}" for a, b in links if (a, b) not in both])
+
     def heal(self) -> None:
         """Everybody reaches everybody."""
         self.cut.clear()
@@ -247,11 +252,9 @@ class Stage:
     def status(self) -> None:
         """Tell where all stand; `|` in a log stands behind the last entry known there to be committed."""
         for actor in self.actors.values():
-            core = actor.core
-            role = core.role.name.lower() if actor.up else "down"
-            self.say(
-                actor.id, f"{role:9} term {core.term}  log {self._log(actor)}  state {' '.join(actor.state) or '-'}"
-            )
+            role = actor.core.role.name.lower() if actor.up else "down"
+            held = f"{self.words.term(actor.core)}  log {self.words.log(actor.core)}"
+            self.say(actor.id, f"{role:9} {held}  state {' '.join(actor.state) or '-'}")
 
     # ------------------------------------------------------------------------------------------------ what follows
 
@@ -268,14 +271,14 @@ class Stage:
             actor.emitted += 1
             actor.pending.append(record)
             waits = ", not yet on disk" if actor.slow else ""
-            self.lines.append(f"n{actor.id}: writes {record_sentence(record)}{waits}")
+            self.lines.append(f"n{actor.id}: writes {self.words.record(record)}{waits}")
         for send in out.messages:
             self._send(actor, send)
         self._apply(actor, out.committed)
         self._tell_reads(actor, out)
         for member in out.wants_snapshot:
             assert actor.snapshot is not None
-            self.say(actor.id, f"n{member} needs entries that are gone: sends it the snapshot")
+            self.say(actor.id, f"n{member} needs {self.words.slots} that are gone: sends it the snapshot")
             actor.core.offer_snapshot(member, actor.snapshot[0])
         if out.fetch is not None:
             source, meta = out.fetch
@@ -325,27 +328,13 @@ class Stage:
 
     def _tell_role(self, actor: Actor) -> None:
         core = actor.core
-        now = (core.role, core.pre, core.term, core.leader)
+        now = self.words.stance(core)
         if now == actor.shown:
             return
         before, actor.shown = actor.shown, now
-        if core.role is Role.LEADER:
-            self.say(actor.id, f"LEADS term {core.term}", Sign.LEADS, f"leader of term {core.term}")
-        elif core.role is Role.CANDIDATE and core.pre:
-            text = f"asks whether it would win term {core.term + 1}"
-            self.say(
-                actor.id, f"{text} (it stays in term {core.term})", Sign.STANDS, f"would I win term {core.term + 1}?"
-            )
-        elif core.role is Role.CANDIDATE:
-            self.say(
-                actor.id, f"stands for election in term {core.term}", Sign.STANDS, f"candidate in term {core.term}"
-            )
-        else:
-            whom = (
-                f"follows n{core.leader} in term {core.term}" if core.leader else f"is a follower in term {core.term}"
-            )
-            loud = before[0] is not Role.FOLLOWER or before[2] != core.term
-            self.say(actor.id, whom, Sign.FOLLOWS if loud else None, whom.removeprefix("is a "))
+        text, label, sign = self.words.role(core)
+        loud = sign is not Sign.FOLLOWS or before.role is not Role.FOLLOWER or before.term != now.term
+        self.say(actor.id, text, sign if loud else None, label)
 
     def _apply(self, actor: Actor, committed: list[tuple[int, Entry]]) -> None:
         for index, entry in committed:
@@ -353,15 +342,18 @@ class Stage:
             if entry.kind == EntryKind.COMMAND:
                 actor.state.append(entry.data.decode())
         if committed:
-            words = " ".join(entry_word(entry) for _, entry in committed)
-            first, last = committed[0][0], committed[-1][0]
-            span = f"{first}" + (f" to {last}" if last > first else "")
-            self.say(actor.id, f"commits {span} ({words})", Sign.COMMIT, f"commits {span}")
+            entries = " ".join(self.words.entry(entry) for _, entry in committed)
+            span = span_words(committed[0][0], committed[-1][0])
+            told, label = (words.format(span=span) for words in self.words.decided)
+            self.say(actor.id, f"{told} ({entries})", Sign.COMMIT, label)
 
     def _tell_reads(self, actor: Actor, out: Output) -> None:
         for token, index in out.barriers:
             self.say(
-                actor.id, f"serves read {token} from the state after entry {index}", Sign.RETURN, f"read {token} served"
+                actor.id,
+                f"serves read {token} from the state after {self.words.slot} {index}",
+                Sign.RETURN,
+                f"read {token} served",
             )
         for token in out.failed_barriers:
             self.say(actor.id, f"refuses read {token}: it no longer leads", Sign.RETURN, f"read {token} refused")
@@ -372,14 +364,3 @@ class Stage:
         if actor.snapshot is not None:
             actor.state = msgspec.msgpack.decode(actor.snapshot[1], type=list[str])
             actor.applied = actor.snapshot[0].index
-
-    def _log(self, actor: Actor) -> str:
-        log, commit = actor.core.log, actor.core.commit
-        parts = [f"(snapshot to {log.offset})"] if log.offset else []
-        for index, entry in enumerate(log.slice(log.first, log.last), log.first):
-            if index == commit + 1:
-                parts.append("|")
-            parts.append(entry_word(entry))
-        if commit == log.last:
-            parts.append("|")
-        return " ".join(parts)

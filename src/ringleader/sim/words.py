@@ -1,26 +1,52 @@
-"""Raft's entries, records and messages in words, whole enough to follow an argument by."""
+"""How a protocol is told: what must be said in words of its own, and the words that all of them share."""
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from ringleader.consensus.raft.messages import (
-    Append,
-    AppendReply,
-    InstallSnapshot,
-    RaftMessage,
-    SnapshotReply,
-    TimeoutNow,
-    Vote,
-    VoteReply,
-)
-from ringleader.consensus.raft.records import HARD, RESET
-from ringleader.consensus.shape import Config, Entry, EntryKind, Record, decode_config
+from ringleader.consensus.shape import Config, Entry, EntryKind, Record, Role, decode_config
+from ringleader.sim.picture import Sign
 
-__all__ = ["entry_word", "message_sentence", "record_sentence"]
+__all__ = ["Stance", "Words", "config_word", "entry_word", "span_words"]
 
 
-def entry_word(entry: Entry) -> str:
+class Stance(NamedTuple):
+    """What a member is and whom it follows, as far as somebody watching cares: told whenever it changes."""
+
+    role: Role
+    stage: int
+    term: int
+    leader: int
+
+
+class Words(NamedTuple):
+    """The words of one protocol. Cores and messages are those of the protocol.
+
+    `slot`, `slots`: what it calls a place in its log; `takes`: that a proposal gets such a place. `message`: what a message
+    says; `routine`: whether it says nothing new. `record`: what a record says, after "writes". `stance` and `role`: what a
+    core is, and that as a sentence, a label for a picture and its sign. `led`: of one that leads when the curtain rises.
+    `restarted`: what a core remembers. `term`, `log`: what it has promised and holds, for a table. `entry`: an entry.
+    `decided`: that the slots of a `{span}` are decided, as a sentence and as a label.
+    """
+
+    slot: str
+    slots: str
+    takes: str
+    message: Callable[[Any], str]
+    routine: Callable[[Any], bool]
+    record: Callable[[Record], str]
+    stance: Callable[[Any], Stance]
+    role: Callable[[Any], tuple[str, str, Sign]]
+    led: Callable[[Any], str]
+    restarted: Callable[[Any], str]
+    term: Callable[[Any], str]
+    log: Callable[[Any], str]
+    entry: Callable[[Entry], str]
+    decided: tuple[str, str]
+
+
+def entry_word(entry: Entry, term: str) -> str:
     """`term.command`, as `2.x`; a no-op is `2.-`, a configuration `2.{1 2 3}`."""
     if entry.kind == EntryKind.NOOP:
         what = "-"
@@ -28,7 +54,7 @@ def entry_word(entry: Entry) -> str:
         what = config_word(decode_config(entry.data))
     else:
         what = entry.data.decode(errors="replace")
-    return f"{entry.term}.{what}"
+    return f"{term}.{what}"
 
 
 def config_word(config: Config) -> str:
@@ -41,49 +67,6 @@ def config_word(config: Config) -> str:
     return "{" + voters + "".join(f" +{id}" for id in config.learners) + "}"
 
 
-def record_sentence(record: Record) -> str:
-    """What a record of a core says."""
-    if record.kind == HARD:
-        term, vote = msgspec.msgpack.decode(record.payload, type=tuple[int, int])
-        return f"term {term}" + (f", vote for n{vote}" if vote else ", no vote")
-    if record.kind == RESET:
-        index, _ = msgspec.msgpack.decode(record.payload, type=tuple[int, int])
-        return f"that its log begins after entry {index}"
-    first, entries = msgspec.msgpack.decode(record.payload, type=tuple[int, list[Entry]])
-    return f"{_entries(first, entries)}"
-
-
-def message_sentence(message: RaftMessage) -> str:
-    """What a message says."""
-    match message:
-        case Append(entries=[]):
-            return f"heartbeat of term {message.term}, log agrees at {message.prev_index}? commit {message.commit}"
-        case Append(term=term, prev_index=previous, prev_term=of, entries=entries, commit=commit):
-            return (
-                f"append {_entries(previous + 1, entries)} after {previous} of term {of}, commit {commit} (term {term})"
-            )
-        case AppendReply(ok=True):
-            return f"I have all up to {message.index} on disk (term {message.term})"
-        case AppendReply(rejected=0, index=0):
-            return f"refused: the term is {message.term}"
-        case AppendReply():
-            return f"refused: no such entry {message.rejected}; try after {message.index} (term {message.term})"
-        case Vote(pre=pre):
-            ask = "would you vote for me" if pre else "vote for me"
-            return f"{ask} in term {message.term}? My log ends at {message.last_index}, term {message.last_term}"
-        case VoteReply(granted=True, pre=pre):
-            return f"{'I would' if pre else 'my vote is yours'} (term {message.term})"
-        case VoteReply(pre=pre):
-            return f"no{', I would not' if pre else ''} (term {message.term})"
-        case InstallSnapshot():
-            return f"snapshot of entries 1 to {message.meta.index} (term {message.term})"
-        case SnapshotReply():
-            return f"I have all up to {message.index} on disk (term {message.term})"
-        case TimeoutNow():
-            return f"stand for election now (term {message.term})"
-
-
-def _entries(first: int, entries: list[Entry]) -> str:
-    last = first + len(entries) - 1
-    words = " ".join(map(entry_word, entries))
-    return f"entry {first} [{words}]" if first == last else f"entries {first} to {last} [{words}]"
+def span_words(first: int, last: int) -> str:
+    """`3`, or `3 to 5`."""
+    return f"{first}" + (f" to {last}" if last > first else "")

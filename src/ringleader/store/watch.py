@@ -130,6 +130,11 @@ class WatchHub:
         if not group.members:
             self._leave(group)
 
+    @property
+    def behind(self) -> bool:
+        """Whether watchers may have something to be polled; what has happened since the last `ready` aside."""
+        return bool(self._ready)
+
     def ready(self) -> Collection[Watcher]:
         """The watchers that may have something to be polled, the longest ready first."""
         self._look()

@@ -145,7 +145,12 @@ class World:
 
     def _turn(self, id: int) -> bool:
         host = self.hosts[id]
+        idle = host.idle
         out = host.take_output()
+        answers = [
+            frame for _, frame in out.clients if isinstance(frame, Results | Refused)
+        ]  # watches are also told by time
+        assert not (idle and (out.peers or out.disk or answers or out.close)), out
         if out.expelled is not None:
             self.expelled[id] = out.expelled
         if out.links is not None:

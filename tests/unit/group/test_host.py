@@ -9,7 +9,7 @@ import ringleader
 from ringleader.consensus.raft.messages import Append
 from ringleader.consensus.shape import Entry, EntryKind
 from ringleader.errors import Reason
-from ringleader.group.host import GROUP, RELEASE
+from ringleader.group.host import GROUP, RELEASE, Host
 from ringleader.group.options import GroupOptions
 from ringleader.log import LogOptions
 from ringleader.store.commands import Delete, ExpireLeases, LeaseGrant, Put, PutResult, Range, RangeResult, Result
@@ -416,3 +416,39 @@ def test_a_garbled_forward_of_a_peer_is_left_aside() -> None:
     world.settle()
     assert host.member.counts["garbled_forwards"] == 3
     assert isinstance(world.submit(world.connect(leader), Put(b"k", b"v")), Results)
+
+
+def test_an_answer_that_changes_nothing_asks_for_no_turn() -> None:
+    world = ready()
+    leader = world.leader()
+    host = world.hosts[leader]
+
+    def idle(of: Host = host) -> bool:
+        return of.idle
+
+    conn = world.connect(leader)
+    others = [id for id in world.hosts if id != leader]
+    world.settle()
+    assert idle()
+    host.client_frame(conn, Submit(77, 5000, 0, 0, msgspec.Raw(msgspec.msgpack.encode([(0, Put(b"k", b"v"))]))))
+    assert not idle(), "a write came"
+    out = host.take_output()
+    assert out.disk is not None
+    host.disk_done(out.disk.number)
+    assert idle(), "the own copy alone decides nothing"
+    answers = []
+    for to, group, message in out.peers:
+        world.hosts[to].peer_message(leader, group, message)
+    for id in others:
+        reply = world.hosts[id].take_output()
+        assert not reply.peers, "nothing leaves before it is on disk"
+        assert reply.disk is not None
+        world.hosts[id].disk_done(reply.disk.number)
+        assert not idle(world.hosts[id]), "its answer may leave now"
+        answers.append((id, world.hosts[id].take_output().peers))
+    for place, (id, messages) in enumerate(answers):
+        for _, group, message in messages:
+            host.peer_message(id, group, message)
+        assert idle() is bool(place), "the first makes a quorum, the second adds nothing"
+        if not place:
+            assert [frame.frame for _, frame in host.take_output().clients if isinstance(frame, Results)] == [77]

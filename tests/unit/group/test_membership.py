@@ -291,6 +291,12 @@ def test_a_node_whose_disk_lost_what_it_had_acknowledged_is_given_it_again(keep:
     assert host.core.last_index == world.hosts[leader].core.last_index
     assert host.store.snapshot() == world.hosts[leader].store.snapshot()
     assert world.hosts[leader].core.status().match[away] == host.core.last_index
+    member = world.hosts[leader].member
+    assert member.counts["acknowledged_lost"] == 1
+    (notice,) = member.take_notices()
+    assert f"n{away} (node {away}) has lost" in notice
+    assert "Its disk" in notice
+    assert member.take_notices() == []
 
 
 def test_a_restarted_node_knows_the_members_before_it_has_applied_anything() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from ringleader.group.bulk import BulkLane, BulkWork
 from ringleader.group.host import Host
 from ringleader.group.options import GroupOptions
 from ringleader.group.shelf import Shelf, Stored
-from ringleader.group.transfer import LEASE, RETRY, STALLED, Receiver, Sender
+from ringleader.group.transfer import LEASE, RETRY, ROOM_PAUSE, STALLED, Receiver, Sender
 from ringleader.log import LogOptions, SnapshotEncoder, newest_snapshot, part_name, snapshot_name
 from ringleader.ports import Create, Sync, Unlink, Write
 from ringleader.store.auth import ANYONE
@@ -221,6 +222,7 @@ class Pair:
         self.disks = [MemoryDisk(), MemoryDisk()]
         self.lanes = [BulkLane(), BulkLane()]
         self.done: list[Stored] = []
+        self.no_room: list[tuple[int, int, float]] = []
         self.now = 0.0
         name = snapshot_name(0, META.index)
         self.disks[0].execute([Create(name), Write(name, 0, self.data)])
@@ -231,9 +233,16 @@ class Pair:
         self.works: list[BulkWork] = []
         self.mangle: Callable[[list[TransferMessage]], list[TransferMessage]] = lambda messages: messages
 
-    def new_receiver(self) -> Receiver:
+    def new_receiver(self, chunk: int = 300) -> Receiver:
         self.lanes[1] = BulkLane()
-        return Receiver(0, self.lanes[1], 300, lambda _, message: self.to_sender.append(message), self.done.append)
+        return Receiver(
+            0,
+            self.lanes[1],
+            chunk,
+            lambda _, message: self.to_sender.append(message),
+            self.done.append,
+            lambda meta, size, pause: self.no_room.append((meta.index, size, pause)),
+        )
 
     def work(self) -> None:
         for lane, disk in zip(self.lanes, self.disks, strict=True):
@@ -513,9 +522,7 @@ def test_long_files_are_synced_on_the_way() -> None:
     pair.stored = Stored(META, len(pair.data), encoder.check)
     pair.shelf.add(pair.stored)
     pair.disks[0].execute([Write(snapshot_name(0, META.index), 0, pair.data)])
-    pair.receiver = Receiver(
-        0, pair.lanes[1], 1 << 18, lambda _, message: pair.to_sender.append(message), pair.done.append
-    )
+    pair.receiver = pair.new_receiver(1 << 18)
     pair.to_sender.clear()
     pair.receiver.offer(1, META, 0.0)
     for _ in range(100):
@@ -539,6 +546,7 @@ def test_without_room_a_transfer_is_given_up_and_the_next_offer_tries_again() ->
     assert not pair.busy()
     pair.work()
     assert not pair.disks[1].files
+    pair.step(ROOM_PAUSE[0] + RETRY + 1)
     pair.receiver.offer(1, META, pair.now)
     for _ in range(20):
         pair.step()
@@ -572,11 +580,51 @@ def test_what_waits_behind_a_write_without_room_is_left_undone(failing: int) -> 
     pair.work()
     assert not disk.files
     assert not pair.done
+    pair.step(ROOM_PAUSE[0] + 1)
     pair.receiver.offer(1, META, pair.now)
     for _ in range(20):
         pair.step()
     assert pair.arrived()
     assert pair.done == [pair.stored]
+
+
+def test_a_snapshot_for_which_there_is_no_room_is_fetched_again_less_and_less_often() -> None:
+    """It was downloaded anew every few seconds, for ever, and nobody was told."""
+    pair = Pair()
+    lane, full, begun = pair.lanes[1], True, []
+
+    def work() -> None:
+        while full and (work := lane.take()) is not None:
+            fits = not any(isinstance(op, Write) for op in work.ops)
+            if fits:
+                pair.disks[1].execute(work.ops)
+            lane.finished(work.number, b"" if fits else None)
+
+    while pair.now < 4000:
+        pair.now += 1.0
+        idle = not pair.busy()
+        pair.receiver.offer(1, META, pair.now)  # as the leader does, again and again
+        if idle and pair.busy():
+            begun.append(pair.now)
+        pair.receiver.step(pair.now, 0)
+        while pair.to_sender:
+            asked = pair.to_sender.pop()
+            assert isinstance(asked, SnapshotRequest)
+            pair.receiver.chunk(1, chunk_at(pair, asked.offset))
+            work()
+    pauses = [after - before for before, after in itertools.pairwise(begun)]
+    assert pauses[0] == ROOM_PAUSE[0]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == ROOM_PAUSE[1]
+    assert [pause for _, _, pause in pair.no_room[: len(pauses)]] == pauses, "and each is told"
+    assert {(index, size) for index, size, _ in pair.no_room} == {(META.index, len(pair.data))}
+    assert not pair.disks[1].files, "what was there is given back meanwhile"
+    full = False
+    pair.now += ROOM_PAUSE[1]
+    pair.receiver.offer(1, META, pair.now)
+    for _ in range(20):
+        pair.step()
+    assert pair.arrived()
 
 
 def chunk_at(pair: Pair, offset: int) -> SnapshotChunk:

@@ -208,3 +208,65 @@ def test_the_bulk_thread_writes_reads_and_says_when_there_is_no_room(tmp_path: P
     thread.submit(BulkWork(4, [Sync("missing")]))
     assert isinstance(heard.get(timeout=60), FileNotFoundError)
     assert thread.close()
+
+
+def test_the_submitter_may_wait_a_moment(tmp_path: Path) -> None:
+    heard, disk = Heard(), FolderDisk(tmp_path)
+    thread = DiskThread(disk, heard.finished, heard.failed)
+    assert thread.submit(1, [Create("a"), Write("a", 0, b"x"), Sync("a")], patience=60.0)
+    assert disk.names() == ["a"]
+    assert thread.took > 0
+    thread.submit(2, [Write("a", 1, b"y")])
+    assert thread.submit(3, [Sync("a")], patience=60.0)
+    assert thread.close()
+    assert heard.done == [2]  # who waited has been told already
+    disk.close()
+
+
+class Held(FolderDisk):
+    """A folder whose operations wait for `free`."""
+
+    free = threading.Event()
+
+    def execute(self, ops: Sequence[DiskOp]) -> None:
+        assert self.free.wait(60)
+        super().execute(ops)
+
+
+def test_a_disk_that_takes_longer_is_not_waited_for(tmp_path: Path) -> None:
+    heard, disk = Heard(), Held(tmp_path)
+    disk.free = threading.Event()
+    thread = DiskThread(disk, heard.finished, heard.failed)
+    assert not thread.submit(1, [Create("a")], patience=0.001)
+    assert heard.done == []
+    disk.free.set()
+    assert thread.submit(2, [Create("b")], patience=60.0)
+    assert heard.done == [1]
+    assert thread.close()
+    disk.close()
+
+
+def test_whoever_waits_is_told_of_every_end_exactly_once(tmp_path: Path) -> None:
+    heard, disk = Heard(), FolderDisk(tmp_path)
+    thread = DiskThread(disk, heard.finished, heard.failed)
+    thread.submit(0, [Create("a")])
+    waited = [
+        number
+        for number in range(1, 2000)
+        if thread.submit(number, [Write("a", number, b"x")], patience=(1e-6, 2e-5, 1e-4, 1.0)[number % 4])
+    ]
+    assert thread.close()
+    assert sorted(heard.done + waited) == list(range(2000))
+    assert waited
+    disk.close()
+
+
+def test_a_failure_while_the_submitter_waits_is_reported(tmp_path: Path) -> None:
+    heard, disk = Heard(), FolderDisk(tmp_path)
+    thread = DiskThread(disk, heard.finished, heard.failed)
+    assert not thread.submit(1, [Write("missing", 0, b"x")], patience=0.2)
+    assert heard.news.wait(10)
+    assert isinstance(heard.errors[0], FileNotFoundError)
+    assert heard.done == []
+    thread.close()
+    disk.close()

@@ -155,6 +155,7 @@ def on_accepted(paxos: Paxos, sender: int, message: Accepted) -> None:
             return  # an answer to something older
         # It answers what was sent after it had acknowledged more: its disk lost that, or is an older copy. All that can
         # still be done is to give it again; whatever is chosen stays so.
+        paxos.out.lost.append((sender, peer.match, message.upto))
         peer.match = message.upto
         peer.go_back()
     if message.upto > peer.match:

@@ -245,6 +245,16 @@ class Raft:
         if flag and self.role is Role.CANDIDATE:  # it stood for election just before
             self.become_follower(self.term, 0)
 
+    @property
+    def idle(self) -> bool:
+        """See `ReplicatedLog.idle`."""
+        out = self.out
+        if self.commit > self.handed_out or self.replies or self.unwritten_first or out.messages or out.changed:
+            return False
+        if out.records or out.barriers or out.failed_barriers or out.wants_snapshot or out.fetch or out.install:
+            return False
+        return self.role is not Role.LEADER or not (self.reads.waiting or replication.wants_to_send(self))
+
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""
         if self.role is Role.LEADER:

@@ -29,6 +29,7 @@ __all__ = [
     "start_term",
     "start_transfer",
     "tick_leader",
+    "wants_to_send",
 ]
 
 ENTRY_OVERHEAD = 16  # bytes counted for an entry beside its data
@@ -78,10 +79,23 @@ def _hears_quorum(raft: Raft) -> bool:
 
 def send_all(raft: Raft) -> None:
     """Once a turn: whatever each member lacks and its window allows; else a commit notice or heartbeat that is due."""
+    last = raft.log.last
     for member, peer in raft.progress.items():
-        _send_entries(raft, member, peer)
-        if peer.ping or (peer.pace is Pace.REPLICATE and peer.commit_told < min(raft.commit, peer.next - 1)):
+        if peer.next <= last:
+            _send_entries(raft, member, peer)
+        if _has_news(raft, peer):
             _send_append(raft, member, peer, [])
+
+
+def wants_to_send(raft: Raft) -> bool:
+    """Whether `send_all` may have something to send."""
+    last = raft.log.last
+    return any(peer.next <= last or _has_news(raft, peer) for peer in raft.progress.values())
+
+
+def _has_news(raft: Raft, peer: Progress) -> bool:
+    """Whether a heartbeat is due, or the member has entries that it does not know to be committed."""
+    return peer.ping or (peer.pace is Pace.REPLICATE and peer.commit_told < min(raft.commit, peer.next - 1))
 
 
 def _send_entries(raft: Raft, member: int, peer: Progress) -> None:
@@ -154,8 +168,10 @@ def on_append_reply(raft: Raft, sender: int, message: AppendReply) -> None:
     if message.rejected <= peer.match and message.round > peer.match_round:
         # It answers what was sent after it had acknowledged more: its disk lost that, or is an older copy. All that can
         # still be done is to give it again; whatever is committed stays so.
+        agree = raft.log.agree_by_term(message.index, message.hint_term)[0]
+        raft.out.lost.append((sender, peer.match, agree))
         peer.match, peer.match_round = 0, raft.reads.number
-        peer.probe(raft.log.agree_by_term(message.index, message.hint_term)[0] + 1)
+        peer.probe(agree + 1)
         peer.ping = True
         return
     if peer.pace is Pace.SNAPSHOT or message.rejected <= peer.match or message.rejected >= peer.next:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ringleader.consensus.raft.messages import Append, AppendReply, InstallSnapshot, SnapshotReply, Vote, VoteReply
 from ringleader.ports import Sync
+from ringleader.sim.picture import arrows_paxos, arrows_raft
 from ringleader.sim.picture.diagram import Arrow, Diagram, Mark, Sign
 from ringleader.sim.picture.svg import draw
 from ringleader.sim.trace import Kind, TraceEvent, name_of
@@ -58,24 +58,9 @@ def message_words(message: Any) -> str:
     """A message in a few words."""
     if isinstance(message, tuple) and len(message) == 2 and isinstance(message[0], int):
         message = message[1]  # the group stands before it
-    match message:
-        case Append(entries=[]):
-            return f"heartbeat, commit {message.commit}"
-        case Append():
-            first, last = message.prev_index + 1, message.prev_index + len(message.entries)
-            return f"append {first}" + (f" to {last}" if last > first else "")
-        case AppendReply(ok=True):
-            return f"has {message.index}"
-        case AppendReply():
-            return "refuses append" + (f" after {message.rejected}" if message.rejected else "")
-        case Vote():
-            return f"{'pre-' if message.pre else ''}vote for me in {message.term}?"
-        case VoteReply():
-            return f"{'pre-' if message.pre else ''}vote {'granted' if message.granted else 'refused'}, {message.term}"
-        case InstallSnapshot():
-            return f"snapshot to {message.meta.index}"
-        case SnapshotReply():
-            return f"has snapshot {message.index}"
+    words = arrows_raft.words(message) or arrows_paxos.words(message)
+    if words:
+        return words
     return message if isinstance(message, str) else type(message).__name__
 
 

@@ -1,0 +1,66 @@
+"""Paxos's messages in the few words that stand beside an arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ringleader.consensus.paxos.ballot import owner, round_of
+from ringleader.consensus.paxos.messages import (
+    Accept,
+    Accepted,
+    Canvass,
+    CanvassReply,
+    Chosen,
+    Learn,
+    Offer,
+    Prepare,
+    Promise,
+    Refused,
+    Run,
+    TakeOver,
+)
+
+__all__ = ["words"]
+
+
+def words(message: object) -> str:
+    """A message in a few words; "" for what is none of Paxos's."""
+    match message:
+        case Canvass(ballot=ballot):
+            return f"would you promise {_ballot(ballot)}?"
+        case CanvassReply(ballot=ballot, granted=granted):
+            return f"would {'' if granted else 'not '}promise {_ballot(ballot)}"
+        case Prepare(ballot=ballot):
+            return f"prepare {_ballot(ballot)}"
+        case Promise(ballot=ballot, runs=runs):
+            return f"promise {_ballot(ballot)}" + _found(runs)
+        case Refused(promised=promised):
+            return f"refused: promised {_ballot(promised)}"
+        case Accept(entries=[]):
+            return f"heartbeat, chosen to {message.commit}"
+        case Accept(first=first, entries=entries):
+            return f"accept {_span(first, first + len(entries) - 1)} in {_ballot(message.ballot)}"
+        case Accepted(upto=upto, islands=islands):
+            return f"accepted to {upto}" + "".join(f", {_span(*island)}" for island in islands)
+        case Learn(first=first):
+            return f"what is chosen from {first}?"
+        case Chosen(first=first, entries=entries):
+            return f"chosen: {_span(first, first + len(entries) - 1)}"
+        case Offer(meta=meta):
+            return f"snapshot to {meta.index}"
+        case TakeOver():
+            return "take over"
+    return ""
+
+
+def _ballot(ballot: int) -> str:
+    return f"{round_of(ballot)}n{owner(ballot)}"
+
+
+def _span(first: int, last: int) -> str:
+    return f"{first}" + (f" to {last}" if last > first else "")
+
+
+def _found(runs: Sequence[Run]) -> str:
+    spans = [f"{_span(run.first, run.first + len(run.entries) - 1)} in {_ballot(run.ballot)}" for run in runs]
+    return f", has {', '.join(spans)}" if spans else ""
