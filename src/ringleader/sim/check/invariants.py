@@ -9,10 +9,10 @@ committed, with the term in which that was learnt first. The invariants:
 * *leader completeness*: who leads a term holds every entry that was committed in an earlier one;
 * *no stale read*: a read may be served at an index not below what was committed anywhere when it was asked (checked where the
   barrier is handed out: the read's token is that index);
+* *births never go back*: along what is committed, terms (Paxos: the ballots in which values were born) never decrease;
 * *promises are durable*: a restarted member is bound by every message that it has sent.
 
-For Paxos, whose logs may have gaps and whose entries are named by the ballot of their birth, log matching is replaced by
-*births never decrease along the log* (see `consensus.paxos`).
+Log matching is Raft's alone: in Paxos an acceptor may hold in a slot what was never chosen, and keep it.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def remember(ghost: Ghost, told: Committed, term: int, id: int) -> Ghost | str:
         if index > len(committed) + 1:
             return f"state machine safety: n{id} was handed entry {index} before {len(committed) + 1}"
         if index > len(committed):
+            if committed and committed[-1][0][0] > item[0]:
+                return f"births go back: entry {index} is {_word(item)}, after {_word(committed[-1][0])}"
             committed = (*committed, (item, term))
         elif committed[index - 1][0] != item:
             before, after = _word(committed[index - 1][0]), _word(item)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ringleader.consensus.shape import Config, Entry, Record, ReplicatedLog
+from ringleader.sim.words import Words
 
 __all__ = ["Even", "Item", "Model", "View", "items"]
 
@@ -48,6 +49,10 @@ class Model(Protocol):
 
     name: str
     """What `--protocol` calls it."""
+    words: Words
+    """How it is told."""
+    matching: bool
+    """Whether log matching holds of it."""
 
     def make(self, id: int, config: Config) -> ReplicatedLog:
         """A new core of member `id`, with the options of the configuration that is checked."""
@@ -84,12 +89,8 @@ class Model(Protocol):
         """What a restarted core has forgotten of what it once told member `to` by `message`; empty: nothing."""
         ...
 
-    def dead(self, core: Any, message: Any) -> bool:
+    def dead(self, core: Any, sender: int, message: Any) -> bool:
         """Whether `message`, now or at any time later, crashes or not, can make no difference to this core any more."""
-        ...
-
-    def rename(self, frozen: Any, names: dict[int, int]) -> Any:
-        """The frozen state of a core as it would be if the members had other ids. Raises `TypeError` where ids matter."""
         ...
 
 

@@ -24,6 +24,7 @@ from ringleader.consensus.raft.messages import AppendReply, RaftMessage, Snapsho
 from ringleader.consensus.raft.records import entries_record, hard_record, replay
 from ringleader.consensus.shape import Config, Record, Role
 from ringleader.sim.check.model import Even, View, items
+from ringleader.sim.words_raft import RAFT_WORDS
 
 __all__ = ["RaftModel"]
 
@@ -36,8 +37,10 @@ class RaftModel:
     """See `check.model.Model`. `append_bytes` 1: one entry a message."""
 
     name = "raft"
+    words = RAFT_WORDS
+    matching = True
 
-    def __init__(self, *, pre_vote: bool = True, check_quorum: bool = True, append_bytes: int = 1 << 20) -> None:
+    def __init__(self, *, pre_vote: int = 1, check_quorum: int = 1, append_bytes: int = 1 << 20) -> None:
         self.options = RaftOptions(
             heartbeat=ELECTION,
             election=ELECTION,
@@ -129,7 +132,7 @@ class RaftModel:
                 return f"it acknowledged entry {message.index} in term {core.term} and is back with {core.log.last}"
         return ""
 
-    def dead(self, core: Raft, message: RaftMessage) -> bool:
+    def dead(self, core: Raft, sender: int, message: RaftMessage) -> bool:
         """See `Model.dead`.
 
         Answers are counted by the candidate or the leader whose term they carry, and nobody is that again in a term in
@@ -142,12 +145,9 @@ class RaftModel:
             case VoteReply(pre=True) | TimeoutNow():
                 return message.term < core.term
             case VoteReply():
-                return message.term < core.term or (message.term == core.term and not campaigns)
+                counted = message.term == core.term and (not campaigns or sender in core.votes)
+                return message.term < core.term or counted
             case AppendReply() | SnapshotReply():
                 ended = message.term == core.term and core.role is not Role.LEADER and not campaigns
                 return message.term < core.term or ended
         return False
-
-    def rename(self, frozen: Any, names: dict[int, int]) -> Any:
-        """See `Model.rename`."""
-        raise TypeError("not yet")

@@ -14,6 +14,7 @@ from ringleader.consensus.shape import Config
 from ringleader.errors import Reason, UsageError
 from ringleader.sim.check.bounds import Bounds
 from ringleader.sim.check.model import Model
+from ringleader.sim.check.paxos import PaxosModel
 from ringleader.sim.check.raft import RaftModel
 from ringleader.sim.check.search import Limits, Progress, Result, search
 from ringleader.sim.check.trace import read_events, write_events
@@ -60,7 +61,7 @@ class Scope(msgspec.Struct, frozen=True):
         return result
 
 
-MODELS: dict[str, Callable[..., Model]] = {"raft": RaftModel}
+MODELS: dict[str, Callable[..., Model]] = {"raft": RaftModel, "paxos": PaxosModel}
 PLAIN = {"pre_vote": 0, "check_quorum": 0}
 SCOPES: tuple[Scope, ...] = (
     Scope("elections", "raft", "three members elect leaders in two terms", Bounds(term=2), options=PLAIN),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from ringleader.consensus.shape import Entry
 from ringleader.sim.check.bounds import Event
 from ringleader.sim.check.model import Item, View
 from ringleader.sim.check.trace import Happening
 from ringleader.sim.check.world import World
 from ringleader.sim.picture import Arrow, Diagram, Mark, Sign, draw
 from ringleader.sim.picture.of_trace import message_words
-from ringleader.sim.words import message_sentence
+from ringleader.sim.words import Words
 
 __all__ = ["Scene", "Story", "tell"]
 
@@ -29,15 +30,16 @@ class Scene(NamedTuple):
     after: View
     committed: tuple[tuple[int, Item], ...]
     problem: str
+    spoken: Words
 
     def words(self, numbers: list[int]) -> list[str]:
         """What happens, in sentences; `numbers`: how the messages sent are called."""
         told = [_HEADS.get(self.event.kind, "")] if self.message is None else []
         if self.message is not None:
-            told = [f"n{self.sender} says: {message_sentence(self.message)}"]
+            told = [f"n{self.sender} says: {self.spoken.message(self.message)}"]
         told += self.changes()
         told += [
-            f"#{number} to n{to}: {message_sentence(message)}"
+            f"#{number} to n{to}: {self.spoken.message(message)}"
             for number, (to, message) in zip(numbers, self.letters, strict=True)
         ]
         return [*told, *(["VIOLATION " + self.problem] if self.problem else [])]
@@ -53,10 +55,13 @@ class Scene(NamedTuple):
         if before.leads and not after.leads:
             told.append("leads no more")
         if after.log != before.log:
-            told.append(f"log {' '.join(map(_word, after.log)) or 'empty'}")
+            told.append(f"log {' '.join(map(self._word, after.log)) or 'empty'}")
         if self.committed:
-            told.append(f"commits {' '.join(f'{index}={_word(item)}' for index, item in self.committed)}")
+            told.append(f"commits {' '.join(f'{index}={self._word(item)}' for index, item in self.committed)}")
         return told
+
+    def _word(self, item: Item | None) -> str:
+        return "_" if item is None else self.spoken.entry(Entry(*item))
 
 
 _HEADS = {
@@ -91,6 +96,7 @@ class Story(NamedTuple):
 def tell(world: World, trace: Iterable[Happening]) -> Story:
     """Let the events happen in a world and note what each does. Events that mean nothing there do nothing."""
     state = world.first()
+    words = world.tables.model.words
     known: set[int] = set()
     scenes: list[Scene] = []
     problem = ""
@@ -107,7 +113,7 @@ def tell(world: World, trace: Iterable[Happening]) -> Story:
         view = world.tables.views[action.step.local] if action else before
         letters = [world.letter(letter)[1:] for letter in sent]
         committed = action.step.committed if action else ()
-        scenes.append(Scene(member, event, sender, message, sent, letters, before, view, committed, problem))
+        scenes.append(Scene(member, event, sender, message, sent, letters, before, view, committed, problem, words))
         if isinstance(after, str):
             break
         state = after
@@ -137,10 +143,3 @@ def _marks(scene: Scene, moment: float, sent: dict[int, float]) -> list[Mark | A
     if scene.problem:
         drawn.append(Mark(moment + 0.4, member, Sign.VIOLATION, scene.problem.partition(":")[0]))
     return drawn
-
-
-def _word(item: Item | None) -> str:
-    if item is None:
-        return "_"
-    term, kind, data = item
-    return f"{term}.{data.decode(errors='replace') if kind == 0 else '-' if kind == 1 else 'members'}"

@@ -47,8 +47,9 @@ class Step(NamedTuple):
 class Tables:
     """All numbers given so far. `locals`: frozen members, `views` and `owners` beside them; `logs`: those of the views."""
 
-    def __init__(self, model: Model, bounds: Bounds, config: Config, members: int) -> None:
+    def __init__(self, model: Model, bounds: Bounds, config: Config, members: int, reduce: bool) -> None:
         self.model = model
+        self.reduce = reduce
         self.bounds = bounds
         self.members = range(1, members + 1)
         self.settings = {id: Setting(id, model, bounds, config) for id in self.members}
@@ -103,11 +104,14 @@ class Tables:
         """The inbox without letters that can make no difference to this local state or any later one."""
         receiver = self.owners[local]
         letters = self.inboxes[receiver]
+        if not self.reduce:
+            return inbox
         looked, dead = self._dead[local]
         if looked < len(letters):
             core = self.freezer.thaw(self.locals[local]).core
             for bit in range(looked, len(letters)):
-                if self.model.dead(core, self.model.decode(self.letters[letters[bit]].data)):
+                letter = self.letters[letters[bit]]
+                if self.model.dead(core, letter.sender, self.model.decode(letter.data)):
                     dead |= 1 << bit
             self._dead[local] = (len(letters), dead)
         return inbox & ~dead

@@ -33,10 +33,13 @@ class Action(NamedTuple):
 
 
 class World:
-    """Members 1 to `members`, the first `voters` of which the group starts with, within bounds."""
+    """Members 1 to `members`, those of `config` in the group from the start, within bounds.
 
-    def __init__(self, model: Model, bounds: Bounds, config: Config, members: int) -> None:
-        self.tables = Tables(model, bounds, config, members)
+    `reduce`: take letters out of inboxes once they can make no difference any more (`Model.dead`).
+    """
+
+    def __init__(self, model: Model, bounds: Bounds, config: Config, members: int, *, reduce: bool = True) -> None:
+        self.tables = Tables(model, bounds, config, members, reduce)
         self.bounds = bounds
         self.members = members
         self.cells: list[tuple[int, int]] = []  # (local state, inbox)
@@ -254,7 +257,7 @@ class World:
             if self._complete[key]:
                 return self._complete[key]
         logs = (tables.log_of[local], tables.log_of[other])
-        if logs[0] == logs[1]:
+        if logs[0] == logs[1] or not tables.model.matching:
             return ""
         if logs not in self._matching:
             self._matching[logs] = matching(tables.views[local].log, tables.views[other].log)
