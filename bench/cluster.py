@@ -127,7 +127,7 @@ class RingleaderCluster(ProcessCluster):
         """Whether the node knows a leader."""
         return get(f"http://{self.https[name]}/readyz") is not None
 
-    def wait_ready(self, seconds: float = 30.0) -> None:
+    def wait_ready(self, seconds: float = 60.0) -> None:
         """Until all nodes that run know a leader. Raises `RuntimeError` with a node's log."""
         end = time.monotonic() + seconds
         for name in [name for name, process in self.processes.items() if process.poll() is None]:

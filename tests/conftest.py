@@ -1,4 +1,7 @@
-"""For all tests: Ctrl-C works; a test whose peer program is missing is skipped with the reason, or fails with CI=true."""
+"""For all tests: Ctrl-C works; a test whose peer program is missing is skipped with the reason, or fails with CI=true.
+
+Properties are tried on the same examples in every run, and no example has a time limit: what fails, fails every time.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ import shutil
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

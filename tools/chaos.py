@@ -33,7 +33,8 @@ from tools.netns import Namespaces, inside_own_namespace
 
 __all__ = ["Plan", "Report", "chaos", "find_leader"]
 
-WRITES_AGAIN_WITHIN = 30.0
+WRITES_AGAIN_WITHIN = 60.0
+"""Seconds after which it counts as never, also on a busy machine."""
 PAUSE = 4.0
 """Seconds of a pause or a partition: past the longest election time-out (2 s by default) with room to elect."""
 SETTLE = 0.5

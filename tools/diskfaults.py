@@ -33,7 +33,7 @@ __all__ = ["Report", "disk_faults"]
 
 TINY = ["--segment-bytes", "16384", "--snapshot-entries", "60", "--snapshot-bytes", "65536"]
 KEEP = "20"
-PATIENCE = 25.0
+PATIENCE = 60.0
 """Seconds in which the k-th call has to come; some calls are rare."""
 CRASH = "pwrite64:300,fdatasync:150,rename:25,unlink:25"
 EIO = "fdatasync:50"
@@ -175,7 +175,7 @@ class Run:
         """Start it without faults: it must come up, take part again and be killed at rest."""
         self.victim.start_whole()
         try:
-            await asyncio.to_thread(self.cluster.wait_ready, 20.0)
+            await asyncio.to_thread(self.cluster.wait_ready, PATIENCE)
         except RuntimeError as error:
             self.report.problems.append(f"{where}: it did not come back: {error}")
         else:
@@ -186,7 +186,7 @@ class Run:
 
     async def _compare(self, where: str) -> None:
         """What the node holds must be what a majority holds, at one revision."""
-        timeout = 20.0
+        timeout = PATIENCE
         async with (
             ringleader.connect(self.cluster.endpoints, timeout=timeout) as all_nodes,
             ringleader.connect(self.cluster.clients[self.victim.name], timeout=timeout) as one,

@@ -17,7 +17,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect
 
-from ringleader.consensus.raft.messages import RaftMessage
+from ringleader.consensus.protocols import CoreMessage
 from ringleader.consensus.shape import Config, Entry, SnapshotMeta
 from ringleader.group import roster
 from ringleader.log.format import FORMAT_VERSION, Payload, SegmentHeader
@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[int, tuple[Any, ...]]] = {
     "commands": (BATCH_VERSION, (*get_args(Command), *get_args(Read), *get_args(Result), Batch)),
     "peer": (
         peer.PEER_VERSION,
-        (*get_args(peer.Handshake), *get_args(RaftMessage), *get_args(RelayMessage), *get_args(TransferMessage)),
+        (*get_args(peer.Handshake), *get_args(CoreMessage), *get_args(RelayMessage), *get_args(TransferMessage)),
     ),
     "log": (FORMAT_VERSION, (Payload, SegmentHeader, Entry, Config, SnapshotMeta)),
     "state": (snapshot.FORMAT_VERSION, (snapshot.Head, snapshot.LeaseRow, snapshot.SessionRow, KeyValue)),

@@ -19,7 +19,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ from bench.cluster import HOST, RingleaderCluster
 
 import ringleader
 from ringleader.cli.freeports import free_ports
-from ringleader.errors import Reason, RingleaderError
+from ringleader.errors import NotAppliedError, Reason, RingleaderError
 from tools.ledger import Judgement, Load, judge, read_log
 
 __all__ = ["Report", "membership_chaos"]
@@ -115,10 +115,10 @@ class Course:
         client = self.client
         await self.step("join n4", self._grow("n4", ["n1"]))
         await self.step("join n5", self._grow("n5", ["n4", "n2"]))
-        await self.step("transfer to n4", client.cluster.transfer("n4", timeout=PATIENCE))
+        await self.step("transfer to n4", _insist(lambda: client.cluster.transfer("n4", timeout=PATIENCE)))
         await self.step("kill n2 for good", self._kill("n2"))
         await self.step("join n6", self._grow("n6", ["n5"]))
-        await self.step("remove n2, dead", client.cluster.remove("n2", timeout=PATIENCE))
+        await self.step("remove n2, dead", _insist(lambda: client.cluster.remove("n2", timeout=PATIENCE)))
         await self.step("n2 comes back wiped", self._turned_away("n2"))
         await self.step("remove n1", self._remove("n1"))
         leader = (await client.cluster.members(timeout=PATIENCE)).leader
@@ -152,7 +152,7 @@ class Course:
             self.report.problems.append(f"{name} does not say why it stopped: {self.cluster.log_text(name)[-500:]}")
 
     async def _remove(self, name: str) -> None:
-        await self.client.cluster.remove(name, timeout=PATIENCE)
+        await _insist(lambda: self.client.cluster.remove(name, timeout=PATIENCE))
         await self._ends(name)
 
     async def _ends(self, name: str) -> None:
@@ -162,6 +162,19 @@ class Course:
                 self.report.problems.append(f"{name} is no member and still runs")
                 return
             await asyncio.sleep(0.05)
+
+
+async def _insist(change: Callable[[], Awaitable[ringleader.Member]]) -> None:
+    """Again while members are silent: on a busy machine one that is well may be, for a moment."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await change()
+            return
+        except NotAppliedError as error:
+            if error.reason not in (Reason.MEMBER_LAGS, Reason.QUORUM_LOSS) or time.monotonic() > end:
+                raise
+        await asyncio.sleep(0.1)
 
 
 def stalls(load: Load, spans: dict[str, tuple[float, float]]) -> dict[str, float]:

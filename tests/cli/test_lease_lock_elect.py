@@ -84,7 +84,7 @@ def sleeper(cli: Shell, name: str) -> Running:
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: (print('asked to end', flush=True), sys.exit(3)))\n"
         "print('runs', flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     running = cli.start("lock", name, "--ttl", "60", "--", PYTHON, "-c", script)
     try:

@@ -25,8 +25,8 @@ async def test_nothing_acknowledged_is_lost_when_nodes_are_killed_and_paused() -
         "cluster kill": 1,
     }
     assert max(map(max, report.outages.values())) < WRITES_AGAIN_WITHIN, "writes did not come back"
-    assert found.acknowledged > 1000
-    assert found.reads > 100
+    assert found.acknowledged > 100
+    assert found.reads > 10
 
 
 @pytest.mark.slow
@@ -37,10 +37,10 @@ def test_nothing_acknowledged_is_lost_when_the_leader_is_cut_off() -> None:
     """In a process of its own: it runs itself again in a network namespace."""
     command = [sys.executable, "-m", "tools.chaos", "--nodes", "5", "--partitions", "4"]
     command += ["--leader-kills", "0", "--cluster-kills", "0", "--rate", "300"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=110)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert found["problems"] == []
     assert set(found["writes again"]) == {"cut: alone", "cut: minority", "cut: hears only", "cut: speaks only"}
     assert all(each["worst s"] < WRITES_AGAIN_WITHIN for each in found["writes again"].values())
-    assert found["acknowledged"] > 500
+    assert found["acknowledged"] > 100

@@ -12,5 +12,5 @@ async def test_members_change_under_load_and_no_write_is_lost() -> None:
     assert report.judgement.problems == []
     assert report.problems == []
     assert len(report.steps) == 9
-    assert report.judgement.acknowledged > 1000
-    assert report.judgement.reads > 100
+    assert report.judgement.acknowledged > 100
+    assert report.judgement.reads > 10

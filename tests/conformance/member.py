@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ringleader.consensus.protocols import Choice, make_core, options_for
-from ringleader.consensus.shape import Config, ConsensusOptions, Entry, EntryKind, Record, Send, SnapshotMeta
+from ringleader.consensus.shape import Config, ConsensusOptions, Entry, EntryKind, Output, Record, Send, SnapshotMeta
 
 __all__ = ["Member", "Segment", "Snapshot"]
 
@@ -70,7 +70,9 @@ class Member:
 
     def collect(self) -> list[Send]:
         """Carry out what the core wants done; returns the messages that may leave now."""
+        idle = self.core.idle
         out = self.core.take_output()
+        assert not idle or out == Output(), "a core that calls itself idle has something to say"
         if out.install is not None:
             assert self.snapshot is not None
             assert self.snapshot.meta == out.install, (

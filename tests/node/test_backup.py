@@ -26,7 +26,7 @@ async def saved(folder: Path, writes: int = 50) -> Path:
         for number in range(writes):
             await db.kv.put(f"k{number}", "v" * 20_000)
         data = b""
-        async for part in snapshot_parts(db, 5.0):
+        async for part in snapshot_parts(db, 60.0):
             data += part
             await db.kv.put(f"later{len(data)}", "v")
         file.write_bytes(data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec.structs import replace
@@ -29,10 +30,10 @@ from ringleader.group.member import Member
 from ringleader.group.shared import Shared
 from ringleader.group.taking import Taking
 from ringleader.log import recovery, snapshots, writer
-from ringleader.log.format import Batch, decode_batch, decode_header, segment_seed
+from ringleader.log.format import Batch, LogRecord, decode_batch, decode_header, segment_seed
 from ringleader.ports import DiskOp, Sync, SyncFolder
 from ringleader.sim.disk import DiskHabits
-from ringleader.sim.options import NetOptions, Options
+from ringleader.sim.options import ClockOptions, NetOptions, Options
 from ringleader.store import session as store_session
 from ringleader.store.auth import Caller
 from ringleader.store.store import Store
@@ -75,6 +76,19 @@ def no_sync(stack: ExitStack) -> None:
         return [op for op in original(self) if type(op) is not Sync]
 
     set_(stack, writer.LogWriter, "take_ops", take_ops)
+
+
+def votes_by_another_path(stack: ExitStack) -> None:
+    """Terms and votes go to the disk by a path of their own, which lags a batch behind that of the entries."""
+    original = writer.LogWriter.append
+    late: WeakKeyDictionary[writer.LogWriter, list[LogRecord]] = WeakKeyDictionary()
+
+    def append(self: writer.LogWriter, batch: Sequence[LogRecord], last_index: Any = None) -> int:
+        now = late.pop(self, [])
+        late[self] = [record for record in batch if record.kind == records.HARD]
+        return original(self, now + [record for record in batch if record.kind != records.HARD], last_index)
+
+    set_(stack, writer.LogWriter, "append", append)
 
 
 def leader_counts_itself_early(stack: ExitStack) -> None:
@@ -321,6 +335,38 @@ def vote_for_any_log(stack: ExitStack) -> None:
     set_(stack, election, "on_vote", on_vote)
 
 
+def second_request_refused(stack: ExitStack) -> None:
+    """A member that has said yes to a candidate once in a term says no when that candidate asks again.
+
+    Here the first request of a term is the pre-vote, and a vote is never asked for twice: the second one is the real one.
+    """
+    original = election.on_vote
+
+    def on_vote(raft: Raft, sender: int, message: Vote) -> None:
+        pledged = promised.setdefault(raft, {})
+        if not message.pre and pledged.get(message.term) == sender and message.term > raft.term:
+            raft.become_follower(message.term, 0)
+            raft.send(sender, VoteReply(raft.term, False), raft.next_record())
+            return
+        before = len(raft.out.messages)
+        original(raft, sender, message)
+        if message.pre and any(send.message.granted for send in raft.out.messages[before:]):
+            pledged[message.term] = sender
+
+    promised: WeakKeyDictionary[Raft, dict[int, int]] = WeakKeyDictionary()
+    set_(stack, election, "on_vote", on_vote)
+
+
+def lease_after_handing_over(stack: ExitStack) -> None:
+    """A leader trusts its lease although it has told another to take over, whose votes break the promises behind it."""
+
+    def lease_valid(raft: Raft) -> bool:
+        leads = raft.role is Role.LEADER and raft.commit >= raft.term_start
+        return leads and raft.now < raft.reads.confirmed_at + raft.options.election * 0.9
+
+    set_(stack, Raft, "lease_valid", lease_valid)
+
+
 def window_never_reopens(stack: ExitStack) -> None:
     """When everything on the way is lost, a member's refusal is ignored: nothing is ever sent again."""
     original = replication.on_append_reply
@@ -448,8 +494,13 @@ def _rot(options: Options) -> Options:
 
 def _kill_then_cut(options: Options) -> Options:
     disk = replace(options.disk, sync=0.03, segment_bytes=1 << 20, habits=DiskHabits(keep=0.0))
-    faults = {"kill": 1.5, "power-cut": 3.0, "power-cut-all": 8.0, "crash-point": 2.0}
-    return replace(options, disk=disk, faults=faults, load=replace(options.load, rate=120.0, reads=0.2))
+    return replace(options, disk=disk, faults={"kill-then-cut": 1.0}, load=replace(options.load, rate=120.0, reads=0.2))
+
+
+def _hand_over_and_read(options: Options) -> Options:
+    """Leadership is handed over all the time, and leaders trust their leases."""
+    load = replace(options.load, reads=0.6, lease_reads=0.9, keys=2)
+    return replace(options, nodes=3, faults={"hand-over": 0.5}, load=load, clock=ClockOptions(), net=NetOptions())
 
 
 def _many_snapshots(options: Options) -> Options:
@@ -506,6 +557,15 @@ BUGS = [
         _late_messages,
     ),
     Bug("old-term-by-counting", 9, "entries of older terms are committed by counting", old_term_committed_by_counting),
+    Bug("votes-lag-behind", 5, "terms and votes are on disk only with the batch after", votes_by_another_path),
+    Bug("second-request-refused", 23, "who was granted a pre-vote is refused the vote", second_request_refused),
+    Bug(
+        "lease-after-hand-over",
+        25,
+        "a leader that has handed over still serves reads by its lease",
+        lease_after_handing_over,
+        _hand_over_and_read,
+    ),
     Bug("completion-early", 11, "one finished disk batch reports the next one done too", completion_counted_too_early),
     Bug("folder-not-synced", 13, "no sync of the folder after a new segment's rename", folder_not_synced),
     Bug("torn-tail-kept", 14, "recovery steps over a torn batch and goes on", torn_tail_kept, _torn_writes),

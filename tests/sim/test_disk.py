@@ -111,14 +111,20 @@ def test_write_back_leaves_intermediate_versions() -> None:
 
 def test_a_full_disk_refuses_what_needs_room_and_nothing_else() -> None:
     disk = with_synced_file(LOSES_ALL)
-    disk.full = True
+    disk.fill_up()
     disk.execute([Write("f", 0, b"SYNCED"), Sync("f")])
     with pytest.raises(OSError, match="no space"):
         disk.execute([Write("f", 6, b"!")])
     with pytest.raises(OSError, match="no space"):
         disk.execute([Create("g")])
-    disk.full = False
-    disk.execute([Write("f", 6, b"!")])
+    assert disk.names() == ["f", "g"], "the name may be there all the same"
+    disk.fill_up(2)
+    with pytest.raises(OSError, match="no space"):
+        disk.execute([Write("f", 6, b"1234")])
+    assert disk.read("f") == b"SYNCED12", "as much as there is room for"
+    disk.make_room()
+    disk.execute([Write("f", 6, b"1234")])
+    assert disk.read("f") == b"SYNCED1234"
 
 
 def test_a_failed_sync_says_so_once_and_leaves_its_writes_unsynced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ringleader.sim.choice import stream
 from ringleader.sim.options import Options
 from ringleader.sim.run import run_seed
 from ringleader.sim.world import World
@@ -38,3 +39,18 @@ def test_a_wiped_node_that_runs_on_keeps_nobody_waiting(seed: int) -> None:
     """It knows of no cluster and is let into none, but answers clients: their watches must not stay there."""
     report = run_seed(seed, churning(seed, {}))
     assert report.ok, report.line()
+
+
+def test_no_voter_is_lost_for_good_while_a_removal_may_leave_too_few() -> None:
+    """Found by the soak: with a removal under way the operator lost another of three voters, and one of two was left."""
+    for pending, may_go in (({}, {1, 2, 3}), ({2: 1}, {2}), ({1: 1, 2: 1}, set())):
+        lost = set()
+        for attempt in range(6):
+            world = World(Options(seed=attempt, duration=2.0, faults_until=1.5))
+            world.run()
+            world.churn.removals.update(pending)
+            for number in range(40):
+                world.churn.strike(stream(attempt, f"strike {number}"))
+            lost |= {id for id, machine in world.machines.items() if machine.lost}
+        assert lost <= may_go
+        assert bool(lost) == bool(may_go)

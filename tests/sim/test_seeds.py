@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ringleader.cli.sim import app
 from ringleader.sim.disk import DiskHabits
 from ringleader.sim.judge import check_history
-from ringleader.sim.options import FAULTS, DiskOptions, LoadOptions, NetOptions, Options, draw
+from ringleader.sim.options import FAULTS, SLOW, SLOW_ROUND, DiskOptions, LoadOptions, NetOptions, Options, draw
 from ringleader.sim.record import Outcome
 from ringleader.sim.run import Summary, replay, run_seed, self_check
 from ringleader.sim.violation import Violation
@@ -76,6 +76,15 @@ def test_every_interesting_state_is_reached() -> None:
         if seed >= 8 and not summary.probes.missing(but=RARE):
             return
     assert summary.probes.missing(but=RARE) == []
+
+
+def test_no_seed_asks_for_more_than_its_windows_carry() -> None:
+    """Found by the soak: one message a round of 20 ms, and followers that never caught up with 60 calls a second."""
+    for seed in range(2000):
+        drawn = draw(seed)
+        if drawn.window_messages == 1 or drawn.append_bytes < 1 << 20:
+            assert 2 * (drawn.net.delay + drawn.net.jitter) <= SLOW_ROUND
+            assert drawn.disk.sync < SLOW
 
 
 def calm(seed: int = 1) -> Options:

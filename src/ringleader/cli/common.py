@@ -96,7 +96,7 @@ def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Cl
 
     async def main() -> T:
         _cancel_on_sigterm(signals)
-        places = (endpoints,) if endpoints else ()
+        places = (endpoints,) if endpoints is not None else ()
         async with ringleader.connect(*places, timeout=timeout, **login) as client:
             return await act(client)
 

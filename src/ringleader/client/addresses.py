@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ringleader.errors import Reason, UsageError
 
@@ -20,6 +20,11 @@ def parse_endpoints(given: Sequence[str], environment: Mapping[str, str]) -> lis
 
     Raises `UsageError` naming the endpoint that makes no sense.
     """
+    for one in given:
+        if not isinstance(one, str):
+            raise _bad(one)
+        if not one.strip():
+            raise _empty()
     text = ",".join(given) or environment.get(ENVIRONMENT, "") or ",".join(DEFAULT_ENDPOINTS)
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
@@ -43,7 +48,9 @@ def split_address(address: str) -> tuple[str, int]:
         host, port = address.split(":")
     if ":" in host and not _is_ipv6(host):
         raise _bad(address)
-    if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or any(character == "/" or character.isspace() for character in host):
+        raise _bad(address)
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise _bad(address)
     return host, int(port)
 
@@ -65,7 +72,16 @@ def _is_ipv6(host: str) -> bool:
     return True
 
 
-def _bad(address: str) -> UsageError:
+def _bad(address: object) -> UsageError:
     message = f"{address!r} is not an endpoint"
     hint = f"Write host:port, for instance 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}."
+    if isinstance(address, Iterable) and not isinstance(address, str | bytes):
+        hint = "Several are several arguments: connect(*endpoints)."
     return UsageError(message, reason=Reason.INVALID_ARGUMENT, hint=hint)
+
+
+def _empty() -> UsageError:
+    hint = (
+        f"Name a node (host:port), or give none: then it is {ENVIRONMENT}, else the local cluster of `ringleader dev`."
+    )
+    return UsageError("the endpoint given is empty", reason=Reason.INVALID_ARGUMENT, hint=hint)

@@ -39,10 +39,15 @@ def to_bytes(value: object, what: str) -> bytes:
     raise UsageError(message, reason=Reason.INVALID_ARGUMENT, hint="Encode it first, for instance with json.dumps().")
 
 
+LONGEST = 9e9
+"""Seconds: what the store grants a lease at most (285 years), and more than anybody waits."""
+
+
 def to_timeout_ms(seconds: float, what: str) -> int:
-    """A period in seconds as whole milliseconds. Raises `UsageError` when it is not a positive number."""
-    if not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
-        raise UsageError(f"{what} is a positive number of seconds, not {seconds!r}", reason=Reason.INVALID_ARGUMENT)
+    """A period in seconds as whole milliseconds. Raises `UsageError` when it is not a positive number up to `LONGEST`."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds <= LONGEST:
+        message = f"{what} is a number of seconds above 0 and up to {LONGEST:,.0f}, not {seconds!r}"
+        raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
     return max(1, round(seconds * 1000))
 
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from ringleader.consensus.paxos import Paxos, PaxosOptions
+from ringleader.consensus.paxos import records as paxos_records
+from ringleader.consensus.paxos.messages import PaxosMessage
 from ringleader.consensus.raft import Raft, RaftOptions
 from ringleader.consensus.raft import records as raft_records
 from ringleader.consensus.raft.messages import RaftMessage
@@ -31,13 +34,13 @@ __all__ = [
     "read_records",
 ]
 
-CoreMessage = RaftMessage
+CoreMessage = RaftMessage | PaxosMessage
 """Everything that cores say to each other; the tags of different protocols do not overlap."""
-CoreOptions = RaftOptions
+CoreOptions = RaftOptions | PaxosOptions
 """The options of a core, whose type says which protocol it runs."""
 
 DEFAULT = "raft"
-PROTOCOLS = ("raft",)
+PROTOCOLS = ("raft", "paxos")
 """Names, as people write them."""
 
 
@@ -73,17 +76,20 @@ def check_choice(choice: Choice, members: int) -> None:
 
 def choice_of(options: CoreOptions) -> Choice:
     """What these options are for."""
-    return Choice(DEFAULT)
+    return Choice("paxos", options.phase2) if isinstance(options, PaxosOptions) else RAFT
 
 
 def options_for(choice: Choice, common: ConsensusOptions) -> CoreOptions:
     """The options of a core of the protocol chosen. Raises `ValueError` as `check_choice` does."""
     check_choice(choice, 0)
-    return RaftOptions(**msgspec.structs.asdict(common))
+    told = msgspec.structs.asdict(common)
+    return PaxosOptions(**told, phase2=choice.phase2) if choice.protocol == "paxos" else RaftOptions(**told)
 
 
 def make_core(id: int, config: Config, entropy: Entropy, options: CoreOptions) -> ReplicatedLog:
     """A core of the protocol that `options` are for; arguments as of `Raft`."""
+    if isinstance(options, PaxosOptions):
+        return Paxos(id, config, entropy, options)
     return Raft(id, config, entropy, options)
 
 
@@ -110,7 +116,14 @@ def _raft(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Held:
     return Held(found.term, promise, found.log.first, found.log.last, found.log.entries)
 
 
-_READERS = {"raft": _Reader(raft_records.KINDS, _raft)}
+def _paxos(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Held:
+    found = paxos_records.replay(snapshot, records)
+    log = found.log
+    promise = f"promised; chosen up to {found.commit} as far as known here"
+    return Held(found.promised, promise, log.first, log.last, log.entries)
+
+
+_READERS = {"raft": _Reader(raft_records.KINDS, _raft), "paxos": _Reader(paxos_records.KINDS, _paxos)}
 
 
 def read_records(

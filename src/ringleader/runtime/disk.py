@@ -2,7 +2,7 @@
 
 Files stay open between operations. Any error but one is final: after a failed sync the kernel may have dropped the dirty
 pages, so trying again would report success for bytes that are gone. The thread stops at the first error and says so. The
-exception is a full disk, which is waited out (see `runtime.space`).
+exception is a full disk, which is waited out (see `group.space`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
+from ringleader.group.space import NO_ROOM, ROOM_PERIOD, SpaceKeeper
 from ringleader.ports import Create, DiskOp, Rename, Sync, SyncFolder, Truncate, Unlink, Write
 from ringleader.runtime.descriptors import patiently
-from ringleader.runtime.space import NO_ROOM, SpaceKeeper
 
 if sys.platform != "win32":
     import fcntl
@@ -27,8 +27,6 @@ if sys.platform != "win32":
 __all__ = ["BulkThread", "DiskFailedError", "DiskThread", "FolderDisk", "sync_descriptor"]
 
 _ZEROS = bytes(1024 * 1024)
-ROOM_PERIOD = 0.5
-"""Seconds between two looks for room on a full disk."""
 
 
 class DiskFailedError(RingleaderError):

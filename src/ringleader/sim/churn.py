@@ -2,7 +2,8 @@
 leaders are removed, leadership is handed over, a node comes back with an empty disk.
 
 All by the ordinary commands of a client. The budget: a voter is lost for good (dead or wiped) only while no other one is,
-and wiped only when the others have learnt which data folder it had, which they do about a second after its first start.
+and while enough others would stay whatever becomes of the removals asked for; and it is wiped only when the others have learnt
+which data folder it had, which they do about a second after its first start.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ringleader.errors import RingleaderError
+from ringleader.errors import OutcomeUnknownError, RingleaderError
 from ringleader.sim.choice import Choice
 from ringleader.store.member_ops import MemberAdd, MemberCommand, MemberPromote, MemberRemove, MemberTransfer, Standing
 
@@ -33,6 +34,7 @@ class Churn:
     def __init__(self, world: World) -> None:
         self.world = world
         self.named = 0
+        self.removals: dict[int, int] = {}  # member -> how many removals of it were asked for and may yet come to be
 
     def strike(self, choice: Choice) -> None:
         """One step of some kind that is possible now."""
@@ -41,20 +43,29 @@ class Churn:
         lost = [machine for machine in world.machines.values() if machine.lost and self._counts(machine.id)]
         voters = [row.id for row in table.active() if row.standing is Standing.VOTER]
         if lost and self._active(lost[0].id) and choice.random() < 0.8:
-            self._ask(MemberRemove(lost[0].id), choice)
+            self._remove(lost[0].id, choice)
             return
         kind = choice.random()
         learners = [row.id for row in table.active() if row.standing is Standing.LEARNER]
         if learners and kind < 0.15:
             self._ask(MemberPromote(choice.choice(learners)), choice)
         elif kind < 0.25:
-            self._ask(MemberTransfer(choice.choice([0, *voters])), choice)
+            self.hand_over(choice)
         elif len(table.active()) < MOST and kind < 0.65:
             self._add(choice)
         elif len(voters) > FEWEST and kind < 0.85:
-            self._ask(MemberRemove(choice.choice(voters)), choice)
+            member = choice.choice(voters)
+            if len(self._staying(voters, member)) > FEWEST:
+                self._remove(member, choice)
         elif not lost and len(voters) >= FEWEST and self._settled(voters):
-            self._lose(world.machines[choice.choice(voters)], choice)
+            member = choice.choice(voters)
+            if len(self._staying(voters, member)) >= FEWEST:
+                self._lose(world.machines[member], choice)
+
+    def hand_over(self, choice: Choice) -> None:
+        """Leadership is to go to somebody else."""
+        voters = [row.id for row in self.world.truth.store.members.active() if row.standing is Standing.VOTER]
+        self._ask(MemberTransfer(choice.choice([0, *voters])), choice)
 
     def _counts(self, id: int) -> bool:
         """Whether that node is a member by the table, or by any configuration that is still in force somewhere."""
@@ -73,16 +84,32 @@ class Churn:
         agree = all(sorted(config.voters) == sorted(voters) and not config.outgoing for config in configs)
         return agree and 2 * len(configs) > len(voters)
 
+    def _staying(self, voters: list[int], member: int) -> list[int]:
+        """`member`, and who is left of the voters if all removals come to be that were asked for and are not decided."""
+        return [voter for voter in voters if voter == member or not self.removals.get(voter)]
+
+    def _remove(self, member: int, choice: Choice) -> None:
+        """Ask for a removal. One whose outcome nobody knows may yet come to be: its entry may lie in some log."""
+
+        def answered(answer: Any) -> None:
+            if isinstance(answer, RingleaderError) and not isinstance(answer, OutcomeUnknownError):
+                self.removals[member] -= not self.world.options.net.again  # else its repetition may be carried out
+
+        self.removals[member] = self.removals.get(member, 0) + 1
+        if not self._ask(MemberRemove(member), choice, answered):
+            self.removals[member] -= 1
+
     def _active(self, id: int) -> bool:
         row = self.world.truth.store.members.rows.get(id)
         return row is not None and row.active
 
-    def _ask(self, command: MemberCommand, choice: Choice, then: Any = None) -> None:
-        """Through any client that runs."""
+    def _ask(self, command: MemberCommand, choice: Choice, then: Any = None) -> bool:
+        """Through any client that runs; False when there is none."""
         callers = [caller for caller in self.world.callers if caller.running and caller.calling and not caller.paused]
         if callers:
             caller = choice.choice(callers)
             caller.act(lambda: caller.submit(command, PATIENCE, once=True, then=then or _ignore))
+        return bool(callers)
 
     def _add(self, choice: Choice) -> None:
         self.named += 1

@@ -7,7 +7,8 @@ The contract it models (what a log may count on, and no more):
   its sectors (`SECTOR`), in any version it ever had. Bytes that were being written may hold garbage; bytes that were not
   touched since their last sync never do.
 * A folder change that was not synced may be lost, each by itself; a rename is all or nothing.
-* A full disk refuses whatever would need more room; a failed sync says so once, and then what it covered may be gone.
+* A full disk refuses whatever would need more room, but may have done it in part; a failed sync says so once, and then what
+  it covered may be gone.
 
 Two crashes differ: `power_cut` loses the page cache, a killed process (nothing to call) loses nothing of it.
 """
@@ -25,6 +26,7 @@ from ringleader.sim.choice import Choice
 
 __all__ = ["PAGE", "SECTOR", "CrashPoint", "CutReport", "DiskHabits", "SimDisk"]
 
+AMPLE = 1 << 30
 PAGE = 4096
 SECTOR = 512
 
@@ -108,11 +110,10 @@ class _File:
 class SimDisk:
     """A `ports.Disk` whose page cache can be lost. `capacity` in bytes; `on_change` is called before every operation."""
 
-    def __init__(self, choice: Choice, habits: DiskHabits | None = None, capacity: int = 1 << 30) -> None:
+    def __init__(self, choice: Choice, habits: DiskHabits | None = None, capacity: int = AMPLE) -> None:
         self.choice = choice
         self.habits = habits or DiskHabits()
         self.capacity = capacity
-        self.full = False
         self.fail_sync = False
         self.on_change: Callable[[], None] | None = None
         self.settle: Callable[[], None] | None = None
@@ -178,9 +179,9 @@ class SimDisk:
 
     def begin(self, op: DiskOp) -> None:
         """`op` was under way when the power went: some of its pages may have reached the disk."""
-        if type(op) is Write and op.name in self._files and not self.full:
+        if type(op) is Write and op.name in self._files:
             cut = self.choice.randrange(len(op.data) + 1)
-            self._files[op.name].write(op.offset, op.data[:cut])
+            self._write_part(self._files[op.name], op.offset, op.data[:cut])
         elif type(op) is Sync and op.name in self._files:
             file = self._files[op.name]
             for start, end in file.dirty:
@@ -225,9 +226,17 @@ class SimDisk:
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, "no such file", name) from None
 
-    def _need(self, name: str, more: int) -> None:
-        if more > 0 and (self.full or self.used() + more > self.capacity):
-            raise OSError(errno.ENOSPC, "no space left on device", name)
+    def _lacks(self, more: int) -> bool:
+        """Whether there is no room for so many bytes more."""
+        return more > 0 and self.used() + more > self.capacity
+
+    def fill_up(self, spare: int = 0) -> None:
+        """Others take all room but `spare` bytes, until `make_room`."""
+        self.capacity = self.used() + spare
+
+    def make_room(self) -> None:
+        """There is room for everything."""
+        self.capacity = AMPLE
 
     def used(self) -> int:
         """Bytes taken by all files."""
@@ -236,20 +245,28 @@ class SimDisk:
     def _create(self, op: Create) -> None:
         if op.name in self._files:
             raise FileExistsError(errno.EEXIST, "the file exists", op.name)
-        self._need(op.name, op.size + 1)
         file = self._files[op.name] = _File()
+        self._changes.append((op.name, op.name, file))
+        if self._lacks(op.size + 1):
+            raise OSError(errno.ENOSPC, "no space left on device", op.name)  # the name is there all the same
         if op.size:
             file.truncate(op.size)
-        self._changes.append((op.name, op.name, file))
 
     def _write(self, op: Write) -> None:
         file = self._file(op.name)
         end = op.offset + len(op.data)
-        if end > len(file.data):
-            self._need(op.name, end - len(file.data))
+        if self._lacks(end - len(file.data)):
+            self._write_part(file, op.offset, op.data)
+            raise OSError(errno.ENOSPC, "no space left on device", op.name)
         file.write(op.offset, op.data)
         if self.habits.writeback and self.choice.random() < self.habits.writeback:
             self._some_pages(file, op.offset, end)
+
+    def _write_part(self, file: _File, offset: int, data: bytes) -> None:
+        """Write as much from the start of `data` as there is room for."""
+        room = len(file.data) + max(self.capacity - self.used(), 0) - offset
+        if room > 0:
+            file.write(offset, data[:room])
 
     def _sync(self, name: str) -> None:
         file = self._file(name)

@@ -38,6 +38,9 @@ LONGEST_ABSENCE = 10.0
 LAST_STRIKE = 60.0
 """Strikes are drawn up to this time, whenever faults are to end, so that a shorter run has the same ones."""
 
+LONGEST_GOODBYE = 500
+"""How many milliseconds are waited for a leader to begin to hand over."""
+
 PATIENCE = 100
 """How many milliseconds a power cut waits for a disk to be at work, which is when it can do most harm."""
 
@@ -75,6 +78,8 @@ class Nemesis:
             "client-disconnect": self._client_disconnect,
             "client-pause": self._client_pause,
             "churn": lambda: world.churn.strike(self.choice),
+            "kill-then-cut": self._kill_then_cut,
+            "hand-over": self._hand_over,
         }
 
     def start(self) -> None:
@@ -100,7 +105,8 @@ class Nemesis:
         for machine in world.machines.values():
             machine.crash_point = ""
             machine.disk_slow = 1.0
-            machine.disk.full = machine.disk.fail_sync = machine.absent = False
+            machine.disk.make_room()
+            machine.disk.fail_sync = machine.absent = False
             machine.clock.set_rate(self.timeline.now, 1.0)
             if machine.host is None:
                 machine.start()
@@ -139,10 +145,10 @@ class Nemesis:
 
     # ----------------------------------------------------------------------------------------------------- network
 
-    def _cut(self, what: str, pairs: list[Pair]) -> None:
+    def _cut(self, what: str, pairs: list[Pair], seconds: float = 0.0) -> None:
         if not pairs:
             return
-        seconds = self._while()
+        seconds = seconds or self._while()
         self._note(f"{what} for {seconds:.2f} s: cut {' '.join(f'{a}->{b}' for a, b in pairs)}")
         network = self.world.network
         network.cut(pairs)
@@ -183,6 +189,27 @@ class Nemesis:
         pairs = [pair for pair in halves([leader], others) if way == 0 or (pair[0] == leader) == (way == 1)]
         self._cut("leader isolated", pairs)
 
+    def _hand_over(self) -> None:
+        """Leadership goes to somebody else; often the old leader hears nothing any more from the moment it has said so."""
+        seconds = self._while()
+        self.world.churn.hand_over(self.choice)
+        if self.choice.chance(0.5):
+            self._deafen_leader_that_goes(seconds, LONGEST_GOODBYE)
+
+    def _deafen_leader_that_goes(self, seconds: float, patience: int) -> None:
+        if self.healed:
+            return
+        going = [machine.id for machine in self.world.machines.values() if self._leads(machine) and self._goes(machine)]
+        if going:
+            inbound = [pair for pair in self.world.network.links if pair[1] == going[0]]
+            self._cut("a leader hands over and hears nothing", inbound, seconds)
+        elif patience:
+            self.timeline.after(0.001, self._deafen_leader_that_goes, seconds, patience - 1)
+
+    def _goes(self, machine: Machine) -> bool:
+        """Whether that leader is handing over."""
+        return machine.host is not None and not machine.host.core.leads
+
     def _reset(self) -> None:
         pair = self.choice.choice(sorted(self.world.network.links))
         self._note(f"connection {pair[0]}->{pair[1]} breaks")
@@ -214,6 +241,29 @@ class Nemesis:
             return
         machine.crash("no power", power=True)
         self.world.restart_later(machine)
+
+    def _kill_then_cut(self) -> None:
+        """A node is killed, preferably while its disk is at work, starts again, and loses power soon after.
+
+        What it then found in the page cache may be gone for all that it knows, unless it has synced it.
+        """
+        restart, cut = self.choice.log_uniform(0.05, 2.0), self.choice.log_uniform(0.001, 1.0)
+        self._kill_at_work(self._machine(), restart, cut, PATIENCE)
+
+    def _kill_at_work(self, machine: Machine, restart: float, cut: float, patience: int) -> None:
+        if machine.host is None or self.healed:
+            return
+        if patience and not machine.busy:
+            self.timeline.after(0.001, self._kill_at_work, machine, restart, cut, patience - 1)
+            return
+        machine.crash("killed, to lose power soon after its next start", power=False)
+        self._later(restart, machine.start)
+        self._later(restart + cut, lambda: self._cut_again(machine))
+
+    def _cut_again(self, machine: Machine) -> None:
+        if machine.host is not None:
+            self.world.probes.hit("power cut right after a restart")
+        self._cut_power(machine, 0)
 
     def _power_cut_all(self) -> None:
         self._cut_all_power(PATIENCE)
@@ -258,10 +308,11 @@ class Nemesis:
         self._later(self._while(), lambda: setattr(machine, "disk_slow", 1.0))
 
     def _disk_full(self) -> None:
-        machine = self._machine()
-        machine.disk.full = True
-        self._note(f"the disk of n{machine.id} is full")
-        self._later(self._while(), lambda: setattr(machine.disk, "full", False))
+        """Others fill the disk up, but for what may be enough for a vote, or for a few entries."""
+        machine, spare = self._machine(), int(self.choice.log_uniform(1.0, 30_000.0))
+        machine.disk.fill_up(spare)
+        self._note(f"the disk of n{machine.id} has room for {spare} bytes")
+        self._later(self._while(), lambda: machine.disk.make_room())
 
     def _sync_error(self) -> None:
         machine = self._machine()

@@ -2,17 +2,18 @@
 
 Disk operations of one batch have a time each, but cost the simulator one event: they are carried out when the last is due,
 or, when the machine crashes before, as far as they had come. So a crash can fall between any two of them, or inside one.
+For what a full disk has no room the machine waits, as the runtime does (`group.space`).
 """
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
 from ringleader.group.host import Host
+from ringleader.group.space import NO_ROOM, ROOM_PERIOD, SpaceKeeper
 from ringleader.ports import DiskOp, Read, Rename, Sync, SyncFolder
 from ringleader.sim.choice import stream
 from ringleader.sim.clock import SimClock
@@ -49,6 +50,11 @@ class _Work:
         """When the next operation is carried out."""
         return self.due[self.done] if self.done < len(self.ops) else float("inf")
 
+    def wait(self, until: float) -> None:
+        """The next operation is tried again at `until`, and the others come as much later."""
+        shift = until - self.due[self.done]
+        self.due[self.done :] = [time + shift for time in self.due[self.done :]]
+
 
 class Machine:
     """Node `id` of the world. `host` is None while it is down. `life` counts its starts, so that old events miss it."""
@@ -79,6 +85,11 @@ class Machine:
         self.compared = 0  # the applied index at which the state was last compared
         self._work: _Work | None = None
         self._bulk: _Work | None = None
+        self._space = self._keeper()
+
+    def _keeper(self) -> SpaceKeeper:
+        """What a process that starts has to carry out the log's operations."""
+        return SpaceKeeper(self.disk, self.world.options.disk.reserve_bytes, self._filled)
 
     @property
     def busy(self) -> bool:
@@ -103,8 +114,9 @@ class Machine:
             world.restart_later(self)
             return
         except OSError as error:
+            world.probes.hit("sync failed")
             self.crash(f"stopped in recovery: {error}", power=True)
-            world.disk_failed(self, error)
+            world.restart_later(self)
             return
         except RingleaderError as error:
             self._refused(error)
@@ -119,6 +131,8 @@ class Machine:
         world.oracle.recovered(self.id, core)
         world.observe(self, core)
         self.timeline.after(self.choice.uniform(0.0, world.options.tick), self._tick, self.life)
+        self._space = self._keeper()
+        self._space.recover()
         self._drain()
 
     def wipe(self) -> None:
@@ -405,21 +419,30 @@ class Machine:
             work = min(works, key=_Work.next_due, default=None)
             if work is None or work.next_due() > now:
                 return
-            work.done += 1
+            op = work.ops[work.done]
             try:
-                self.disk.apply(work.ops[work.done - 1])
+                if work is self._bulk:
+                    self.disk.apply(op)
+                elif not self._space.attempt(op):
+                    self.world.probes.hit("waited for room")
+                    work.wait(now + ROOM_PERIOD)
+                    continue
             except OSError as error:
-                if work is self._bulk and error.errno == errno.ENOSPC:
+                if work is self._bulk and error.errno in NO_ROOM:
                     work.done, work.no_room = len(work.ops), True
                     continue
                 self._work = self._bulk = None
                 self.timeline.at(now, self._disk_failed, self.life, error)
                 return
+            work.done += 1
 
     def _work_done(self, life: int, work: _Work) -> None:
         if life != self.life or self._work is not work:
             return
         self._settle()
+        if self._work is work and work.done < len(work.ops):  # there was no room
+            self.timeline.at(work.due[-1], self._work_done, life, work)
+            return
         if self._work is not work or self._held(self._report_done, life, work):
             return
         self._report_done(life, work)
@@ -460,8 +483,34 @@ class Machine:
         host.bulk_done(work.number, data)
         self._drain()
 
+    def _filled(self, flag: bool) -> None:
+        """The disk has become full, or has room again; the host is told in a moment."""
+        self.timeline.at(self.timeline.now, self._tell_filled, self.life, flag)
+
+    def _tell_filled(self, life: int, flag: bool) -> None:
+        host = self.host
+        if life != self.life or host is None or self._held(self._tell_filled, life, flag):
+            return
+        self.world.probes.hit("disk full" if flag else "room again")
+        self.world.trace.add((self.timeline.now, Kind.NOTE, self.id, 0, f"the disk of n{self.id} is full: {flag}", 0.0))
+        host.disk_full(flag)
+        if flag:
+            self._look_for_room(life)
+        if life == self.life:
+            self._drain()
+
+    def _look_for_room(self, life: int) -> None:
+        if life != self.life or not self._space.full or self._held(self._look_for_room, life):
+            return
+        self._settle()
+        if self._work is None:
+            self._space.recover()
+        if self._space.full:
+            self.timeline.after(ROOM_PERIOD, self._look_for_room, life)
+
     def _disk_failed(self, life: int, error: OSError) -> None:
         """An operation failed: the node stops, as the runtime would make it; what was unsynced may be lost."""
         if life == self.life and self.host is not None:
+            self.world.probes.hit("sync failed")
             self.crash(f"stopped: {error}", power=True)
-            self.world.disk_failed(self, error)
+            self.world.restart_later(self)

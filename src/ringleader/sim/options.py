@@ -37,6 +37,8 @@ FAULTS: dict[str, tuple[float, float]] = {
     "client-disconnect": (1.0, 8.0),
     "client-pause": (2.0, 12.0),
     "churn": (0.7, 4.0),
+    "kill-then-cut": (3.0, 15.0),
+    "hand-over": (2.0, 12.0),
 }
 """Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
 
@@ -48,6 +50,9 @@ FASTEST = 2.0
 
 SLOW = 0.004
 """A disk that syncs slower than this (seconds) gets no tiny windows and segments too: the load would not be met at all."""
+
+SLOW_ROUND = 0.008
+"""Nor does a network on which a message and its answer take longer than this on average."""
 
 
 class NetOptions(msgspec.Struct, frozen=True):
@@ -67,13 +72,15 @@ class NetOptions(msgspec.Struct, frozen=True):
 
 
 class DiskOptions(msgspec.Struct, frozen=True):
-    """`sync`: mean seconds of a sync; `write`: seconds of any other operation. `segment_bytes`: of the log."""
+    """`sync`: mean seconds of a sync; `write`: seconds of any other operation. `segment_bytes`: of the log.
+    `reserve_bytes`: kept by each node for when the disk is full."""
 
     habits: DiskHabits = DiskHabits()
     sync: float = 0.002
     write: float = 0.00005
     segment_bytes: int = 64 * 1024
     runway_bytes: int = 16 * 1024
+    reserve_bytes: int = 64 * 1024
 
 
 class ClockOptions(msgspec.Struct, frozen=True):
@@ -169,18 +176,13 @@ class Options(msgspec.Struct, frozen=True):
 def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
     """The options of `seed`, with all that it draws the same for every protocol. `nodes` 0: 3 or 5, as the seed says."""
     choice = stream(seed, "options")
-    disk = _draw_disk(choice)
+    disk = msgspec.structs.replace(_draw_disk(choice), reserve_bytes=stream(seed, "reserve").choice((0, 4_096, 65_536)))
     drift = choice.choice((0.0, 0.001, 0.05, 0.2))
     snapshot_every = choice.choice((30, 100, 100, 300, 300, 1000, 100_000))
     drawn_nodes = choice.choice((3, 3, 5))
-    strength = choice.random() < 0.1  # one seed in ten has no faults of its own: bugs without any are bugs too
-    faults = {
-        kind: choice.log_uniform(low, high)
-        for kind, (low, high) in FAULTS.items()
-        if choice.random() < 0.45 and not strength
-    }
+    faults = _draw_faults(seed)
     true = drift < 0.01 and not faults.keys() & CLOCK_FAULTS
-    return Options(
+    drawn = Options(
         seed=seed,
         protocol=protocol,
         nodes=nodes or drawn_nodes,
@@ -197,6 +199,21 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
         load=_draw_load(choice, lease_reads=0.3 if true else 0.0),
         faults=faults,
     )
+    if 2 * (drawn.net.delay + drawn.net.jitter) > SLOW_ROUND:  # an entry or a message a round would be too few
+        return msgspec.structs.replace(drawn, append_bytes=1 << 20, window_messages=256)
+    return drawn
+
+
+def _draw_faults(seed: int) -> dict[str, float]:
+    """The kinds of this seed. Each kind draws from a stream of its own: a new one changes nothing in the others."""
+    if stream(seed, "no faults").chance(0.1):  # bugs without any are bugs too
+        return {}
+    faults = {}
+    for kind, (low, high) in FAULTS.items():
+        choice = stream(seed, f"how often {kind}")
+        if choice.chance(0.45):
+            faults[kind] = choice.log_uniform(low, high)
+    return faults
 
 
 def _draw_net(choice: Choice) -> NetOptions:

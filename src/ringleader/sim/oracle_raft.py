@@ -105,6 +105,7 @@ class RaftOracle(Oracle[RaftSeen, Raft]):
     # --------------------------------------------------------------------------------------- leaders and commits
 
     def _elected(self, node: int, core: Raft) -> None:
+        self._probes.hit("leadership handed over", core.forced)
         index = self._before_term(core.term)  # what was committed in this term or later need not be here
         if index > core.log.offset and core.log.term(index) != self.ledger.term(index):
             raise Violation(

@@ -224,11 +224,6 @@ class World:
         for caller in self.callers:
             caller.cables.node_gone(machine)
 
-    def disk_failed(self, machine: Machine, error: OSError) -> None:
-        """A machine stopped because its disk failed; it comes back once the disk is well."""
-        self.probes.hit("disk full" if machine.disk.full else "sync failed")
-        self.restart_later(machine)
-
     def _arrive(self, receiver: int, sender: int, messages: list[Any], sent: float) -> None:
         if self._churned and not self.linked(sender, receiver):
             self.probes.hit("link refused")

@@ -15,12 +15,16 @@ __all__ = ["Lease", "Leases"]
 
 
 class Lease(msgspec.Struct):
-    """One lease: granted time and deadline in milliseconds of log time, and its keys."""
+    """One lease: granted time and deadline in milliseconds of log time, and its keys.
+
+    `owner`: the user whom it was granted to; "" for one from when auth was off.
+    """
 
     id: int
     ttl_ms: int
     deadline_ms: int
     keys: set[bytes]
+    owner: str = ""
 
 
 class Leases:
@@ -34,14 +38,14 @@ class Leases:
         self._heap = [(lease.deadline_ms, lease.id) for lease in self.by_id.values()]
         heapify(self._heap)
 
-    def grant(self, lease_id: int, ttl_ms: int, now_ms: int) -> Lease:
-        """A new lease; id 0 takes the next free number. The id must not be in use."""
+    def grant(self, lease_id: int, ttl_ms: int, now_ms: int, owner: str = "") -> Lease:
+        """A new lease for the user `owner`; id 0 takes the next free number. The id must not be in use."""
         if not lease_id:
             while self.next_id in self.by_id:
                 self.next_id += 1
             lease_id = self.next_id
             self.next_id += 1
-        lease = Lease(lease_id, ttl_ms, now_ms + ttl_ms, set())
+        lease = Lease(lease_id, ttl_ms, now_ms + ttl_ms, set(), owner)
         self.by_id[lease_id] = lease
         heappush(self._heap, (lease.deadline_ms, lease_id))
         return lease

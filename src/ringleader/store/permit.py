@@ -85,7 +85,9 @@ class _Ask:
     def lease_keys(self, lease_id: int, writing: bool) -> str:
         """The right to all that hangs on a lease; which keys these are is not told.
 
-        Looked up once for a whole transaction: it may name the lease in each of its puts.
+        A lease without keys is its owner's alone: by hanging a key of his own on it, somebody else could keep the owner from
+        his lease, and ending it would end whatever it was made for. Looked up once for a whole transaction: it may name the
+        lease in each of its puts.
         """
         missing = self._asked.get((lease_id, writing))
         if missing is None:
@@ -96,7 +98,11 @@ class _Ask:
             lacks = keys and not (
                 rights.cover(min(keys), max(keys) + b"\0") or all(rights.cover(key, key + b"\0") for key in keys)
             )
-            missing = self._asked[lease_id, writing] = f"all keys of lease {lease_id}" if lacks else ""
+            if writing and lease is not None and not keys and lease.owner not in ("", self.caller.user):
+                missing = f"lease {lease_id}, which was granted to another user"
+            else:
+                missing = f"all keys of lease {lease_id}" if lacks else ""
+            self._asked[lease_id, writing] = missing
         return missing
 
 

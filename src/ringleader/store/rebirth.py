@@ -39,7 +39,10 @@ def reborn(state: State, members: dict[int, str], limits: Limits) -> State:
     mvcc.load_nothing()
     mvcc.loaded(revision)
     leases = Leases(
-        [Lease(one.id, one.ttl_ms, state.time_ms + one.ttl_ms, one.keys) for one in state.leases.by_id.values()],
+        [
+            Lease(one.id, one.ttl_ms, state.time_ms + one.ttl_ms, one.keys, one.owner)
+            for one in state.leases.by_id.values()
+        ],
         state.leases.next_id + REVISION_STEP,
     )
     return State(

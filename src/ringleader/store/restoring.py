@@ -90,7 +90,7 @@ class Restorer:
             self._mvcc = Mvcc.empty(self._head.compact_revision)
         elif kind == LEASES:
             for row in _decode_leases(body):
-                self._leases[row.id] = Lease(row.id, row.ttl_ms, row.deadline_ms, set())
+                self._leases[row.id] = Lease(row.id, row.ttl_ms, row.deadline_ms, set(), row.owner)
         elif kind == SESSIONS:
             self._sessions += map(_session, _decode_sessions(body))
         elif kind == AUTH:

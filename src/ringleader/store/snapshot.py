@@ -87,6 +87,7 @@ class LeaseRow(msgspec.Struct, array_like=True, gc=False):
     id: int
     ttl_ms: int
     deadline_ms: int
+    owner: str = ""
 
 
 class SessionRow(msgspec.Struct, array_like=True):
@@ -172,7 +173,7 @@ def pieces(pin: Pin) -> Generator[bytes, None, None]:
 
 def _bodies(pin: Pin) -> Iterator[tuple[int, bytes | None]]:
     yield HEAD, _encode(pin.head)
-    rows = (LeaseRow(one.id, one.ttl_ms, due) for one, due in zip(pin.leases, pin.deadlines, strict=True))
+    rows = (LeaseRow(one.id, one.ttl_ms, due, one.owner) for one, due in zip(pin.leases, pin.deadlines, strict=True))
     while part := list(islice(rows, PER_CHUNK)):
         yield LEASES, _encode(part)
     for id, seen_ms, floor, results, owner in pin.sessions:

@@ -290,7 +290,8 @@ class Store:
             return Failure(Reason.LEASE_EXISTS, f"there is already a lease {op.id}")
         if len(self._leases.by_id) >= limits.leases:
             return Failure(Reason.OVERLOADED, f"there are {limits.leases} leases, which is the limit")
-        lease = self._leases.grant(op.id, max(op.ttl_ms, limits.lease_ttl_min_ms), self.time_ms)
+        owner = self._caller.user if self.auth.enabled else ""
+        lease = self._leases.grant(op.id, max(op.ttl_ms, limits.lease_ttl_min_ms), self.time_ms, owner)
         return LeaseResult(self.revision, lease.id, lease.ttl_ms)
 
     def _lease_revoke(self, op: LeaseRevoke) -> Result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ringleader.client.addresses import DEFAULT_ENDPOINTS, parse_endpoints, split_address
@@ -29,6 +31,26 @@ def test_endpoints(given: list[str], environment: dict[str, str], expected: list
 def test_nonsense_is_named(bad: str) -> None:
     with pytest.raises(UsageError):
         parse_endpoints([bad], {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ([5], "5 is not an endpoint"),
+        ([None], "None is not an endpoint"),
+        ([b"a:1"], "b'a:1' is not an endpoint"),
+        ([["a:1", "b:1"]], r"\['a:1', 'b:1'\] is not an endpoint.*connect\(\*endpoints\)"),
+        ([""], "the endpoint given is empty"),
+        (["a:1", "  "], "the endpoint given is empty"),
+        (["a b"], "'a b' is not an endpoint"),
+        (["a:1 b:1"], "'a:1 b:1' is not an endpoint"),
+    ],
+)
+def test_what_is_no_endpoint_is_told_before_anything_is_dialled(wrong: list[Any], named: str) -> None:
+    """An empty one is most likely a variable that was not set: no reason to go to the local cluster without a word."""
+    with pytest.raises(UsageError, match=named) as caught:
+        parse_endpoints(wrong, {"RINGLEADER_ENDPOINTS": "a:1"})
+    assert caught.value.hint
 
 
 def test_split() -> None:

@@ -114,6 +114,17 @@ async def test_a_pause_of_the_process_is_noticed_before_anything_else(
             one.check()
 
 
+async def test_a_pause_shorter_than_the_lease_moves_nothing(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with db.shards("jobs", count=2, ttl=600.0) as shards:
+        had = [change.shard for change in await changes(shards, 2)]
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + 300)
+        await until(lambda: shards._lease.remaining > 400)
+        assert all(shard.owned for shard in had)
+        assert (shards.epoch, len(shards.owned)) == (1, 2)
+
+
 async def test_claims_and_workers_deleted_by_someone(db: Client) -> None:
     async with db.shards("jobs", count=4) as shards:
         had = {change.shard.id: change.shard for change in await changes(shards, 4)}
@@ -178,11 +189,13 @@ async def test_run_has_one_task_for_each_shard(db: Client) -> None:
 
 
 async def test_an_error_of_a_handler_ends_run_after_all_others(db: Client) -> None:
+    begun: list[int] = []
     ended: list[int] = []
 
     async def work(shard: Shard) -> None:
+        begun.append(shard.id)
         if shard.id == 3:
-            await asyncio.sleep(0.05)
+            await until(lambda: len(begun) == 4)
             raise ValueError("shard three")
         if shard.id == 2:
             return  # done: stays idle

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ringleader.consensus.paxos.messages import Accept, Prepare, Refused
 from ringleader.consensus.raft.messages import Append, AppendReply, SnapshotReply, TimeoutNow, Vote, VoteReply
 from ringleader.store.commands import Put
 from ringleader.wire.absurd import LARGEST, TERM_AHEAD, absurdity
@@ -18,7 +19,10 @@ from unit.group.harness import World
 @pytest.mark.parametrize(
     ("message", "says"),
     [
-        (Vote(1 << 40, 0, 0), "Vote of term 1099511627776, while this node is in term"),
+        (Vote(1 << 40, 0, 0), "Vote of term 1099511627776, while this node is in 1"),
+        (Prepare(1 << 60, 1), "Prepare of ballot 1152921504606846976, while this node is in 1"),
+        (Refused(1, 1 << 60), "Refused of promised 1152921504606846976"),
+        (Accept(1, -7, [], 0), "Accept with first -7"),
         (VoteReply(LARGEST + 1, True), "VoteReply with term"),
         (Append(-1, 0, 0, [], 0), "Append with term -1"),
         (Append(1, -7, 0, [], 0), "Append with prev_index -7"),

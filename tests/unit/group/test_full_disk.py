@@ -8,9 +8,9 @@ from ringleader.consensus.shape import Entry
 from ringleader.errors import Reason
 from ringleader.group.host import GROUP, PROMISES, Host
 from ringleader.group.options import GroupOptions
+from ringleader.group.space import RESERVE_FILE, SpaceKeeper
 from ringleader.log import LogOptions
 from ringleader.ports import DiskOp
-from ringleader.runtime.space import RESERVE_FILE, SpaceKeeper
 from ringleader.sim.choice import Choice
 from ringleader.sim.disk import SimDisk
 from ringleader.store.commands import Put, Range, RangeResult

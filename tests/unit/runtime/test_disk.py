@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ringleader.group.bulk import BulkWork
+from ringleader.group.space import RESERVE_FILE
 from ringleader.log import Identity, LogOptions, LogRecord, create, recover
 from ringleader.ports import Create, DiskOp, Read, Rename, Sync, SyncFolder, Truncate, Unlink, Write
 from ringleader.runtime.disk import BulkThread, DiskThread, FolderDisk
-from ringleader.runtime.space import RESERVE_FILE
 from unit.log.crashdisk import CrashDisk
 
 OPS: list[DiskOp] = [

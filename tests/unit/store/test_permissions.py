@@ -96,7 +96,8 @@ LEASING = {"writer", "both", "halves", "one", "other", "lease", "root"}
 CLUSTER = {"cluster", "root"}
 AUTH = {"auth", "root"}
 ANY_KEY, FROM = b"\0", b"a/"
-FREE, HELD = 71, 72  # leases: one without keys, one that holds a/1 and a/2
+FREE, HELD = 71, 72  # leases from before auth was on: one without keys, one that holds a/1 and a/2
+WRITERS = 73  # granted to the user writer, without keys yet
 
 
 def store() -> Store:
@@ -111,7 +112,9 @@ def store() -> Store:
     ]  # fmt: skip
     for name, permissions in USERS.items():
         setup += [RoleAdd(name), *(RoleGrant(name, each) for each in permissions), UserAdd(name, FAST, [name])]
-    for result in run(made, NODE, *setup, AuthEnable()):
+    results = run(made, NODE, *setup, AuthEnable())
+    results += run(made, Caller("writer/password", made.auth.revision), LeaseGrant(60_000, WRITERS))
+    for result in results:
         assert not isinstance(result, Failure), result
     return made
 
@@ -134,6 +137,7 @@ ROWS: dict[type, list[Row]] = {
         (Put(b"a/9", b"v", prev_kv=True), FULL),
         (Put(b"a/9", b"v", FREE), WRITE),
         (Put(b"a/9", b"v", HELD), WRITE),
+        (Put(b"a/9", b"v", WRITERS), {"writer", "root"}),  # hung on it, it would keep its owner from his own lease
         (Put(b"b/9", b"v", HELD), {"root"}),  # may write the key, but not those that share its lease
     ],
     Delete: [
@@ -166,8 +170,17 @@ ROWS: dict[type, list[Row]] = {
     SnapshotRead: [(SnapshotRead(), CLUSTER)],
     HashKv: [(HashKv(), CLUSTER)],
     LeaseGrant: [(LeaseGrant(5000), LEASING)],
-    LeaseRevoke: [(LeaseRevoke(FREE), LEASING), (LeaseRevoke(HELD), WRITE), (LeaseRevoke(99), LEASING)],
-    LeaseKeepAlive: [(LeaseKeepAlive(FREE), LEASING), (LeaseKeepAlive(HELD), WRITE)],
+    LeaseRevoke: [
+        (LeaseRevoke(FREE), LEASING),
+        (LeaseRevoke(HELD), WRITE),
+        (LeaseRevoke(99), LEASING),
+        (LeaseRevoke(WRITERS), {"writer", "root"}),
+    ],
+    LeaseKeepAlive: [
+        (LeaseKeepAlive(FREE), LEASING),
+        (LeaseKeepAlive(HELD), WRITE),
+        (LeaseKeepAlive(WRITERS), {"writer", "root"}),
+    ],
     LeaseInfo: [(LeaseInfo(HELD), LEASING), (LeaseInfo(HELD, True), LEASING & READ), (LeaseInfo(FREE, True), LEASING)],
     LeaseList: [(LeaseList(), LEASING)],
     ExpireLeases: [(ExpireLeases([FREE]), NOBODY)],
@@ -275,6 +288,24 @@ def test_without_a_login_nothing_is_done(op: Any, may: set[str]) -> None:
                        *([made.read(op, caller)] if isinstance(op, READS) else [])]:  # fmt: skip
             assert isinstance(result, Failure)
             assert result.reason is Reason.UNAUTHENTICATED
+
+
+def test_a_lease_with_keys_is_for_all_who_may_write_them_and_a_restored_one_still_has_its_owner() -> None:
+    made = store()
+    again = Store()
+    again.restore(made.snapshot())
+    for each in (made, again):
+        writer, both, other = (Caller(f"{name}/password", each.auth.revision) for name in ("writer", "both", "other"))
+        assert refused(run(each, both, LeaseKeepAlive(WRITERS))[0])
+        assert not refused(run(each, writer, Put(b"a/5", b"", WRITERS))[0])
+        assert not refused(run(each, both, LeaseKeepAlive(WRITERS))[0]), (
+            "whoever may delete its keys may as well end it"
+        )
+        assert refused(run(each, other, LeaseKeepAlive(WRITERS))[0])
+        assert not refused(run(each, both, Put(b"a/6", b"", WRITERS))[0])
+        run(each, writer, Delete(b"a/5"), Delete(b"a/6"))
+        assert refused(run(each, both, LeaseRevoke(WRITERS))[0])
+        assert not refused(run(each, writer, LeaseRevoke(WRITERS))[0])
 
 
 def test_with_auth_off_everyone_may_do_everything() -> None:

@@ -242,8 +242,16 @@ def test_cache(db: ringleader.sync.Client) -> None:
     with db.cache("k/") as cache:
         stop = cache.on_change(lambda event: called.append(event.key))
         changes = cache.changes()
-        threading.Timer(0.05, lambda: db.kv.put("k/b", "2")).start()
+
+        def put_once_it_is_followed() -> None:
+            while not cache._inner._readers:
+                time.sleep(0.001)
+            db.kv.put("k/b", "2")
+
+        other = threading.Thread(target=put_once_it_is_followed)
+        other.start()
         assert next(changes).text == "2"
+        other.join(60)
         assert cache["k/b"].text == "2"
         assert "k/a" in cache
         assert cache.wait_for(cache.revision) is cache

@@ -137,7 +137,7 @@ class Cache(Mapping[str | bytes, KeyValue]):
         return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
 
     async def changes(self) -> AsyncGenerator[Event, None]:
-        """Every change from now on, after it was made here.
+        """Every change from the first step on, after it was made here.
 
         A reader that falls 10,000 events behind gets `NotAppliedError` (overloaded), and no other is held up by it.
         """

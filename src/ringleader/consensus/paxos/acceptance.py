@@ -44,8 +44,8 @@ def on_accept(paxos: Paxos, sender: int, message: Accept) -> None:
         return
     if message.entries:
         paxos.accept(message.first, message.entries)
-    paxos.tell(message.commit)
-    if paxos.commit >= message.commit:
+    paxos.advance(message.commit)
+    if paxos.acceptor.commit >= message.commit:
         paxos.up_to_date_at = paxos.now
     ballot, round = paxos.replies.get(sender, (0, 0))
     paxos.replies[sender] = (message.ballot, max(round, message.round) if ballot == message.ballot else message.round)

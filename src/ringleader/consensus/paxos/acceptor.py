@@ -64,7 +64,8 @@ class Acceptor:
         self.log.put(ballot, low, entries[low - first :] if low > first else entries)
         if low == self.upto + 1:
             self.upto = last
-            self._absorb()
+            if self.islands:
+                self._absorb()
         else:
             self._island(low, last)
         return low, last
@@ -78,14 +79,17 @@ class Acceptor:
         if first > self.commit + 1 or last <= self.commit:
             return 0, -1
         low = self.commit + 1
-        self.log.put(self.promised, low, entries[low - first :])
+        self.log.put(max(self.promised, 1), low, entries[low - first :])  # 0 would say that nothing is held there
         self.reached(last)
         return low, last
 
     def tell(self, told: int) -> None:
         """A leader knows that all slots up to `told` are chosen."""
-        self.told = max(self.told, told)
-        self.commit = max(self.commit, min(self.told, self.upto))
+        if told > self.told:
+            self.told = told
+        commit = min(self.told, self.upto)
+        if commit > self.commit:
+            self.commit = commit
 
     def begin_after(self, slot: int, birth: int) -> None:
         """A snapshot stands for everything up to `slot`; what was accepted above it stays, for it may be chosen."""

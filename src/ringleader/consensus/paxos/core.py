@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from ringleader.consensus.paxos import acceptance, election, leader, learner, membership, reads, replication
 from ringleader.consensus.paxos.acceptor import Acceptor
 from ringleader.consensus.paxos.ballot import MEMBERS
@@ -41,25 +39,26 @@ from ringleader.consensus.paxos.messages import (
 from ringleader.consensus.paxos.quorum import check_phase2
 from ringleader.consensus.paxos.records import accept_record, promise_record, replay
 from ringleader.consensus.paxos.slots import SlotLog
-from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, Role, Send, SnapshotMeta, Status
+from ringleader.consensus.shape import (
+    Config,
+    ConsensusOptions,
+    Entry,
+    EntryKind,
+    Output,
+    Record,
+    Role,
+    Send,
+    SnapshotMeta,
+    Status,
+)
 from ringleader.ports import Entropy
 
 __all__ = ["Paxos", "PaxosOptions"]
 
 
-class PaxosOptions(msgspec.Struct, frozen=True):
-    """Times in seconds, sizes in bytes.
+class PaxosOptions(ConsensusOptions, frozen=True):
+    """`phase2`: how many must accept a value, 0: a majority; the same at all members."""
 
-    A member stands for election when it has heard from no leader for one to two `election` times. `append_bytes`: most data
-    in one message. `window_bytes`, `window_messages`: most on the way to one member. `phase2`: how many must accept a value,
-    0: a majority; the same at all members.
-    """
-
-    heartbeat: float = 0.1
-    election: float = 1.0
-    append_bytes: int = 1 << 20
-    window_bytes: int = 8 << 20
-    window_messages: int = 256
     phase2: int = 0
     canvass: bool = True
     check_quorum: bool = True
@@ -221,9 +220,11 @@ class Paxos:
         lead = self.lead
         if lead is None:
             return
-        while self.on_the_way and self.on_the_way[0][0] <= self.durable:
-            lead.durable = max(lead.durable, self.on_the_way.popleft()[1])
-        self.own_promise_durable()
+        way = self.on_the_way
+        while way and way[0][0] <= self.durable:
+            lead.durable = max(lead.durable, way.popleft()[1])
+        if self.id not in lead.promised:
+            self.own_promise_durable()
         replication.advance_commit(self)
 
     def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
@@ -256,15 +257,28 @@ class Paxos:
         if flag and self.role is Role.CANDIDATE:  # it stood for election just before
             self.become_follower(0)
 
+    @property
+    def idle(self) -> bool:
+        """See `ReplicatedLog.idle`."""
+        out = self.out
+        if self.commit > self.handed_out or self.replies or self.unwritten or out.messages or out.changed:
+            return False
+        if out.records or out.barriers or out.failed_barriers or out.wants_snapshot or out.fetch or out.install:
+            return False
+        if self.role is not Role.LEADER or self.lead is None:
+            return True
+        return not (self.reads.waiting or replication.wants_to_send(self, self.lead))
+
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""
         if self.role is Role.LEADER and self.lead is not None:
             reads.start_round(self)
             replication.send_all(self, self.lead)
         self.flush_accepts()
-        for to, (ballot, round) in self.replies.items():
-            acceptance.reply(self, to, ballot, round)
-        self.replies.clear()
+        if self.replies:
+            for to, (ballot, round) in self.replies.items():
+                acceptance.reply(self, to, ballot, round)
+            self.replies.clear()
         out = self.out
         commit = self.acceptor.commit
         if commit > self.handed_out:
@@ -337,6 +351,11 @@ class Paxos:
         return not self.proposed_configs and (index < self.commit or index == 0)
 
     @property
+    def first_index(self) -> int:
+        """See `ReplicatedLog.first_index`."""
+        return self.log.first
+
+    @property
     def last_index(self) -> int:
         """See `ReplicatedLog.last_index`; at the leader, what it has proposed or holds back."""
         lead = self.lead
@@ -363,7 +382,8 @@ class Paxos:
 
     def send(self, to: int, message: PaxosMessage, after: int) -> None:
         """Hand out a message that may leave once record `after`, and the present promise, are durable."""
-        after = max(after, self.promise_record)
+        if after < self.promise_record:
+            after = self.promise_record
         self.out.messages.append(Send(to, message, 0 if after <= self.durable else after))
 
     def emit(self, record: Record) -> None:
@@ -382,7 +402,7 @@ class Paxos:
 
     def accept(self, first: int, entries: Sequence[Entry]) -> None:
         """Accept a run of slots in the ballot promised; its record is emitted at the end of the turn."""
-        low, last = self.acceptor.accept(self.term, first, entries)
+        low, last = self.acceptor.accept(self.acceptor.promised, first, entries)
         if low > last:
             return
         self.note_configs(low, entries[low - first :] if low > first else entries)
@@ -398,8 +418,9 @@ class Paxos:
         if self.unwritten:
             (first, last), self.unwritten = self.unwritten, []
             self.emitted += 1
-            entries = self.log.slice(first, last)
-            self.out.records.append(accept_record(self.term, first, self.acceptor.told, entries))
+            acceptor = self.acceptor
+            entries = acceptor.log.slice(first, last)
+            self.out.records.append(accept_record(acceptor.promised, first, acceptor.told, entries))
             if self.lead is not None:
                 self.on_the_way.append((self.emitted, last))
 
@@ -411,15 +432,11 @@ class Paxos:
             last = first + len(entries) - 1
             self.proposed_configs = sorted([slot for slot in before if not first <= slot <= last] + found)
 
-    def tell(self, told: int) -> None:
-        """A leader has said that everything up to `told` is chosen."""
+    def advance(self, told: int) -> None:
+        """Everything up to `told` is chosen, as the leader says or has found out."""
         self.acceptor.tell(told)
-        self._configs_chosen()
-
-    def advance(self, commit: int) -> None:
-        """Everything up to `commit` is chosen and known here."""
-        self.acceptor.tell(commit)
-        self._configs_chosen()
+        if self.proposed_configs:
+            self._configs_chosen()
 
     def _configs_chosen(self) -> None:
         """Configuration entries that are known to be chosen by now come into force."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-from ringleader.consensus.paxos.ballot import AHEAD
 from ringleader.consensus.shape import Entry, SnapshotMeta
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "Refused",
     "Run",
     "TakeOver",
-    "absurd_ballot",
 ]
 
 
@@ -143,11 +141,3 @@ class TakeOver(msgspec.Struct, array_like=True, gc=False, tag=51):
 PaxosMessage = (
     Canvass | CanvassReply | Prepare | Promise | Refused | Accept | Accepted | Learn | Chosen | Offer | TakeOver
 )
-
-
-def absurd_ballot(message: PaxosMessage, promised: int) -> str:
-    """Why no correct member can have sent these ballots to one that has `promised` that much, or ""."""
-    highest = max(message.ballot, getattr(message, "promised", 0))
-    if highest > promised + AHEAD:
-        return f"{type(message).__name__} of ballot {highest}, while this node has promised {promised}"
-    return ""

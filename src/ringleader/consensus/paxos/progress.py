@@ -75,11 +75,15 @@ class Progress:
         """The member has accepted every slot up to `upto`."""
         while self.flight and self.flight[0][0] <= upto:
             self.flight_bytes -= self.flight.popleft()[1]
-        self.match = max(self.match, upto)
-        self.next = max(self.next, self.match + 1)
+        if upto > self.match:
+            self.match = upto
+        if upto >= self.next:
+            self.next = upto + 1
 
     def lost(self, round: int) -> bool:
         """Whether something that left before the heartbeat of `round`, which is answered now, has not arrived."""
+        if not self.pings:
+            return False
         expected = 0
         while self.pings and self.pings[0][0] <= round:
             expected = self.pings.popleft()[1]

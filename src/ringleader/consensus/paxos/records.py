@@ -17,6 +17,7 @@ from ringleader.consensus.shape import Entry, Record, SnapshotMeta
 __all__ = [
     "ACCEPT",
     "CHOSEN",
+    "KINDS",
     "PROMISE",
     "RESET",
     "accept_record",
@@ -28,6 +29,8 @@ __all__ = [
 
 PROMISE, ACCEPT, CHOSEN, RESET = 11, 12, 13, 14
 """Other numbers than Raft's, so that a folder of the one is never taken for one of the other."""
+KINDS = {PROMISE: "promise", ACCEPT: "accepted slots", CHOSEN: "learnt slots", RESET: "reset"}
+"""What the kinds of records are, for people."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _promise = msgspec.msgpack.Decoder(tuple[int, int, int])

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
     from ringleader.consensus.paxos.leader import Leadership
 
-__all__ = ["advance_commit", "on_accepted", "own_accepted", "send_all", "send_offer", "start_transfer", "tick_leader"]
+__all__ = [
+    "advance_commit",
+    "on_accepted",
+    "own_accepted",
+    "send_all",
+    "send_offer",
+    "start_transfer",
+    "tick_leader",
+    "wants_to_send",
+]
 
 ENTRY_OVERHEAD = 16  # bytes counted for an entry beside its data
 CHUNK_ENTRIES = 1024  # most entries in one message
@@ -68,11 +77,18 @@ def _has_to_go(paxos: Paxos, lead: Leadership) -> bool:
 
 def send_all(paxos: Paxos, lead: Leadership) -> None:
     """Once a turn: whatever each member lacks and its window allows; else a commit notice or heartbeat that is due."""
+    commit = paxos.acceptor.commit
     for member, peer in lead.progress.items():
         if peer.next <= lead.last and peer.known and not peer.snapshot:
             _send_entries(paxos, lead, member, peer)
-        if peer.ping or (peer.known and peer.commit_told < paxos.commit and not peer.snapshot):
+        if peer.ping or (peer.commit_told < commit and peer.known and not peer.snapshot):
             _send_accept(paxos, member, peer, peer.next, [])
+
+
+def wants_to_send(paxos: Paxos, lead: Leadership) -> bool:
+    """Whether `send_all` may have something to send."""
+    commit, last = paxos.acceptor.commit, lead.last
+    return any(peer.ping or peer.next <= last or peer.commit_told < commit for peer in lead.progress.values())
 
 
 def _send_entries(paxos: Paxos, lead: Leadership, member: int, peer: Progress) -> None:
@@ -108,8 +124,9 @@ def _chunk(paxos: Paxos, first: int, last: int) -> tuple[list[Entry], int]:
 
 
 def _send_accept(paxos: Paxos, member: int, peer: Progress, first: int, entries: list[Entry]) -> None:
-    paxos.send(member, Accept(paxos.term, first, entries, paxos.commit, paxos.reads.number), 0)
-    peer.commit_told = paxos.commit
+    acceptor = paxos.acceptor
+    paxos.send(member, Accept(acceptor.promised, first, entries, acceptor.commit, paxos.reads.number), 0)
+    peer.commit_told = acceptor.commit
     if peer.ping:
         peer.pinged(paxos.reads.number)
         peer.ping = False
@@ -158,17 +175,20 @@ def on_accepted(paxos: Paxos, sender: int, message: Accepted) -> None:
         paxos.out.lost.append((sender, peer.match, message.upto))
         peer.match = message.upto
         peer.go_back()
+    news = message.upto > peer.match or bool(message.islands)
     if message.upto > peer.match:
         peer.match_round = paxos.reads.number
-    peer.islands = [(run[0], run[1]) for run in message.islands]
+    peer.islands = message.islands
     peer.reached(message.upto)
-    if peer.match >= paxos.log.offset:
+    if peer.match >= paxos.acceptor.log.offset:
         peer.snapshot = 0  # also after an older one than offered last: it will do
     if not peer.known:
         peer.known = True
         peer.go_back()
     elif peer.lost(message.round):
         peer.go_back()
+    if not news:
+        return
     advance_commit(paxos)
     _hand_over_if_ready(paxos, sender)
 
@@ -183,11 +203,14 @@ def advance_commit(paxos: Paxos) -> None:
     lead = paxos.lead
     if lead is None or paxos.role is not Role.LEADER:
         return
+    voters, phase2 = paxos.chosen_config.voters, paxos.options.phase2
     held = {member: peer.match for member, peer in lead.progress.items()}
     held[paxos.id] = own_accepted(lead)
-    commit = min(accepted_by(paxos.chosen_config.voters, held, 0, paxos.options.phase2), lead.last)
-    if any(peer.islands for peer in lead.progress.values()):
-        commit = _past_holes(paxos, lead, max(commit, paxos.commit), held)
+    commit = min(accepted_by(voters, held, 0, phase2), lead.last)
+    for peer in lead.progress.values():
+        if peer.islands:
+            commit = _past_holes(paxos, lead, max(commit, paxos.commit), held)
+            break
     if commit > paxos.commit:
         paxos.advance(commit)
         membership.committed(paxos)

@@ -5,6 +5,8 @@ slow. (A *sync* that fails is another matter: pages may be gone, and that stays 
 work (see `Host.disk_full`), but it must still be able to write what it promises, its term and its vote; those are small and
 go into the zeros that the log keeps ahead of its end. What was under way when the disk filled up may be larger: for that
 there is a reserve, a file that is removed then, and made again before the disk counts as having room.
+
+Both worlds carry out the log's operations through a `SpaceKeeper`: the thread of `runtime.disk`, and the simulator.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from collections.abc import Callable
 
 from ringleader.ports import Create, Disk, DiskOp, Sync, SyncFolder, Truncate, Unlink, Write
 
-__all__ = ["NO_ROOM", "RESERVE_FILE", "SpaceKeeper"]
+__all__ = ["NO_ROOM", "RESERVE_FILE", "ROOM_PERIOD", "SpaceKeeper"]
 
 RESERVE_FILE = "reserve"
 PROBE = 64 * 1024
 """Twice so many bytes must be free for a full disk to count as having room, where the reserve is smaller."""
+ROOM_PERIOD = 0.5
+"""Seconds between two looks for room on a full disk."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when a disk, or somebody's share of it, is full."""
 
