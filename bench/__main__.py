@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ["kv", "capacity", "burst", "store", "placement", "crdt", "text"]
+NAMES = ["kv", "consensus", "capacity", "burst", "store", "placement", "crdt", "text"]
 
 
 def main() -> None:

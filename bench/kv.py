@@ -1,8 +1,8 @@
 """Puts and linearizable gets beside etcd: three nodes each, fsync on, 256-byte values, one cluster at a time.
 
 etcd is driven by a lean Go client (`bench/peers/etcdload.go`), which has 4 connections for many callers, as its clients
-do; ours by its own Python client. Both sides in default configuration. Rounds alternate, and the median is told, because
-shared machines are noisy.
+do; ours by its own Python client. Both sides in default configuration. Told are medians of BENCH_ROUNDS rounds (3) of
+BENCH_SECONDS seconds (2) for each load, because shared machines are noisy.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from bench.cluster import EtcdCluster, RingleaderCluster, cpu_seconds
 
 __all__ = ["main"]
 
-SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 OURS = "ringleader"
 Row = dict[str, float]
+WHAT = {False: "put", True: "linearizable get"}
+"""What is asked, by whether it is a read."""
 
 # name, processes, connections in each, callers on each connection
 SHAPES = [
@@ -95,6 +97,32 @@ def etcds() -> dict[str, str]:
     return found
 
 
+def measure(peers: dict[str, str], load: Path | None) -> dict[str, dict[str, list[Row]]]:
+    """All loads, by title and by whom they were put on, a row for each round.
+
+    In each round the sides take turns, each with a new cluster that gets all loads: so whatever else the machine does falls
+    on all of them alike.
+    """
+    found: dict[str, dict[str, list[Row]]] = {title: {} for title, *_ in _loads()}
+    for _ in range(ROUNDS):
+        with RingleaderCluster() as cluster:
+            cluster.wait_ready()
+            for title, processes, connections, callers, read in _loads():
+                found[title].setdefault(OURS, []).append(ours(cluster, processes, connections, callers, read))
+        for who, binary in peers.items():
+            assert load is not None
+            with EtcdCluster(binary=binary) as etcd:
+                etcd.wait_ready()
+                for title, processes, connections, callers, read in _loads():
+                    row = theirs(etcd, load, processes, connections, callers, read)
+                    found[title].setdefault(who, []).append(row)
+    return found
+
+
+def _loads() -> list[tuple[str, int, int, int, bool]]:
+    return [(f"{what}, {shape[0]}", *shape[1:], read) for read, what in WHAT.items() for shape in SHAPES]
+
+
 def main() -> None:
     """Measure and print; figures go to .bench/kv.json."""
     results: dict[str, dict[str, Row]] = {}
@@ -102,22 +130,9 @@ def main() -> None:
         load = _build_load(Path(folder))
         if load is None:
             print("etcd or Go's gRPC is missing (apt install etcd-server golang-go golang-google-grpc-dev): ours alone")
-        peers = etcds() if load is not None else {}
-        for read in (False, True):
-            for name, processes, connections, callers in SHAPES:
-                rows: dict[str, list[Row]] = {OURS: [], **{who: [] for who in peers}}
-                for _ in range(ROUNDS):
-                    with RingleaderCluster() as cluster:
-                        cluster.wait_ready()
-                        rows[OURS].append(ours(cluster, processes, connections, callers, read))
-                    for who, binary in peers.items():
-                        assert load is not None
-                        with EtcdCluster(binary=binary) as etcd:
-                            etcd.wait_ready()
-                            rows[who].append(theirs(etcd, load, processes, connections, callers, read))
-                title = f"{'linearizable get' if read else 'put'}, {name}"
-                results[title] = {who: _median(measured) for who, measured in rows.items()}
-                _print(title, results[title])
+        for title, rows in measure(etcds() if load is not None else {}, load).items():
+            results[title] = {who: _median(measured) for who, measured in rows.items()}
+            _print(title, results[title])
     results |= pysyncobj.measure(SECONDS)
     for title in pysyncobj.TITLES:
         if title in results:

@@ -16,6 +16,7 @@ import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +210,8 @@ def batches() -> list[Row]:
             {
                 "what": label,
                 "nodes": 100,
-                "hashed_per_s": KEYS / best(lambda p=placement: p.owner_batch_hashed(hashes), 5),  # type: ignore[misc]
-                "ints_per_s": KEYS / best(lambda p=placement: p.owner_batch(ints), 5),  # type: ignore[misc]
+                "hashed_per_s": KEYS / best(partial(placement.owner_batch_hashed, hashes), 5),
+                "ints_per_s": KEYS / best(partial(placement.owner_batch, ints), 5),
             }
         )
     return rows
@@ -226,11 +227,11 @@ def tables() -> list[Row]:
         rows.append(
             {
                 "nodes": count,
-                "fresh_ms": 1e3 * best(lambda m=members[:-1]: plan(None, m), 3),  # type: ignore[misc]
-                "join_ms": 1e3 * best(lambda t=first.table, m=members: plan(t, m), 3),  # type: ignore[misc]
+                "fresh_ms": 1e3 * best(partial(plan, None, members[:-1]), 3),
+                "join_ms": 1e3 * best(partial(plan, first.table, members), 3),
                 "join_moves": len(join.moves),
                 "join_bound": join.lower_bound,
-                "leave_ms": 1e3 * best(lambda t=first.table, m=members[1:-1]: plan(t, m), 3),  # type: ignore[misc]
+                "leave_ms": 1e3 * best(partial(plan, first.table, members[1:-1]), 3),
                 "leave_moves": len(leave.moves),
                 "leave_bound": leave.lower_bound,
             }
@@ -308,7 +309,7 @@ def take_turns(keys: list[str], rows: list[Row]) -> None:
     for who, ring in made.items():
         if isinstance(ring, Ring):
             bounds, shift = ring.cells.bounds, ring.cells.shift
-            at[who]["index_ms"] = 1e3 * best(lambda b=bounds, s=shift: make_index(b, s), 9)  # type: ignore[misc]
+            at[who]["index_ms"] = 1e3 * best(partial(make_index, bounds, shift), 9)
 
 
 STAGES = {"build_ms": "", "first_ms": " and the first look-up", "thousand_ms": " and 1,000 look-ups"}

@@ -26,7 +26,7 @@ def main() -> None:
         if file.exists():
             lines = table(json.loads(file.read_text()))
             marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-            text = marks.sub(lambda match, lines=lines: match[1] + "\n".join(lines) + "\n" + match[2], text)  # type: ignore[misc] # a default binds the loop's value
+            text = marks.sub(lambda match, lines=lines: match[1] + "\n".join(lines) + "\n" + match[2], text)  # type: ignore[misc]  # a default binds the loop's value
     PAGE.write_text(text)
 
 

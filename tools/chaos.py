@@ -1,7 +1,7 @@
 """Hurt a real cluster under load and judge what clients were told: nothing acknowledged lost, nothing applied twice.
 
     python -m tools.chaos [--leader-kills 10] [--pauses 0] [--cluster-kills 3] [--partitions 0] [--nodes 3]
-                          [--clients 8] [--rate 500] [--seed 1]
+                          [--clients 8] [--rate 500] [--seed 1] [--consensus raft] [--phase2-quorum 0]
 
 `ringleader start` processes, real disks, real sockets. Clients write unique values at a fixed total rate and read some
 back; now and then the leader is killed by SIGKILL, or paused by SIGSTOP for longer than anyone waits for it, or every node
@@ -43,7 +43,9 @@ CUTS = ("alone", "minority", "hears only", "speaks only")
 
 @dataclass(frozen=True)
 class Plan:
-    """How many of each fault, and the load: `rate` writes a second by `clients` clients."""
+    """How many of each fault, and the load: `rate` writes a second by `clients` clients. `consensus`, `phase2_quorum`: what
+    the nodes are told.
+    """
 
     leader_kills: int = 10
     pauses: int = 0
@@ -53,6 +55,14 @@ class Plan:
     clients: int = 8
     rate: float = 500.0
     seed: int = 1
+    consensus: str = "raft"
+    phase2_quorum: int = 0
+
+    @property
+    def command(self) -> list[str]:
+        """Options for the nodes."""
+        quorum = ["--phase2-quorum", str(self.phase2_quorum)] if self.phase2_quorum else []
+        return ["--consensus", self.consensus, *quorum]
 
     def faults(self) -> list[str]:
         """The faults in a shuffled order."""
@@ -205,7 +215,7 @@ async def chaos(plan: Plan, command: list[str] | None = None) -> Report:
     with contextlib.ExitStack() as stack:
         names = [f"n{place + 1}" for place in range(plan.nodes)]
         net = stack.enter_context(Namespaces(names)) if plan.partitions else None
-        cluster = stack.enter_context(RingleaderCluster(plan.nodes, extra=command, net=net))
+        cluster = stack.enter_context(RingleaderCluster(plan.nodes, extra=[*plan.command, *(command or [])], net=net))
         cluster.wait_ready()
         await keep_history(cluster.endpoints)
         load = Load(cluster.endpoints, plan.clients, plan.rate, plan.seed)

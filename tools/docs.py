@@ -4,7 +4,8 @@
 * `docs/learn/img/NAME.svg`: the picture of each scenario;
 * `docs/learn/img/placement-*.svg`: see `tools.docs_placement`, which also fills in measured figures;
 * `docs/learn/*.md`: between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture and the trace of that scenario,
-  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces;
+  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces,
+  between `<!-- quorum-table -->` and `<!-- end -->` a table, see `tools.docs_quorums`;
 * `docs/reference.md`: settings, errors and metrics, see `tools.docs_reference`;
 * `docs/crdt.md` and `docs/learn/4-crdts.md`: the pictures of concurrent histories, see `tools.crdt_pictures`.
 """
@@ -16,7 +17,7 @@ import sys
 from pathlib import Path
 
 from ringleader.sim.scenario import Performance, perform
-from tools import crdt_pictures, docs_placement, docs_reference
+from tools import crdt_pictures, docs_placement, docs_quorums, docs_reference
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -43,7 +44,7 @@ def wanted() -> dict[Path, str]:
         files[path] = found[name].text
         files[ROOT / "docs" / "learn" / "img" / f"{name}.svg"] = found[name].picture
     for page in sorted((ROOT / "docs" / "learn").glob("*.md")):
-        files[page] = crdt_pictures.redrawn(_filled(page, found))
+        files[page] = crdt_pictures.redrawn(docs_quorums.filled(_filled(page, found)))
     files[docs_reference.PAGE] = docs_reference.filled()
     types = ROOT / "docs" / "crdt.md"
     files[types] = crdt_pictures.redrawn(types.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +180,15 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _between(text: str, marks: re.Match[str]) -> str:
+    return f"{marks[1]}{text}\n{marks[2]}"
+
+
 def filled(page: str, found: dict[str, str]) -> str:
     """The page with every marked place filled anew."""
     for name, text in found.items():
         pattern = rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)"
-        page, count = re.subn(pattern, lambda m, t=text: f"{m[1]}{t}\n{m[2]}", page, flags=re.DOTALL)  # type: ignore[misc]
+        page, count = re.subn(pattern, partial(_between, text), page, flags=re.DOTALL)
         if count != 1:
             raise SystemExit(f"docs/placement.md has {count} marks for {name}, there must be one")
     return page

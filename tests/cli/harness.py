@@ -159,7 +159,7 @@ class Dev(Running):
         super().__init__("dev", "--json", "--base-port", "0", *arguments)
         try:
             first = self.json()
-            assert list(first) == ["nodes"]
+            assert list(first) == ["nodes", "cluster_token"]
             self.nodes: list[dict[str, Any]] = first["nodes"]
             eventually(self._whole, "the nodes do not find each other")
         except BaseException:

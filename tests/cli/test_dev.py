@@ -18,7 +18,7 @@ from cli.harness import Dev, Running, Shell, alive, eventually, failure, run
 
 
 def test_the_first_line_and_what_it_names(dev: Dev, cli: Shell) -> None:
-    assert [list(node) for node in dev.nodes] == [["name", "pid", "client", "http"]] * 3
+    assert [list(node) for node in dev.nodes] == [["name", "pid", "client", "http", "peer"]] * 3
     assert [node["name"] for node in dev.nodes] == ["n1", "n2", "n3"]
     assert all(alive(pid) for pid in dev.pids)
     for place, node in enumerate(dev.nodes):
@@ -106,6 +106,14 @@ def test_for_people(tmp_path: Path) -> None:
         assert "ringleader kv put greeting hello" in text
         assert endpoint in text.split("Try")[0]
         Shell(endpoint).ok("kv", "put", "greeting", "hello")
+        joining = text.split("ringleader start ")[1].split("#")[0].split()
+        with Running("start", *joining):
+            shell = Shell(endpoint)
+            eventually(
+                lambda: b'"role":"voter"' in shell("cluster", "members", "--json").stdout,
+                "what `dev` says adds no node",
+            )
+            shell.ok("cluster", "remove", "n2")
         dev.signal(signal.SIGINT)
         assert dev.wait() == 0
     assert list(tmp_path.iterdir()) == []

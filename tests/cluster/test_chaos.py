@@ -15,15 +15,21 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-async def test_nothing_acknowledged_is_lost_when_nodes_are_killed_and_paused() -> None:
-    report = await chaos(Plan(leader_kills=2, pauses=1, cluster_kills=1))
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(leader_kills=2, pauses=1, cluster_kills=1),
+        Plan(leader_kills=1, pauses=1, cluster_kills=1, consensus="paxos"),
+        Plan(leader_kills=1, cluster_kills=1, rate=300, nodes=5, consensus="paxos", phase2_quorum=2),
+    ],
+    ids=["raft", "paxos", "paxos, five nodes, two accept"],
+)
+async def test_nothing_acknowledged_is_lost_when_nodes_are_killed_and_paused(plan: Plan) -> None:
+    report = await chaos(plan)
     found = report.judgement
     assert found.problems == []
-    assert {fault: len(each) for fault, each in report.outages.items()} == {
-        "leader kill": 2,
-        "leader pause": 1,
-        "cluster kill": 1,
-    }
+    wanted = {"leader kill": plan.leader_kills, "leader pause": plan.pauses, "cluster kill": plan.cluster_kills}
+    assert {fault: len(each) for fault, each in report.outages.items()} == {k: n for k, n in wanted.items() if n}
     assert max(map(max, report.outages.values())) < WRITES_AGAIN_WITHIN, "writes did not come back"
     assert found.acknowledged > 100
     assert found.reads > 10

@@ -6,16 +6,18 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from node.wireclient import WireClient, until
 from ringleader.cli.freeports import free_ports
+from ringleader.consensus.protocols import PROTOCOLS
 from ringleader.consensus.raft import Raft
 from ringleader.node import Node, NodeConfig
 from ringleader.store.commands import Range, RangeResult
 from ringleader.wire.frames import Query, Refused, Results
 
 
-def configs(folder: Path, count: int = 3) -> list[NodeConfig]:
+def configs(folder: Path, count: int = 3, consensus: str = "") -> list[NodeConfig]:
     ports = free_ports(count)
     peers = {f"n{place + 1}": f"127.0.0.1:{port}" for place, port in enumerate(ports)}
     return [
@@ -29,6 +31,7 @@ def configs(folder: Path, count: int = 3) -> list[NodeConfig]:
             cluster_token="test",
             heartbeat_ms=50,
             election_ms=600,
+            consensus=consensus,
         )
         for name, address in peers.items()
     ]
@@ -60,8 +63,9 @@ async def keys(node: Node) -> set[bytes]:
     return {kv.key for kv in result.kvs}
 
 
-async def test_a_cluster_survives_the_loss_of_any_node(tmp_path: Path) -> None:
-    settings = configs(tmp_path)
+@pytest.mark.parametrize("consensus", PROTOCOLS)
+async def test_a_cluster_survives_the_loss_of_any_node(tmp_path: Path, consensus: str) -> None:
+    settings = configs(tmp_path, consensus=consensus)
     nodes = {config.name: Node(config) for config in settings}
     await asyncio.gather(*(node.start() for node in nodes.values()))
     await asyncio.gather(*(node.ready(60) for node in nodes.values()))

@@ -12,6 +12,7 @@ import pytest
 
 from node.test_cluster import configs, keys, leads, put
 from ringleader.cli.freeports import free_ports
+from ringleader.consensus.protocols import PROTOCOLS
 from ringleader.errors import Reason, RingleaderError, UsageError
 from ringleader.node import Node, NodeConfig, load_config
 from ringleader.node.identity import IDENTITY_FILE, JOINING_FILE
@@ -71,8 +72,9 @@ def leader_of(nodes: list[Node]) -> Node:
     return next(node for node in nodes if leads(node))
 
 
-async def test_grow_replace_and_shrink_and_start_again_elsewhere(tmp_path: Path) -> None:
-    first = await start(*(Node(config) for config in configs(tmp_path)))
+@pytest.mark.parametrize("consensus", PROTOCOLS)
+async def test_grow_replace_and_shrink_and_start_again_elsewhere(tmp_path: Path, consensus: str) -> None:
+    first = await start(*(Node(config) for config in configs(tmp_path, consensus=consensus)))
     await put(first[0], b"a", b"1")
     (four,) = await start(Node(newcomer(tmp_path, "n4", first)))
     (five,) = await start(Node(newcomer(tmp_path, "n5", [four])))  # any member will do
@@ -124,8 +126,9 @@ async def test_a_node_that_moved_is_found_again(tmp_path: Path) -> None:
     await asyncio.gather(first[0].stop(), first[1].stop(), moved.stop())
 
 
-async def test_a_wiped_node_is_turned_away_with_the_remedy(tmp_path: Path) -> None:
-    first = await start(*(Node(config) for config in configs(tmp_path)))
+@pytest.mark.parametrize("consensus", PROTOCOLS)
+async def test_a_wiped_node_is_turned_away_with_the_remedy(tmp_path: Path, consensus: str) -> None:
+    first = await start(*(Node(config) for config in configs(tmp_path, consensus=consensus)))
     victim = next(node for node in first if not leads(node))
     others = [node for node in first if node is not victim]
     await until(lambda: all(len([r for r in n._driver.host.store.members.rows.values() if r.incarnation]) == 3
@@ -160,6 +163,18 @@ async def test_a_wrong_token_and_a_name_in_use(tmp_path: Path) -> None:
     assert not (tmp_path / "n2" / IDENTITY_FILE).exists()
     with pytest.raises(UsageError, match="already a member 'n1'"):
         await Node(newcomer(tmp_path / "x", "n1", [one])).start()
+    await one.stop()
+
+
+async def test_a_join_at_the_port_for_clients_and_one_without_a_token_say_what_is_wrong(tmp_path: Path) -> None:
+    (one,) = await start(Node(configs(tmp_path, 1)[0]))
+    wrong = msgspec.structs.replace(newcomer(tmp_path, "n2", [one]), join=one.client_address)
+    with pytest.raises(UsageError, match="a port for clients, not a peer port"):
+        await Node(wrong).start()
+    with pytest.raises(UsageError, match="does not know this cluster token") as caught:
+        await Node(newcomer(tmp_path, "n2", [one], token="")).start()
+    assert "cluster_token is not set" in caught.value.hint
+    assert "ringleader dev" in caught.value.hint
     await one.stop()
 
 

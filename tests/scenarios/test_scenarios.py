@@ -63,6 +63,11 @@ def test_pages_name_files_that_exist() -> None:
         ("> protocol paxos\n> nodes 3 phase2=4\n", "line 2.*does not exist among 3 voters"),
         ("> nodes 3 phase2=2\n", "line 1.*no such option: phase2"),
         ("> nodes 3\n> cut 1>4\n", "line 2.*no node 4"),
+        ("> synod 3\n", "line 1.*say `synod ACCEPTORS VALUE"),
+        ("> synod 3 red\n> prepare 1 to 1\n", "line 2.*p1 has sent no such message"),
+        ("> synod 3 red\n> begin 1\n> prepare 1 1\n", "line 3.*say `to` whom"),
+        ("> synod 3 red\n> promise 1 from 2\n", "line 2.*a2 has sent no such message"),
+        ("> synod 3 red\n> elect 1\n", "line 2.*no such command: elect"),
     ],
 )
 def test_a_scenario_that_makes_no_sense_says_where(text: str, words: str) -> None:

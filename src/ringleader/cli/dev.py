@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -33,6 +34,8 @@ HOST = "127.0.0.1"
 READY_WITHIN = 60.0
 STOP_WITHIN = 10.0
 PORTS_PER_NODE = 10
+TOKEN = "dev"
+"""The cluster token: no secret, since all of it listens on this machine alone."""
 WIDE = 200
 """Columns when nobody but a program looks: nothing is cut."""
 
@@ -58,7 +61,7 @@ class LocalNode:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ringleader", "start", "--name", self.name, "--data-dir", str(self.folder)]
         command += ["--listen-client", self.client, "--listen-peer", self.peer, "--http", self.http]
-        command += ["--peers", peers, "--cluster-token", "dev", "--end-with-parent", str(os.getpid()), *engine]
+        command += ["--peers", peers, "--cluster-token", TOKEN, "--end-with-parent", str(os.getpid()), *engine]
         with open(self.folder / "node.log", "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
@@ -139,7 +142,7 @@ def _dev(count: int, data_dir: Path | None, base_port: int, engine: list[str], r
         cluster.start()
         cluster.wait_ready(stop)
         if not stop:
-            cluster.announce(folder, kept=data_dir is not None)
+            cluster.announce(folder, base_port, kept=data_dir is not None)
         cluster.watch(stop)
     finally:
         cluster.stop()
@@ -238,13 +241,14 @@ class Cluster:
                 )
             time.sleep(0.05)
 
-    def announce(self, folder: Path, kept: bool) -> None:
+    def announce(self, folder: Path, base_port: int, kept: bool) -> None:
         """Say where it is and what to try."""
         listing = [
-            {"name": node.name, "pid": node.pid, "client": node.client, "http": node.http} for node in self.nodes
+            {"name": node.name, "pid": node.pid, "client": node.client, "http": node.http, "peer": node.peer}
+            for node in self.nodes
         ]
         if self.json:
-            as_json({"nodes": listing})
+            as_json({"nodes": listing, "cluster_token": TOKEN})
             return
         from rich.console import Console
         from rich.table import Table
@@ -267,9 +271,20 @@ class Cluster:
             f"{program} lock deploy{option} -- echo I alone hold the lock",
             f"{program} status{option}",
             f"kill -9 {self.nodes[0].pid}          # nothing is lost; n1 comes back by itself",
+            f"{program} start {self._how_to_join(folder, base_port)}   # one node more",
         ):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
         console.print("\nCtrl-C ends all nodes.", highlight=False)
+
+    def _how_to_join(self, folder: Path, base_port: int) -> str:
+        """The options with which another node becomes a member."""
+        name = f"n{len(self.nodes) + 1}"
+        first = base_port and base_port + PORTS_PER_NODE * len(self.nodes)
+        client, peer, http = (f"{HOST}:{first and first + place}" for place in range(3))
+        return (
+            f"--name {name} --data-dir {shlex.quote(str(folder / name))} --join {self.nodes[0].peer} --cluster-token {TOKEN} "
+            f"--listen-client {client} --listen-peer {peer} --http {http}"
+        )
 
     def watch(self, stop: list[int]) -> None:
         """Until asked to stop: notice dead nodes, start them again, and show a person how things stand."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
@@ -41,14 +41,14 @@ Add = Annotated[list[str] | None, typer.Option("--add", help="A node that joins 
 Remove = Annotated[list[str] | None, typer.Option("--remove", help="The name of a node that leaves (repeatable).")]
 Vnodes = Annotated[int | None, typer.Option("--vnodes", help="Points per unit of weight (ring, ketama, multiprobe).")]
 
-F = TypeVar("F", bound=Callable[..., None])
+P = ParamSpec("P")
 
 
-def _one_line(command: F) -> F:
+def _one_line(command: Callable[P, None]) -> Callable[P, None]:
     """Errors of ours, and files that cannot be written, become one line on stderr and exit status 2."""
 
     @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
         from ringleader.errors import RingleaderError
 
         try:
@@ -62,7 +62,7 @@ def _one_line(command: F) -> F:
         typer.echo(f"ringleader: {text}", err=True)
         raise typer.Exit(2)
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 def _node(text: str) -> Node:

@@ -19,6 +19,8 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command("check")(check_cores)
 
+ProtocolOption = Annotated[str, typer.Option("--protocol", help="What the simulated clusters run: raft or paxos.")]
+
 
 @app.command()
 def run(
@@ -28,23 +30,25 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to use.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures and the sum only.")] = False,
     options: Annotated[bool, typer.Option("--options", help="Print what each seed has drawn before it runs.")] = False,
+    protocol: ProtocolOption = "raft",
 ) -> None:
     """Run seeds; exit code 1 when one fails. What a failing seed had drawn is printed."""
     from ringleader.sim.options import draw
     from ringleader.sim.run import Summary, run_seeds
 
+    also = _checked(protocol)
     if seed is not None:
         start, seeds = seed, 1
     summary = Summary()
-    for report in run_seeds(start, seeds, jobs):
+    for report in run_seeds(start, seeds, jobs, protocol):
         summary.add(report)
         if options or report.failure is not None:
-            print("\n".join(f"  {line}" for line in draw(report.seed).lines()))
+            print("\n".join(f"  {line}" for line in draw(report.seed, protocol=protocol).lines()))
         if report.failure is not None or not quiet:
             print(report.line(), flush=True)
         if report.failure is not None:
-            print(f"  replay it with: ringleader sim replay {report.seed}", flush=True)
-            print(f"  make it smaller with: ringleader sim shrink {report.seed}", flush=True)
+            print(f"  replay it with: ringleader sim replay {report.seed}{also}", flush=True)
+            print(f"  make it smaller with: ringleader sim shrink {report.seed}{also}", flush=True)
     for line in summary.lines():
         print(line)
     if summary.failures:
@@ -56,15 +60,17 @@ def shrink(
     seed: Annotated[int, typer.Argument(metavar="SEED", help="A seed that fails.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The replay file; seed-N.json otherwise.")] = None,
     tries: Annotated[int, typer.Option("--tries", min=1, help="How many runs it may take.")] = 300,
+    protocol: ProtocolOption = "raft",
 ) -> None:
     """Make a failing seed small: fewer faults, nodes, calls and seconds, the same invariant broken. Saves a replay file."""
     from ringleader.sim.options import draw
     from ringleader.sim.shrink import save_replay
     from ringleader.sim.shrink import shrink as shrink_run
 
+    _checked(protocol)
     path = out or Path(f"seed-{seed}.json")
     _check_writable(path)
-    found = shrink_run(draw(seed), tries, lambda text: print(f"  {text}", flush=True))
+    found = shrink_run(draw(seed, protocol=protocol), tries, lambda text: print(f"  {text}", flush=True))
     if found is None:
         print(f"seed {seed} does not fail")
         raise typer.Exit(1)
@@ -81,6 +87,7 @@ def replay(
     since: Annotated[float, typer.Option("--from", help="Show events from this simulated second on.")] = 0.0,
     until: Annotated[float, typer.Option("--to", help="Show events up to this simulated second.")] = float("inf"),
     check: Annotated[bool, typer.Option("--check", help="Run it twice and compare the runs event by event.")] = False,
+    protocol: ProtocolOption = "raft",
 ) -> None:
     """Run one seed or file and tell everything that happens, one event a line; exit code 1 when it fails."""
     from ringleader.sim.run import replay as replay_seed
@@ -88,7 +95,7 @@ def replay(
 
     if svg is not None:
         _check_writable(svg)
-    options = _options_of(what)
+    options = _options_of(what, protocol)
     if check:
         difference = self_check(options.seed, options)
         print(difference or f"seed {options.seed}: both runs are the same, event by event")
@@ -124,13 +131,24 @@ def _check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
 
 
-def _options_of(what: str) -> Options:
-    """Of a seed as it draws them, or as a replay file has them. Raises `UsageError`."""
+def _checked(protocol: str) -> str:
+    """What has to be added to a command for this protocol. Raises `UsageError` when there is none of that name."""
+    from ringleader.consensus.protocols import DEFAULT, PROTOCOLS
+
+    if protocol not in PROTOCOLS:
+        text = f"{protocol!r} is no consensus protocol: choose {' or '.join(PROTOCOLS)}"
+        raise UsageError(text, reason=Reason.INVALID_ARGUMENT)
+    return "" if protocol == DEFAULT else f" --protocol {protocol}"
+
+
+def _options_of(what: str, protocol: str) -> Options:
+    """Of a seed as it draws them for `protocol`, or as a replay file has them. Raises `UsageError`."""
     from ringleader.sim.options import draw
     from ringleader.sim.shrink import load_replay
 
     if what.isdigit():
-        return draw(int(what))
+        _checked(protocol)
+        return draw(int(what), protocol=protocol)
     try:
         return load_replay(Path(what)).options
     except OSError as error:

@@ -22,6 +22,7 @@ from ringleader.wire.frames import MAX_FRAME
 __all__ = ["Admission", "closed_error", "deadline_error"]
 
 _FOREVER = float("inf")
+_NUMBER = (int, float)
 LONGEST = 1e9
 """The longest time that a call may take, seconds."""
 _GRAIN = 0.01  # deadlines are looked at this often at most, seconds
@@ -44,20 +45,19 @@ class Admission:
 
     def new(self, kind: Kind, items: Sequence[Command] | Sequence[Read], now: float, timeout: float) -> Call:
         """A call, not yet admitted. Raises `UsageError`, or `NotAppliedError` (overloaded)."""
-        if not items and kind is not Kind.STATUS:
+        count = len(items)
+        if not count and kind is not Kind.STATUS:
             raise UsageError("a call needs at least one operation", reason=Reason.INVALID_ARGUMENT)
-        if len(items) > self._options.window:
+        if count > self._options.window:
             message = f"{describe(list(items))}: a call has at most {self._options.window} operations"
             raise UsageError(message, reason=Reason.TOO_MANY_OPERATIONS)
-        if not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST:
+        if not isinstance(timeout, _NUMBER) or not 0 < timeout <= LONGEST:
             message = f"a timeout is a positive number of seconds up to {LONGEST:,.0f}, not {timeout!r}"
             raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
         if len(self.calls) >= self._options.max_pending:
             what = describe(list(items)) if items else "status"
             raise _overloaded(what, f"{len(self.calls)} calls are under way")
-        call = Call(self._last_number + 1, kind, items, now + timeout)
-        call.timeout = timeout
-        return call
+        return Call(self._last_number + 1, kind, items, count, now + timeout, timeout)
 
     def weigh(self, call: Call) -> None:
         """See that the commands of `call`, encoded, fit. Raises as `new` does."""

@@ -27,33 +27,27 @@ class Kind(IntEnum):
     OPEN = 4
 
 
-class Call:
-    """A call. `raws`: its commands encoded; `reads` for a query. `group`: what may share a frame with it.
+class Call(msgspec.Struct, eq=False):
+    """A call. `count`: of its commands or reads. `raws`: its commands encoded. `group`: what may share a frame with it.
 
     `flying`: a copy is on its way. `doubt`: a copy was sent whose fate is unknown. `done`: answered, or nobody waits.
     """
 
-    __slots__ = (
-        "alone", "commands", "count", "deadline", "done", "doubt", "flying", "group", "kind", "number", "raws",
-        "seq", "session", "size", "timeout",
-    )  # fmt: skip
-
-    def __init__(self, number: int, kind: Kind, commands: Sequence[Command] | Sequence[Read], deadline: float) -> None:
-        self.number = number
-        self.kind = kind
-        self.commands = commands
-        self.count = len(commands)
-        self.deadline = deadline
-        self.timeout = 0.0
-        self.raws: list[msgspec.Raw] = []
-        self.size = 0
-        self.group: tuple[str, int] = ("", 0)
-        self.session: Session | None = None
-        self.seq = 0
-        self.alone = False
-        self.flying = False
-        self.doubt = False
-        self.done = False
+    number: int
+    kind: Kind
+    commands: Sequence[Command] | Sequence[Read]
+    count: int
+    deadline: float
+    timeout: float
+    raws: list[msgspec.Raw] = []
+    size: int = 0
+    group: tuple[str, int] = ("", 0)
+    session: Session | None = None
+    seq: int = 0
+    alone: bool = False
+    flying: bool = False
+    doubt: bool = False
+    done: bool = False
 
     @property
     def unknown(self) -> bool:

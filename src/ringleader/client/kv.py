@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Sequence
 from typing import Literal
 
@@ -61,9 +62,11 @@ class KV:
         `consistency`: "linearizable" sees every write that was answered before the call; "leader_lease" trusts the
         leader's clock; "stale" may answer from the past, by at most `max_staleness` seconds (`None`: however far).
         """
-        found = await self._read(
-            wire.Range(span(key, None, False)[0], b"", whole(revision, "revision")), consistency, max_staleness, timeout
-        )
+        if not key:
+            span(key, None, False)
+        read = wire.Range(to_bytes(key, "key"), b"", whole(revision, "revision"))
+        (found,) = await self._engine.wait(*self._ask(read, consistency, max_staleness, timeout))
+        assert isinstance(found, wire.RangeResult)
         return types.key_value(found.kvs[0]) if found.kvs else None
 
     async def range(
@@ -100,7 +103,9 @@ class KV:
             whole(value, what)
         read = wire.Range(first, end, revision, limit, order, sort_by, keys_only, count_only,
                           min_mod_revision, max_mod_revision, min_create_revision, max_create_revision)  # fmt: skip
-        return types.range_result(await self._read(read, consistency, max_staleness, timeout))
+        (found,) = await self._engine.wait(*self._ask(read, consistency, max_staleness, timeout))
+        assert isinstance(found, wire.RangeResult)
+        return types.range_result(found)
 
     async def delete(
         self,
@@ -176,11 +181,8 @@ class KV:
         assert isinstance(result, wire.CompactResult)
         return result.revision
 
-    async def _read(
+    def _ask(
         self, read: wire.Range, consistency: str, max_staleness: float | None, timeout: float | None
-    ) -> wire.RangeResult:
+    ) -> tuple[int, Future[list[wire.Result]]]:
         staleness = 0 if max_staleness is None else types.to_timeout_ms(max_staleness, "max_staleness")
-        call = self._engine.query((read,), self._timeout if timeout is None else timeout, consistency, staleness)
-        (result,) = await self._engine.wait(*call)
-        assert isinstance(result, wire.RangeResult)
-        return result
+        return self._engine.query((read,), self._timeout if timeout is None else timeout, consistency, staleness)

@@ -127,7 +127,7 @@ class DotContext:
             return NotImplemented
         return self._version == other._version and self._cloud == other._cloud
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # it can change: no dictionary key
 
     def __repr__(self) -> str:
         return f"DotContext({self._version!r}, {self.cloud!r})"

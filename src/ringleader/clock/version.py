@@ -93,7 +93,7 @@ class VersionVector(dict[ReplicaId, int]):
         inner = ", ".join(f"{short(replica)}:{n}" for replica, n in sorted(self.items()))
         return "{" + inner + "}"
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none; this says why
         raise TypeError("a version vector can change, so it is no dictionary key; use tuple(sorted(v.items()))")
 
 

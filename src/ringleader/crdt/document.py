@@ -91,7 +91,7 @@ class Document:
         if self.me is None:
             raise read_only()
         if not node._attached:
-            node._parent._attach_child(node)  # type: ignore[union-attr]
+            node._parent._attach_child(node)  # type: ignore[union-attr]  # it has a parent then
         if self.watchers is not None:
             self.watchers.before(node, key)
         self.n = n = self.n + count

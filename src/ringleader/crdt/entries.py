@@ -63,7 +63,7 @@ def join_entries(
 
 
 def _replica(entry: Entry) -> ReplicaId:
-    return entry[0]  # type: ignore[no-any-return]
+    return entry[0]  # type: ignore[no-any-return]  # entries are plain tuples
 
 
 def _settle(one: Entry, other: Entry, duplicates: set[ReplicaId]) -> Entry:

@@ -39,7 +39,7 @@ class LWWMap(Cells, Generic[K, V]):
         return entry[0], entry[1], source.at_stamp(entry[2]), source.flag(entry[3]), source.value(entry[4])
 
     def _shows(self, cell: Entries) -> bool:
-        return latest(cell)[3]  # type: ignore[no-any-return]
+        return latest(cell)[3]  # type: ignore[no-any-return]  # entries are plain tuples
 
     def _peek(self, key: Any) -> Any:
         return self.get(thaw(key))
@@ -63,7 +63,7 @@ class LWWMap(Cells, Generic[K, V]):
         if cell is not None:
             entry = latest(cell)
             if entry[3]:
-                return entry[4]  # type: ignore[no-any-return]
+                return entry[4]  # type: ignore[no-any-return]  # entries are plain tuples
         raise KeyError(key)
 
     def get(self, key: K, default: V | None = None) -> V | None:

@@ -77,7 +77,7 @@ class Model(Places):
                     f"{cls.__name__}: {error}", reason=Reason.INVALID_ARGUMENT, hint="Import the type at module level"
                 ) from error
             cached = {name: shape_of(hints[name]) for name in cls._declared}
-            cls._cached_fields = cached  # type: ignore[attr-defined]
+            cls._cached_fields = cached  # type: ignore[attr-defined]  # of each class, not inherited
         return cached
 
     def _shape_for(self, key: Any, tag: int) -> Shape:

@@ -41,15 +41,15 @@ class ORMap(Places, Generic[K, V]):
     def __getitem__(self, key: K) -> V:
         frozen = freeze(key)
         if self._values is not None:
-            return self._handle(frozen, self._values.cls.tag)  # type: ignore[return-value]
+            return self._handle(frozen, self._values.cls.tag)  # type: ignore[return-value]  # V is what users say it holds
         node = self._shown(frozen)
         if node is None:
             raise KeyError(key)
-        return node  # type: ignore[return-value]
+        return node  # type: ignore[return-value]  # V is what users say it holds
 
     def get(self, key: K) -> V | None:
         """The nested value at `key`, None when there is none (nothing is created, not even for a typed map)."""
-        return self._shown(freeze(key))  # type: ignore[return-value]
+        return self._shown(freeze(key))  # type: ignore[return-value]  # V is what users say it holds
 
     def __contains__(self, key: object) -> bool:
         return self._shown(freeze(key)) is not None

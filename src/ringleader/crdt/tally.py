@@ -110,7 +110,7 @@ class Tally:
                 self.rows[replica] = row
             return True
         if len(own) != BARE or own[0] == row[0]:
-            return own == row  # type: ignore[no-any-return]
+            return own == row  # type: ignore[no-any-return]  # rows are plain tuples
         if row[0] > own[0]:
             self.rows[replica] = row
         return True

@@ -84,6 +84,11 @@ class Change:
         return f"Change({where}, {self.key!r}, {'local' if self.local else 'remote'})"
 
 
+def _reference(callback: Callable[[Change], object]) -> Callable[[], Callable[[Change], object] | None]:
+    """What returns it, if it is still there: bound methods are held weakly."""
+    return weakref.WeakMethod(callback) if isinstance(callback, MethodType) else lambda: callback
+
+
 class Watchers:
     """The observers of one document. `errors`: the latest exceptions that callbacks raised."""
 
@@ -97,12 +102,7 @@ class Watchers:
 
     def add(self, node: Crdt, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Call `callback` for changes in or below `node`; returns what ends it. Bound methods are held weakly."""
-        reference: Callable[[], Callable[[Change], object] | None]
-        if isinstance(callback, MethodType):
-            reference = weakref.WeakMethod(callback)
-        else:
-            reference = lambda: callback  # noqa: E731
-        entry = (node, reference)
+        entry = (node, _reference(callback))
         self._callbacks.append(entry)
 
         def end() -> None:

@@ -54,8 +54,9 @@ class Reading:
         shared = self.shared
         shared.counts["queries"] += 1
         deadline = shared.now + max(request.timeout_ms, 1) / 1000.0
-        if any(type(op) is MemberList for op in request.reads):
-            self._view_wanted = True
+        for op in request.reads:
+            if type(op) is MemberList:
+                self._view_wanted = True
         reader = Reader(conn, request.frame, request.reads, deadline, caller)
         if shared.installing:
             shared.refuse(conn, request.frame, Reason.UNREACHABLE, CATCHING_UP)
@@ -104,19 +105,23 @@ class Reading:
             return
         results: list[Result] = []
         room = ANSWER_BYTES
+        read, caller, several = self.shared.store.read, reader.caller, len(reader.reads) > 1
         for op in reader.reads:
-            results.append(self._read(op, reader.caller))
-            if len(reader.reads) > 1:  # one alone is bounded by the store
-                room -= result_bytes(results[-1])
+            result = read(op, caller)
+            if type(result) is not RangeResult:
+                result = self._complete(op, result)
+            results.append(result)
+            if several:  # one alone is bounded by the store
+                room -= result_bytes(result)
                 if room < 0:
                     text = f"the answers to {len(reader.reads)} reads together exceed {ANSWER_BYTES} bytes"
                     self.shared.refuse(reader.conn, reader.frame, Reason.TOO_LARGE, text)
                     return
         self.shared.answer(reader.conn, Results(reader.frame, results))
 
-    def _read(self, op: Read, caller: Caller) -> Result:
+    def _complete(self, op: Read, result: Result) -> Result:
+        """Add to the store's answer what the store cannot know."""
         shared = self.shared
-        result = shared.store.read(op, caller)
         if type(result) is MemberListResult:
             return msgspec.structs.replace(result, view=self.leading.view())
         if type(result) is SnapshotPart and isinstance(op, SnapshotRead):
@@ -201,9 +206,12 @@ class Reading:
 
 def result_bytes(result: object) -> int:
     """About how many bytes a result takes in a frame."""
+    if type(result) is RangeResult:  # by far the most frequent one
+        size = 0
+        for kv in result.kvs:
+            size += len(kv.key) + len(kv.value) + 48
+        return size
     match result:
-        case RangeResult(kvs=kvs):
-            return sum(len(kv.key) + len(kv.value) + 48 for kv in kvs)
         case TxnResult(results=results):
             return sum(map(result_bytes, results))
         case SnapshotPart(data=data):

@@ -59,6 +59,7 @@ class Driver:
         self._disk_started = 0.0
         self._patience = Patience()
         self._planned = False
+        self._turned = 0.0  # when the last turn ended, loop time
         self._timer: asyncio.TimerHandle | None = None
 
     def attach(self, disk: FolderDisk, loop: asyncio.AbstractEventLoop) -> None:
@@ -103,13 +104,22 @@ class Driver:
         except Exception as error:
             self.fail_unexpectedly(error)
             return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(self.period, self.turn)
+        self._turned = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._turned + self.period, self._time_passed)
         stats = self.stats
         stats.turns += 1
         stats.last_turn = begun
         stats.turn_seconds.add(time.monotonic() - begun)
+
+    def _time_passed(self) -> None:
+        """A turn if there has been none for a period. (To move the timer at every turn would cost more than to look.)"""
+        due = self._turned + self.period
+        if self._loop.time() >= due:
+            self._timer = None
+            self.turn()
+        else:
+            self._timer = self._loop.call_at(due, self._time_passed)
 
     def _carry_out(self, out: HostOutput, patience: float = 0.0) -> bool:
         """The peers first, who have a disk of their own to write to; the own disk last, since it is perhaps waited for.

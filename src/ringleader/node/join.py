@@ -71,7 +71,8 @@ async def become_member(
             raise UsageError(
                 f"no member of a cluster with this token answers ({text})",
                 reason=Reason.WRONG_CLUSTER,
-                hint="Check that join names peer ports of members, and that cluster_token is theirs",
+                hint="Check that join names peer ports of members, and that cluster_token is theirs"
+                + _no_token(config),
             )
         if text != said:
             said = text
@@ -101,6 +102,12 @@ def _hello(config: NodeConfig, info: NodeInfo, peer: str, incarnation: str, entr
         incarnation=incarnation,
         supports=SUPPORTED_VERSION,
         consensus=config.choice,
+    )
+
+
+def _no_token(config: NodeConfig) -> str:
+    return (
+        "" if config.cluster_token else '; here cluster_token is not set (that of a `ringleader dev` cluster is "dev")'
     )
 
 

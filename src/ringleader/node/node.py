@@ -295,14 +295,19 @@ class Node:
     # ------------------------------------------------------------------------------------- called by the driver
 
     def _deliver(self, out: HostOutput) -> None:
-        """To the peers first, who have a disk of their own to write to."""
+        """To the peers first when something is written, for they have a disk of their own to write to.
+
+        Otherwise to the callers first: what the peers hear then, above all how far the log is committed, can wait a moment.
+        """
         neighbours = self._neighbours
+        if out.clients and out.disk is None:
+            self._callers.answer(out.clients)
         if out.bulk_peers:
             neighbours.links.send_bulk(out.bulk_peers)
         if out.peers:
             neighbours.links.send(out.peers)
             self.stats.peer_messages_out += len(out.peers)
-        if out.clients:
+        if out.clients and out.disk is not None:
             self._callers.answer(out.clients)
         for conn in out.close:
             self._callers.close(conn)

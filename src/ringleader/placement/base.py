@@ -195,7 +195,7 @@ class Placement(ABC):
 
     def _index(self, name: object) -> int:
         try:
-            return self._by_name[name]  # type: ignore[index]
+            return self._by_name[name]  # type: ignore[index]  # whatever it is: told below
         except (KeyError, TypeError):
             raise UsageError(f"there is no node {name!r}", reason=Reason.KEY_NOT_FOUND) from None
 

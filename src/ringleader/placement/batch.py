@@ -6,7 +6,7 @@ circle, eight for a cell: most slices lie within one cell and name the owner at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ringleader.errors import Reason, UsageError
@@ -113,24 +113,28 @@ def owners_of_hashes(placement: Placement, hashes: Hashes) -> Owners:
         found = f"{hashes.dtype} of shape {hashes.shape}" if isinstance(hashes, np.ndarray) else type(hashes).__name__
         raise _usage(f"hashes must be a one-dimensional numpy array of uint64, not {found}")
     out: Owners = np.empty(len(hashes), dtype=np.uint16)
-    if isinstance(placement, Ring):
-        look_up = _ring_table(np, placement.cells)
-    elif isinstance(placement, Maglev):
-        table, size = np.frombuffer(placement.table, dtype=np.uint16), np.uint64(len(placement.table))
-        look_up = lambda h: table[h % size]  # noqa: E731
-    elif isinstance(placement, JumpHash):
-        look_up = lambda h: _jump(np, h, len(placement.nodes))  # noqa: E731
-    elif isinstance(placement, Rendezvous):
-        look_up = lambda h: _rendezvous(np, placement, h)  # noqa: E731
-    else:  # multi-probe, Memento, ketama: one at a time
-        find = placement.owner_index
-        look_up = lambda h: np.fromiter(map(find, h.tolist()), dtype=np.uint16, count=len(h))  # noqa: E731
+    look_up = _look_up(np, placement)
     for start in range(0, len(hashes), CHUNK):
         out[start : start + CHUNK] = look_up(hashes[start : start + CHUNK])
     return out
 
 
-def _ring_table(np: ModuleType, cells: Cells) -> Any:
+def _look_up(np: ModuleType, placement: Placement) -> Callable[[Hashes], Any]:
+    """A function from hashes to owners."""
+    if isinstance(placement, Ring):
+        return _ring_table(np, placement.cells)
+    if isinstance(placement, Maglev):
+        table, size = np.frombuffer(placement.table, dtype=np.uint16), np.uint64(len(placement.table))
+        return lambda h: table[h % size]
+    if isinstance(placement, JumpHash):
+        return lambda h: _jump(np, h, len(placement.nodes))
+    if isinstance(placement, Rendezvous):
+        return lambda h: _rendezvous(np, placement, h)
+    find = placement.owner_index  # multi-probe, Memento, ketama: one at a time
+    return lambda h: np.fromiter(map(find, h.tolist()), dtype=np.uint16, count=len(h))
+
+
+def _ring_table(np: ModuleType, cells: Cells) -> Callable[[Hashes], Any]:
     """A function from hashes to owners by a table of slices; made once for a set of cells and kept with them."""
     if cells.batch is not None:
         return cells.batch

@@ -6,7 +6,7 @@ best balance and the fewest moves that are possible, no table at all, and O(node
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import log
 
 import xxhash
@@ -31,7 +31,7 @@ class Rendezvous(Placement):
         self.seeds = [name_seed(n.name) for n in self._nodes]
         self.equal = len({n.weight for n in self._nodes}) == 1
 
-    def scores(self, h: int) -> list[float] | list[int]:
+    def scores(self, h: int) -> Sequence[float]:
         """Each node's score for a hash; the highest owns it.
 
         With equal weights the 64-bit draws themselves, which sort the same way and need no logarithm.
@@ -46,7 +46,7 @@ class Rendezvous(Placement):
 
     def owner_index(self, h: int) -> int:
         scores = self.scores(h)
-        return scores.index(max(scores))  # type: ignore[arg-type]
+        return scores.index(max(scores))
 
     def walk(self, h: int) -> Iterator[int]:
         """Nodes by falling score: exactly who inherits the key when those before are gone."""

@@ -10,8 +10,11 @@ import asyncio
 import contextlib
 import struct
 
+import msgspec
+
 from ringleader.runtime.framing import UNREADABLE, explain_garbage
 from ringleader.runtime.tls import TlsFiles
+from ringleader.wire.frames import Refused, ServerFrame
 from ringleader.wire.peer import (
     MAX_HANDSHAKE_FRAME,
     MAX_JOINED_FRAME,
@@ -30,6 +33,7 @@ from ringleader.wire.peer import (
 __all__ = ["NoMemberError", "ask_to_join"]
 
 _LENGTH = struct.Struct(">I")
+_to_client = msgspec.msgpack.Decoder(ServerFrame)
 
 
 class NoMemberError(Exception):
@@ -83,7 +87,18 @@ async def _receive(reader: asyncio.StreamReader, limit: int) -> Handshake:
     (length,) = _LENGTH.unpack(start)
     if length > limit:
         raise NoMemberError(explain_garbage(start) or f"it sent a frame of {length} bytes")
+    body = await reader.readexactly(length)
     try:
-        return decode_handshake(await reader.readexactly(length))
+        return decode_handshake(body)
     except UNREADABLE as error:
+        if _speaks_to_clients(body):
+            raise NoMemberError("that is a port for clients, not a peer port") from None
         raise NoMemberError(f"its answer is not understood: {error}") from None
+
+
+def _speaks_to_clients(body: bytes) -> bool:
+    """Whether the answer is what clients are told whose first frame makes no sense."""
+    try:
+        return isinstance(_to_client.decode(body), Refused)
+    except UNREADABLE:
+        return False

@@ -80,9 +80,11 @@ class Churn:
         Of those that are down it is not known; so most have to be up.
         """
         hosts = [machine.host for machine in self.world.machines.values() if machine.id in voters]
-        configs = [host.core.config for host in hosts if host is not None]
-        agree = all(sorted(config.voters) == sorted(voters) and not config.outgoing for config in configs)
-        return agree and 2 * len(configs) > len(voters)
+        cores = [host.core for host in hosts if host is not None]
+        agree = all(sorted(core.config.voters) == sorted(voters) and not core.config.outgoing for core in cores)
+        if self.world.options.protocol == "paxos":  # the members before decide about those who come, and may be few
+            agree = agree and all(core.config_settled for core in cores)
+        return agree and 2 * len(cores) > len(voters)
 
     def _staying(self, voters: list[int], member: int) -> list[int]:
         """`member`, and who is left of the voters if all removals come to be that were asked for and are not decided."""

@@ -112,7 +112,8 @@ class LoadOptions(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """One seed's world. Times in simulated seconds. `protocol`: of consensus.
+    """One seed's world. Times in simulated seconds. `protocol`: of consensus; `phase2`: with Paxos, how many
+    nodes have to accept a write (0: a majority).
 
     `faults`: kind to mean seconds between two. They happen in [`faults_from`, `faults_until`); the load goes on to
     `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
@@ -123,6 +124,7 @@ class Options(msgspec.Struct, frozen=True):
 
     seed: int
     protocol: str = "raft"
+    phase2: int = 0
     nodes: int = 3
     duration: float = 30.0
     faults_from: float = 1.0
@@ -182,10 +184,15 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
     drawn_nodes = choice.choice((3, 3, 5))
     faults = _draw_faults(seed)
     true = drift < 0.01 and not faults.keys() & CLOCK_FAULTS
+    nodes = nodes or drawn_nodes
+    phase2 = _draw_phase2(seed, nodes) if protocol == "paxos" else 0
+    if phase2 > nodes // 2 + 1:
+        faults.pop("churn", None)  # when members are few or lost for good, such a quorum may be gone for ever
     drawn = Options(
         seed=seed,
         protocol=protocol,
-        nodes=nodes or drawn_nodes,
+        phase2=phase2,
+        nodes=nodes,
         tick=choice.choice((0.02, 0.03, 0.05)),
         snapshot_every=snapshot_every,
         keep_entries=choice.choice((0, 5, snapshot_every // 4)),
@@ -214,6 +221,11 @@ def _draw_faults(seed: int) -> dict[str, float]:
         if choice.chance(0.45):
             faults[kind] = choice.log_uniform(low, high)
     return faults
+
+
+def _draw_phase2(seed: int, nodes: int) -> int:
+    """Mostly majorities; of five nodes also two, which elections then need four for, or four, with elections by two."""
+    return stream(seed, "quorum").choice((0, 0, 2, 4)) if nodes == 5 else 0
 
 
 def _draw_net(choice: Choice) -> NetOptions:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import msgspec
@@ -205,11 +206,16 @@ class Summary:
         return lines
 
 
-def run_seeds(first: int, count: int, jobs: int = 1) -> Iterator[Report]:
+def run_seeds(first: int, count: int, jobs: int = 1, protocol: str = "raft") -> Iterator[Report]:
     """Run seeds `first` to `first + count - 1`, `jobs` at a time in processes of their own; reports in order of seeds."""
     seeds = range(first, first + count)
+    run = partial(_run_drawn, protocol)
     if jobs <= 1:
-        yield from map(run_seed, seeds)
+        yield from map(run, seeds)
         return
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        yield from pool.map(run_seed, seeds)
+        yield from pool.map(run, seeds)
+
+
+def _run_drawn(protocol: str, seed: int) -> Report:
+    return run_seed(seed, draw(seed, protocol=protocol))

@@ -27,6 +27,8 @@ one; a test compares the two. The commands:
     cut A>B A-B .. | mend ..     single links are cut, one way or both ways, or carry messages again
     heal                         the network is whole again
     status                       where everybody stands
+
+A scenario that begins with `synod ...` plays Paxos for one value; its commands stand in `synod_play`.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from ringleader.sim import stage_moves
 from ringleader.sim.cast import cast_for
 from ringleader.sim.picture import draw
 from ringleader.sim.stage import Stage
+from ringleader.sim.synod_play import SynodPlay
 
 __all__ = ["Bugs", "Performance", "perform"]
 
@@ -66,7 +69,7 @@ def perform(text: str, bugs: Bugs = MappingProxyType({})) -> Performance:
 
 
 def _perform(text: str, bugs: Bugs, stack: ExitStack) -> Performance:
-    stage: Stage | None = None
+    stage: Stage | SynodPlay | None = None
     title, protocol, whole, trace = "", "raft", [], []
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("  "):
@@ -84,8 +87,12 @@ def _perform(text: str, bugs: Bugs, stack: ExitStack) -> Performance:
             if stage is None and words[0] == "protocol":
                 protocol = words[1]
                 cast_for(protocol, {})
+            elif stage is None and words[0] == "synod":
+                stage = SynodPlay(words[1:])
             elif stage is None:
                 stage = _begin(protocol, words, bugs, stack)
+            elif isinstance(stage, SynodPlay):
+                stage.command(words)
             else:
                 _command(stage, words)
         except (ValueError, IndexError, KeyError) as error:

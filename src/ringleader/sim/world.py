@@ -195,20 +195,21 @@ class World:
         take, output, id, store = core.take_output, self.oracle.output, machine.id, host.store
         truth, probes = self.truth, self.probes
         truth.compare(id, store)
-        first = core.first_index
+        first, last = core.first_index, core.last_index
 
         def take_output() -> Output:
-            nonlocal first
+            nonlocal first, last
             out = take()
             if core.first_index != first:
                 probes.hit("log compacted")
                 first = core.first_index
                 truth.compare(id, store)
-            if out.records or out.committed or out.changed or out.install is not None:
+            grown, last = core.last_index != last, core.last_index
+            if out.records or out.committed or out.changed or grown or out.install is not None:
                 output(id, core, out)
             return out
 
-        core.take_output = take_output  # type: ignore[method-assign]
+        core.take_output = take_output  # type: ignore[method-assign]  # to listen in on what it says
 
     def restart_later(self, machine: Machine) -> None:
         """Start a machine again in a while."""
@@ -349,7 +350,7 @@ def _consensus(options: Options) -> CoreOptions:
         append_bytes=options.append_bytes,
         window_messages=options.window_messages,
     )
-    return options_for(Choice(options.protocol), common)
+    return options_for(Choice(options.protocol, options.phase2), common)
 
 
 def _recode_peer(message: tuple[int, Any]) -> tuple[int, Any]:

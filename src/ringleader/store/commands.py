@@ -6,6 +6,8 @@ so that older readers tolerate them. Keys and values are bytes. Operations and r
 
 from __future__ import annotations
 
+from typing import final
+
 import msgspec
 
 from ringleader.errors import Reason
@@ -91,6 +93,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
 # ---------------------------------------------------------------------------------------------------- operations
 
 
+@final
 class Put(msgspec.Struct, array_like=True, gc=False, tag=1):
     """Set `key`. With `ignore_value` or `ignore_lease` the present one is kept (the key must exist)."""
 
@@ -102,6 +105,7 @@ class Put(msgspec.Struct, array_like=True, gc=False, tag=1):
     ignore_lease: bool = False
 
 
+@final
 class Delete(msgspec.Struct, array_like=True, gc=False, tag=2):
     """Delete `key`, or all keys in [key, range_end). `range_end` b"\\0" means all keys from `key` on."""
 
@@ -110,6 +114,7 @@ class Delete(msgspec.Struct, array_like=True, gc=False, tag=2):
     prev_kv: bool = False
 
 
+@final
 class Range(msgspec.Struct, array_like=True, gc=False, tag=3):
     """Read `key`, or all keys in [key, range_end) (b"\\0": all from `key` on), as of `revision` (0: now).
 
@@ -146,6 +151,7 @@ class Compare(msgspec.Struct, array_like=True, gc=False):
     range_end: bytes = b""
 
 
+@final
 class Txn(msgspec.Struct, array_like=True, tag=4):
     """If all `compares` hold do `success`, else `failure`, at one revision. May nest; at most 128 operations a list.
 

@@ -26,6 +26,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import islice
+from typing import final
 
 import msgspec
 
@@ -40,6 +41,7 @@ VERSION_BYTES = 256
 """What a version counts besides its key and value: about what CPython spends on it."""
 
 
+@final
 class Change(msgspec.Struct, gc=False):
     """One key at one revision: `kv` as it became (`version` 0: deleted) and `prev` as it was, which may be a tombstone.
 
@@ -62,7 +64,7 @@ _TRIMMED: Entry = {}
 
 def changes_of(entry: Entry) -> Iterator[Change]:
     """The changes of a revision, in order."""
-    return iter((entry,)) if type(entry) is Change else iter(entry.values())  # type: ignore[union-attr]
+    return iter((entry,)) if type(entry) is Change else iter(entry.values())
 
 
 def version_bytes(kv: KeyValue) -> int:
@@ -244,7 +246,7 @@ class Mvcc:
         kv = self.current.get(key) or self.dead.get(key)
         while kv is not None and kv.mod_revision > revision:
             entry = self.log[kv.mod_revision - self.first]
-            kv = (entry if type(entry) is Change else entry[key]).prev  # type: ignore[index]
+            kv = (entry if type(entry) is Change else entry[key]).prev
         return kv if kv is not None and kv.version else None
 
     def scan(self, low: bytes, high: bytes | None, reverse: bool = False) -> Iterator[KeyValue]:
@@ -343,7 +345,7 @@ class Mvcc:
                         version = None
                         break
                     entry = self.log[version.mod_revision - self.first]
-                    version = (entry if type(entry) is Change else entry[kv.key]).prev  # type: ignore[index]
+                    version = (entry if type(entry) is Change else entry[kv.key]).prev
                     steps += 1
                     if not steps % BATCH:
                         yield None
@@ -411,7 +413,7 @@ class Mvcc:
             entry = self.log[-1]
             if type(entry) is Change:
                 self.log[-1] = entry = {entry.kv.key: entry}
-            entry[key] = change  # type: ignore[index]
+            entry[key] = change
         else:
             raise ValueError(f"change of revision {kv.mod_revision} follows revision {self.revision}")
         self._count(change)

@@ -34,10 +34,28 @@ class Budget:
         self._limit = self._left = limit
 
     def spend(self, kv: KeyValue) -> None:
-        self._left -= _OVERHEAD + len(kv.key) + len(kv.value)
+        self._left -= size_of(kv)
         if self._left < 0:
             message = f"the result would be larger than {self._limit} bytes; ask for less at a time (limit, keys_only)"
             raise Refusal(Failure(Reason.TOO_LARGE, message))
+
+
+def is_plain(op: Range) -> bool:
+    """Whether `op` asks for one key as it is now, whole: by far the most frequent read, which needs nothing of the rest."""
+    return bool(
+        op.key
+        and not op.range_end
+        and op.revision <= 0
+        and op.sort_target == "key"
+        and op.sort_order == "none"
+        and not (op.keys_only or op.count_only)
+        and not _filters(op)
+    )
+
+
+def size_of(kv: KeyValue) -> int:
+    """About how many bytes `kv` takes in a result."""
+    return _OVERHEAD + len(kv.key) + len(kv.value)
 
 
 def check_range(op: Range) -> None:

@@ -87,7 +87,7 @@ class Store:
 
     def __init__(
         self,
-        limits: Limits = Limits(),  # noqa: B008 (immutable)
+        limits: Limits = Limits(),  # noqa: B008  # immutable
         members: Iterable[MemberRow] = (),
         supports: int = SUPPORTED_VERSION,
     ) -> None:

@@ -11,7 +11,19 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from ringleader.errors import Reason
-from ringleader.store.commands import Compare, Delete, Failure, KeyValue, Put, Range, Txn, TxnResult
+from ringleader.store.commands import (
+    Compare,
+    Delete,
+    DeleteResult,
+    Failure,
+    KeyValue,
+    Put,
+    PutResult,
+    Range,
+    RangeResult,
+    Txn,
+    TxnResult,
+)
 from ringleader.store.index import interval
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import Mvcc
@@ -233,8 +245,8 @@ def _meets(kv: KeyValue | None, compare: Compare) -> bool:
     if compare.op == "!=":
         return have != wanted
     if compare.op == "<":
-        return have < wanted  # type: ignore[operator]
-    return have > wanted  # type: ignore[operator]
+        return have < wanted  # type: ignore[operator]  # both of the kind of `target`: checked
+    return have > wanted  # type: ignore[operator]  # both of the kind of `target`: checked
 
 
 # ------------------------------------------------------------------------------------------------------ do it
@@ -243,7 +255,7 @@ def _meets(kv: KeyValue | None, compare: Compare) -> bool:
 def execute(writer: Writer, txn: Txn, way: Plan) -> TxnResult:
     """Carry out the branch that was planned, within the open revision."""
     succeeded, plans = way
-    results: list[object] = []
+    results: list[PutResult | DeleteResult | RangeResult | TxnResult] = []
     for op, inner in zip(txn.success if succeeded else txn.failure, plans, strict=True):
         if type(op) is Put:
             results.append(writer.write(op))
@@ -252,5 +264,5 @@ def execute(writer: Writer, txn: Txn, way: Plan) -> TxnResult:
         elif type(op) is Range:
             results.append(evaluate(writer.mvcc, op, writer.budget))
         elif inner is not None:
-            results.append(execute(writer, op, inner))  # type: ignore[arg-type]
-    return TxnResult(writer.mvcc.pending, succeeded, results)  # type: ignore[arg-type]
+            results.append(execute(writer, op, inner))
+    return TxnResult(writer.mvcc.pending, succeeded, results)

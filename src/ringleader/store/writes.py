@@ -25,7 +25,7 @@ from ringleader.store.lease import Leases
 from ringleader.store.limits import Limits
 from ringleader.store.mvcc import VERSION_BYTES, Mvcc
 from ringleader.store.quota import Quota
-from ringleader.store.ranges import Budget, check_range, check_revision, evaluate
+from ringleader.store.ranges import Budget, check_range, check_revision, evaluate, is_plain, size_of
 from ringleader.store.refusal import Refusal, invalid, show
 from ringleader.store.txn import check_delete, check_put, check_txn, execute, is_read_only, plan
 
@@ -118,6 +118,12 @@ class Writer:
 
     def read_range(self, op: Range) -> RangeResult:
         """A range of the present or the past. Raises `Refusal`."""
+        if is_plain(op):
+            kv = self.mvcc.current.get(op.key)
+            if kv is None:
+                return RangeResult(self.mvcc.pending, [], 0)
+            if size_of(kv) <= self._limits.result_bytes:
+                return RangeResult(self.mvcc.pending, [kv], 1)
         check_range(op)
         check_revision(self.mvcc, op.revision)
         return evaluate(self.mvcc, op, Budget(self._limits.result_bytes))

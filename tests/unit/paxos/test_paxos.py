@@ -8,6 +8,7 @@ import pytest
 
 from ringleader.consensus.paxos import Paxos, PaxosOptions
 from ringleader.consensus.paxos.ballot import ballot, next_ballot, owner, round_of
+from ringleader.consensus.paxos.membership import encode
 from ringleader.consensus.paxos.messages import (
     Accept,
     Accepted,
@@ -72,6 +73,28 @@ def test_a_single_voter_leads_at_once_and_commits_only_what_is_durable() -> None
     assert cluster.commands(1) == []
     cluster.settle()
     assert cluster.commands(1) == [b"x"]
+
+
+def test_the_leaders_own_copy_counts_once_it_is_on_disk() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    follower, gone = [id for id in cluster.members if id != leader.id]
+    cluster.crash(gone)
+    slot = leader.core.propose([b"x"])
+    (accept,) = [
+        message for message in sent(cluster, leader, Accept) if isinstance(message, Accept) and message.entries
+    ][:1]
+    other = cluster.members[follower]
+    other.core.step(leader.id, accept)
+    cluster.collect(other)
+    cluster.sync(other)
+    (accepted,) = sent(cluster, other, Accepted)
+    assert isinstance(accepted, Accepted)
+    leader.core.step(follower, accepted)
+    assert leader.core.commit < slot
+    cluster.sync(leader)
+    assert leader.core.commit == slot
 
 
 def test_a_promise_leaves_only_after_it_is_on_disk() -> None:
@@ -249,6 +272,79 @@ def test_a_new_leader_fills_holes_and_keeps_what_may_be_chosen() -> None:
     births = [entry.term for entry in entries]
     assert births == sorted(births)
     assert births[1] == births[0], "what fills a hole is as old as what stands before it"
+
+
+def recovering(*promises: Promise) -> Paxos:
+    """Member 3 of three, which has got these promises; each is given its ballot."""
+    core = Paxos(3, Config((1, 2, 3)), random.Random(1))
+    core.recover(None, [])
+    core.step(1, Refused(0, 7000001))
+    core.tick(5.0)
+    core.tick(8.0)
+    core.step(1, CanvassReply(core.canvassed, True, 0, 0))
+    records = len(core.take_output().records)
+    core.synced(records)
+    for sender, promise in enumerate(promises, 1):
+        promise.ballot = core.term
+        core.step(sender, promise)
+    return core
+
+
+def test_a_new_leader_proposes_the_value_of_the_highest_ballot() -> None:
+    low, high = command(1000001, b"low"), command(2000002, b"high")
+    core = recovering(Promise(0, 0, 0, [Run(1000001, 1, [low])]))
+    assert core.log.at(1) == low, "it may be chosen"
+    core = Paxos(3, Config((1, 2, 3, 4, 5)), random.Random(1))
+    core.recover(None, [])
+    core.step(1, Refused(0, 7000001))
+    core.tick(5.0)
+    core.tick(8.0)
+    for sender in (1, 2):
+        core.step(sender, CanvassReply(core.canvassed, True, 0, 0))
+    core.synced(len(core.take_output().records))
+    core.step(1, Promise(core.term, 0, 0, [Run(1000001, 1, [low])]))
+    core.step(2, Promise(core.term, 0, 0, [Run(2000002, 1, [high])]))
+    assert core.leads
+    assert core.log.at(1) == high
+
+
+def test_births_never_decrease_whatever_is_left_over() -> None:
+    """Slot 2 was accepted in a lower ballot than slot 1, by somebody whom the leader of slot 1 did not hear: it is dead."""
+    late, early = command(2000002, b"late"), command(1000001, b"early")
+    core = recovering(Promise(0, 0, 0, [Run(2000002, 1, [late]), Run(1000001, 2, [early])]))
+    births = [entry.term for entry in core.log.entries]
+    assert births == sorted(births)
+    assert core.log.at(1) == late
+    assert core.log.at(2).term == core.term
+
+
+def test_nothing_stands_above_a_configuration_that_is_not_chosen() -> None:
+    """One of the two is dead: the higher ballot says which."""
+    change = Entry(1000001, int(EntryKind.CONFIG), encode(Config((1, 2))))
+    after = command(2000002, b"after")
+    core = recovering(Promise(0, 0, 0, [Run(1000001, 1, [change]), Run(2000002, 2, [after])]))
+    assert core.leads
+    assert (core.log.at(1).kind, core.log.at(2)) == (EntryKind.NOOP, after)
+    core = recovering(Promise(0, 0, 1, [Run(1000001, 1, [change]), Run(2000002, 2, [after])]))
+    assert not core.leads, "it was told to be chosen: it has to come into force first"
+    assert (core.log.at(1), core.log.last) == (change, 1)
+
+
+def test_a_leader_that_slept_through_its_fall_serves_no_read() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    old = cluster.leader()
+    cluster.down.add(old.id)
+    cluster.run(4)
+    assert cluster.leader().id != old.id
+    cluster.leader().core.propose([b"new"])
+    cluster.settle()
+    cluster.down.discard(old.id)
+    old.core.observe(cluster.now)
+    assert old.core.read_barrier(1), "it does not know yet"
+    cluster.settle()
+    assert old.barriers == []
+    assert old.failed == [1]
 
 
 def test_a_deposed_leader_serves_no_read() -> None:
@@ -638,3 +734,12 @@ def test_members_and_quorums_that_make_no_sense_are_refused() -> None:
         Paxos(1_000_000, Config((1,)), random.Random(1))
     with pytest.raises(ValueError, match="does not exist among 3 voters"):
         Paxos(1, Config((1, 2, 3)), random.Random(1), PaxosOptions(phase2=4))
+
+
+def test_a_report_that_cannot_be_is_not_counted() -> None:
+    """Believed, it would fill the log with holes up to a nonsense slot."""
+    core = recovering(Promise(0, 0, 0, [Run(1000001, 1 << 60, [command(1000001, b"x")])]))
+    assert core.status().role is Role.CANDIDATE
+    core.step(2, Promise(core.term, 0, 0, []))
+    assert core.leads
+    assert core.log.last == 1

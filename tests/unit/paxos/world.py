@@ -49,6 +49,7 @@ class Node:
         self.seed = seed
         self.disk = Disk()
         self.up = True
+        self.paused = 0.0  # until then it does nothing at all
         self.starts = 0
         self.last_index = 0
         self.told_promise = 0  # the highest ballot it has told anybody to have promised
@@ -72,10 +73,11 @@ class World:
     """`size` founding members of `total` nodes. `chaos`: how broken the network is, 0 to 1."""
 
     def __init__(
-        self, seed: int, size: int = 3, total: int = 0, chaos: float = 0.5, core: type[Paxos] = Paxos, **options: float
+        self, seed: int, size: int = 3, total: int = 0, chaos: float = 0.5, election: float = 1.0, **options: float
     ) -> None:
         self.random = random.Random(seed)
-        self.options = PaxosOptions(heartbeat=0.1, election=1.0, **options)  # type: ignore[arg-type]  # of a test
+        self.election = election
+        self.options = PaxosOptions(heartbeat=election / 10, election=election, **options)  # type: ignore[arg-type]  # of a test
         config = Config(tuple(range(1, size + 1)))
         self.nodes = {id: Node(id, config, seed * 100 + id, self.options) for id in range(1, (total or size) + 1)}
         self.now = 0.0
@@ -118,7 +120,7 @@ class World:
             if node.disk.snapshot is not None:
                 node.core.offer_snapshot(to, node.disk.snapshot)
         if out.fetch is not None:
-            self.fetches.append((self.now + self.random.random(), node.id, *out.fetch))
+            self.fetches.append((self.now + self.random.random() * self.election, node.id, *out.fetch))
         self.release(node)
         self.check(node)
 
@@ -158,10 +160,16 @@ class World:
 
     def step(self) -> None:
         self.now += STEP
+        for node in self.nodes.values():
+            if node.up and 0 < node.paused <= self.now:
+                self.wake(node)
         while self.queue and self.queue[0][0] <= self.now:
             _, _, sender, to, message = heapq.heappop(self.queue)
             node = self.nodes[to]
-            if node.up:
+            if node.paused:
+                self.number += 1
+                heapq.heappush(self.queue, (node.paused, self.number, sender, to, message))
+            elif node.up:
                 node.core.observe(self.now)
                 node.core.step(sender, message)
                 if self.random.random() < 0.7:
@@ -170,12 +178,20 @@ class World:
             self.fetches.remove(item)
             self.fetched(*item[1:])
         for node in self.nodes.values():
-            if node.up:
+            if node.up and not node.paused:
                 node.core.tick(self.now)
                 self.collect(node)
-                if self.random.random() < 0.8:
-                    self.sync(node, self.random.randint(1, 4))
+                if self.random.random() < 0.6:
+                    self.sync(node, self.random.randint(1, 3))
                     self.collect(node)
+
+    def wake(self, node: Node) -> None:
+        """After a pause, what callers ask comes before anything that has happened meanwhile."""
+        node.paused = 0.0
+        node.core.observe(self.now)
+        self.ask(node)
+        self.offer(node)
+        self.collect(node)
 
     def fetched(self, id: int, source: int, meta: SnapshotMeta) -> None:
         node = self.nodes[id]
@@ -191,7 +207,7 @@ class World:
     def crash(self, node: Node) -> None:
         """What is not synced is lost, but for some batches, in order, that the disk wrote of itself."""
         self.sync_silently(node, self.random.randint(0, len(node.unsynced)))
-        node.up = False
+        node.up, node.paused = False, 0.0
         self.queue = [item for item in self.queue if item[3] != node.id]
         heapq.heapify(self.queue)
         self.count("crash")
@@ -239,13 +255,17 @@ class World:
             for node in self.nodes.values():
                 if not node.up and self.random.random() < 0.7:
                     self.restart(node)
-        elif what < 0.6:
+        elif what < 0.5:
+            node = self.random.choice(list(self.nodes.values()))
+            if node.up:
+                node.paused = self.now + self.random.random() * 4 * self.election
+        elif what < 0.65:
             self.cut = {(a, b) for a in ids for b in ids if a != b and self.random.random() < 0.4 * self.chaos}
         elif what < 0.8:
             self.cut = set()
         elif what < 0.9:
             self.loss = self.random.choice([0.0, 0.1, 0.4]) * self.chaos
-            self.late = self.random.choice([0.0, 0.1, 1.5]) * self.chaos
+            self.late = self.random.choice([0.0, 0.1, 1.5]) * self.chaos * self.election
         else:
             node = self.random.choice(list(self.nodes.values()))
             if node.up:
@@ -255,24 +275,33 @@ class World:
 
     def propose(self) -> None:
         for node in self.nodes.values():
-            if node.up and node.core.leads and self.random.random() < 0.7:
-                data = [f"{node.id}.{self.number}.{i}".encode() for i in range(self.random.randint(1, 3))]
-                self.number += 1
-                first = node.core.propose(data)
-                assert first, "a leader takes proposals"
-                for slot, item in enumerate(data, first):
-                    self.proposed.add(item)
-                    node.proposed[slot] = (node.core.term, item)
+            if node.up and not node.paused and self.random.random() < 0.7:
+                self.offer(node)
+
+    def offer(self, node: Node) -> None:
+        """Propose a few values, if it leads."""
+        if node.core.leads:
+            data = [f"{node.id}.{self.number}.{i}".encode() for i in range(self.random.randint(1, 3))]
+            self.number += 1
+            first = node.core.propose(data)
+            assert first, "a leader takes proposals"
+            for slot, item in enumerate(data, first):
+                self.proposed.add(item)
+                node.proposed[slot] = (node.core.term, item)
 
     def read(self) -> None:
         for node in self.nodes.values():
-            if node.up:
-                self.reads += 1
-                if node.core.read_barrier(self.reads):
-                    node.asked[self.reads] = len(self.ledger) - 1
+            if node.up and not node.paused:
+                self.ask(node)
+
+    def ask(self, node: Node) -> None:
+        """A linearizable read: what was chosen by now it must see."""
+        self.reads += 1
+        if node.core.read_barrier(self.reads):
+            node.asked[self.reads] = len(self.ledger) - 1
 
     def change(self, founders: int) -> None:
-        """Some other members, never fewer than two thirds of `founders`."""
+        """Change to some other members, never fewer than two thirds of `founders`."""
         ids = list(self.nodes)
         self.random.shuffle(ids)
         count = self.random.randint(max(founders * 2 // 3, 1), len(ids))
@@ -344,7 +373,7 @@ class World:
                 self.propose()
             if self.random.random() < 0.2:
                 self.read()
-            if self.random.random() < 0.04 * self.chaos:
+            if self.random.random() < 0.04 * self.chaos / self.election:
                 self.mishap()
             if changes and self.random.random() < 0.03:
                 self.change(founders)
@@ -357,14 +386,14 @@ class World:
         for node in self.nodes.values():
             if not node.up:
                 self.restart(node)
-        for _ in range(int(15 / STEP)):
+        for _ in range(int(15 * self.election / STEP)):
             self.step()
         leaders = [node for node in self.nodes.values() if node.core.leads]
         assert leaders, "no leader after the faults stopped"
         leader = max(leaders, key=lambda node: node.core.term)
         self.proposed.add(b"the end")
         slot = leader.core.propose([b"the end"])
-        for _ in range(int(4 / STEP)):
+        for _ in range(int(5 * self.election / STEP)):
             self.step()
         assert len(self.ledger) > slot, f"slot {slot} is not chosen after the faults stopped"
         assert self.ledger[slot].data == b"the end"

@@ -26,7 +26,7 @@ __all__ = ["FAR", "Acceptor"]
 ISLANDS = 64
 """Most runs beyond a hole; what would begin another one is treated as lost."""
 FAR = 1 << 19
-"""An accept so many slots beyond the end is treated as lost: more than any window holds, so it would be all holes."""
+"""An accept so many slots beyond `upto` is treated as lost: more than any window holds, so it would be all holes."""
 
 
 class Acceptor:
@@ -104,7 +104,7 @@ class Acceptor:
         self.tell(slot)
 
     def _room(self, first: int, last: int) -> bool:
-        near = last <= max(self.log.last, self.upto) + FAR
+        near = last <= self.upto + FAR
         return near and (first == self.upto + 1 or len(self.islands) < ISLANDS)
 
     def _absorb(self) -> None:

@@ -1,9 +1,9 @@
 """Who leads: timers, asking around before a ballot is used, and handing over.
 
-A ballot is used only after a *canvass*: a phase-1 quorum has said that it would promise, which binds nobody. So who stands is
-connected to a quorum, which is all that matters for making progress (Ng, Haridi and Carbone, "Omni-Paxos", 2023): its log need
-not be the longest, since phase 1 brings what it lacks. And a member that is cut off, or that one half cannot see, raises no
-ballots: two members that do not hear each other cannot depose one another for ever.
+A ballot is used only after a *canvass*: enough members for a quorum of either phase have said that they would promise, which
+binds nobody. So who stands is connected to a quorum, which is all that matters for making progress (Ng, Haridi and Carbone,
+"Omni-Paxos", 2023): its log need not be the longest, since phase 1 brings what it lacks. And a member that is cut off, or that
+one half cannot see, raises no ballots: two members that do not hear each other cannot depose one another for ever.
 
 * A member that hears a leader refuses. A leader that no phase-2 quorum answers falls silent, so this holds nobody up for long.
 * A member that has just promised somebody refuses others for one election time: the promised one may be about to lead.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ringleader.consensus.paxos import leader, learner
 from ringleader.consensus.paxos.ballot import next_ballot, owner
 from ringleader.consensus.paxos.messages import Canvass, CanvassReply, TakeOver
-from ringleader.consensus.paxos.quorum import has_phase1
+from ringleader.consensus.paxos.quorum import has_phase1, has_phase2
 from ringleader.consensus.shape import Role
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def on_canvass_reply(paxos: Paxos, sender: int, message: CanvassReply) -> None:
 
 
 def _count(paxos: Paxos) -> None:
-    if has_phase1(paxos.chosen_config.voters, paxos.granted, paxos.options.phase2):
+    """Stand once those who would promise are enough for both phases: to win, and then to have anything chosen."""
+    voters, phase2 = paxos.chosen_config.voters, paxos.options.phase2
+    if has_phase1(voters, paxos.granted, phase2) and has_phase2(voters, paxos.granted, phase2):
         ballot, paxos.canvassed = paxos.canvassed, 0
         leader.begin(paxos, max(ballot, next_ballot(paxos.id, paxos.term)), forced=False)
 

@@ -41,6 +41,9 @@ __all__ = [
     "won",
 ]
 
+OPEN = 1 << 20
+"""Most slots that a member can have open above what it knows to be chosen: more than windows and queues hold."""
+
 
 class Leadership:
     """What a candidate or leader knows in its `ballot`; forgotten with it.
@@ -142,9 +145,11 @@ def ask_for_promises(paxos: Paxos, config: Config) -> None:
 
 
 def on_promise(paxos: Paxos, sender: int, message: Promise) -> None:
-    """Count a promise, and keep what it reports."""
+    """Count a promise, and keep what it reports; one that reports what cannot be is not counted."""
     lead = paxos.lead
     if lead is None or message.ballot != lead.ballot or sender in lead.promised:
+        return
+    if any(not message.commit < run.first <= message.commit + OPEN for run in message.runs):
         return
     expected = lead.rest.get(sender, 0)
     if expected and message.more and message.more <= expected:

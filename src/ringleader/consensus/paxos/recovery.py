@@ -10,17 +10,24 @@ they propose in one ballot. Call a log *orderly* when
 Contradictory leftovers can break both: the log of slot-wise highest ballots need not be orderly. So the view is built from
 the highest accepted ballot downwards, and keeps a value only if the view stays orderly; everything else becomes a hole.
 
-**Nothing that may be chosen is lost by this.** Let A(b) be what the leader of ballot b holds: what it knew to be chosen, and
-what it proposed. A value is *open* in (slot, b) if it was, or still can be, accepted there in b by a phase-2 quorum. Claim: a
-value open in (s, b) stands at s in A(c) for every c > b whose leader has come to propose in s or beyond. By induction over c.
-Phase 1 of c covered all slots above what its leader knew to be chosen, and its quorum promised c, so one of them had accepted
-the value in b before it reported; the highest report at s is then of some ballot d with b <= d < c, and if d > b it is the
-same value, since it stands in A(d). So the value is among the reports, and only the sieve could drop it: because it does not
-fit to one kept at s' of ballot e >= b. If e = b, both stand in A(b), which is orderly, so they do fit. If e > b, the value
-stands in A(e) by induction, together with the one at s', and A(e) is orderly: they fit. (The same holds for the prefix that is
-known to be chosen: the later of the two ballots held both.) Hence what is dropped is not open, and never will be chosen. What
-is kept is orderly, a hole takes the birth of what stands before it, and the leader's own entries are born in c, above all
-others: so A(c) is orderly again.
+**Nothing that may be chosen is lost by this.** Let A(b) be what the leader of ballot b holds: what it knew to be chosen, its
+view, and what it proposed after that. A value is *open* in (s, b) if a phase-2 quorum has accepted it in slot s in ballot b,
+or still can. Claim: a value open in (s, b) stands at s in A(c) for every c > b whose phase 1 covered s. By induction over c.
+The phase-1 quorum of c promised c, so one of its members had accepted the value in b before it reported. The highest report
+at s is then of some ballot d with b <= d < c; if d > b it is the same value, since it stands in A(d). So the value is among
+the reports, and only the sieve could drop it: because it does not fit to one kept at a slot s', accepted in e >= b.
+
+* e = b: both stand in A(b), which is orderly; they fit.
+* e > b, and the phase 1 of e covered s: by induction both stand in A(e), which is orderly; they fit.
+* e > b, and it did not: then a configuration entry at r < s, with s' <= r, came into force in between, and whoever proposed in
+  s in b knew everything up to r to be chosen, the value at s' too. Both stand in A(b); they fit.
+
+The same holds against the prefix that this leader knows to be chosen. So what is dropped is not open, and will never be chosen;
+what is kept is orderly; a hole takes the birth of what stands before it; and the leader's own entries are born in c, above all
+others (a leader that learns of a later birth gives up, see `learner`). So A(c) is orderly again.
+
+(A log that is committed without holes would stay one log without order 2 as well: what such a leftover sits on cannot be
+committed any more. But a slot could then count as chosen by a configuration that turns out not to decide about it.)
 
 For order 2 the view must know which configuration entries were known to be chosen when something was proposed above them: the
 reports carry `told` for that. Whoever accepted a slot above one has been told so by the same message.
@@ -34,7 +41,7 @@ from collections.abc import Iterable
 from ringleader.consensus.paxos.messages import Run
 from ringleader.consensus.shape import Entry, EntryKind
 
-__all__ = ["Found", "births_fit", "gather", "prefer", "recovered"]
+__all__ = ["Found", "births_fit", "gather", "prefer", "recovered", "seals"]
 
 Found = dict[int, tuple[int, Entry]]
 """Slot -> (ballot, entry): the report of the highest ballot so far."""
@@ -61,6 +68,11 @@ def births_fit(before: int, birth: int, after: int) -> bool:
     return before <= birth <= after
 
 
+def seals(slot: int, entry: Entry, told: int) -> bool:
+    """Whether nothing may stand above `entry` yet: a configuration that is not known to be chosen."""
+    return entry.kind == EntryKind.CONFIG and slot > told
+
+
 def recovered(found: Found, commit: int, birth: int, told: int) -> list[Entry]:
     """The entries to propose in the slots from `commit + 1` on, without holes, up to the first configuration entry.
 
@@ -74,7 +86,7 @@ def recovered(found: Found, commit: int, birth: int, told: int) -> list[Entry]:
         place = bisect_left(kept, slot)
         before = found[kept[place - 1]][1].term if place else birth
         after = found[kept[place]][1].term if place < len(kept) else entry.term
-        sealing = entry.kind == EntryKind.CONFIG and slot > told
+        sealing = seals(slot, entry, told)
         if not births_fit(before, entry.term, after):
             continue
         if (seal and slot > seal) or (sealing and place < len(kept)):

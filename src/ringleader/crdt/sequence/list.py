@@ -250,7 +250,7 @@ class List(ORMap[bytes, Crdt]):
         """Name the next event and make its place before the visible element `at`; `node`: which element it is for."""
         doc = self._doc
         if not self._attached and self._parent is not None:
-            self._parent._attach_child(self)  # type: ignore[attr-defined]
+            self._parent._attach_child(self)  # type: ignore[attr-defined]  # a parent is a container
         visible = self._visible()
         left = self._place_of(visible[at - 1]) if at else ROOT
         parent, side = self._order.after(left)

@@ -27,9 +27,9 @@ def words(message: object) -> str:
     """A message in a few words; "" for what is none of Paxos's."""
     match message:
         case Canvass(ballot=ballot):
-            return f"would you promise {_ballot(ballot)}?"
-        case CanvassReply(ballot=ballot, granted=granted):
-            return f"would {'' if granted else 'not '}promise {_ballot(ballot)}"
+            return f"would promise {_ballot(ballot)}?"
+        case CanvassReply(granted=granted):
+            return f"would{'' if granted else ' not'} promise"
         case Prepare(ballot=ballot):
             return f"prepare {_ballot(ballot)}"
         case Promise(ballot=ballot, runs=runs):
@@ -37,7 +37,7 @@ def words(message: object) -> str:
         case Refused(promised=promised):
             return f"refused: promised {_ballot(promised)}"
         case Accept(entries=[]):
-            return f"heartbeat, chosen to {message.commit}"
+            return f"chosen up to {message.commit}"
         case Accept(first=first, entries=entries):
             return f"accept {_span(first, first + len(entries) - 1)} in {_ballot(message.ballot)}"
         case Accepted(upto=upto, islands=islands):
