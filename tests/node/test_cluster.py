@@ -16,7 +16,6 @@ from ringleader.node import Node, NodeConfig
 from ringleader.store.commands import Range, RangeResult
 from ringleader.wire.frames import Query, Refused, Results
 
-
 ATTEMPT_MS = 3000
 """Between nodes a word may be lost, when a link breaks: then it is asked again."""
 
