@@ -25,7 +25,7 @@ def _of_raft_as_it_is(path: Path) -> bool:
     return not any(word in text for word in ("> synod", "> protocol", " bug="))
 
 
-@pytest.mark.parametrize("path", filter(_of_raft_as_it_is, SCENARIOS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in SCENARIOS if _of_raft_as_it_is(path)], ids=lambda path: path.stem)
 def test_what_may_happen_to_raft_may_happen_to_paxos(path: Path) -> None:
     """The same moves and misfortunes, message by message; nobody applies anything else than the others."""
     text = path.read_text(encoding="utf-8")
