@@ -40,6 +40,7 @@ from ringleader.store.store import Store
 from ringleader.wire.frames import Query
 from sim.bugkit import Bug, set_
 from sim.bugs_members import MEMBER_BUGS
+from sim.bugs_paxos import PAXOS_BUGS
 from sim.bugs_promises import PROMISE_BUGS
 
 __all__ = ["BUGS", "Bug"]
@@ -642,4 +643,5 @@ BUGS = [
     ),
     *PROMISE_BUGS,
     *MEMBER_BUGS,
+    *PAXOS_BUGS,
 ]
