@@ -17,7 +17,8 @@ Patches = Callable[[ExitStack], None]
 
 
 class Bug(msgspec.Struct, frozen=True):
-    """`hazard`: its number in the list of hazards; `says`: what the patch does; `focus`: where it shows most easily.
+    """`hazard`: its number in the list of hazards, 0: a rule of the algorithm left out. `says`: what the patch does.
+    `focus`: where it shows most easily.
 
     `first`: the seed with which the suite begins to look, near one that finds it, to spare time.
     """

@@ -6,6 +6,7 @@ must get on; for Raft, as long as that node has everything that was committed (s
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import msgspec
@@ -63,15 +64,37 @@ def away_from_one(leader: int) -> list[Pair]:
     return halves([leader], [leader % len(NODES) + 1])
 
 
+def with_one_other(leader: int) -> list[Pair]:
+    """The leader and one follower reach each other, and that one all the others."""
+    return halves([leader], [id for id in NODES if id not in (leader, leader % len(NODES) + 1)])
+
+
+def at_random(seed: int) -> Callable[[int], list[Pair]]:
+    """Any links at all, one way or both, as long as some node has two others with whom it can talk."""
+    chance = random.Random(seed)
+    while True:
+        share = chance.choice((0.3, 0.5, 0.6, 0.7))
+        cut = {pair for a in NODES for b in NODES if a < b for pair in _broken(a, b, chance.random() - share, chance)}
+        if any(sum(not {(a, b), (b, a)} & cut for b in NODES if b != a) >= 2 for a in NODES):
+            return lambda leader: sorted(cut)
+
+
+def _broken(a: int, b: int, luck: float, chance: random.Random) -> list[Pair]:
+    if luck < 0:
+        return [(a, b), (b, a)]
+    return [chance.choice([(a, b), (b, a)])] if luck < 0.2 else []
+
+
 class Standing:
     """What a world is like once its links are cut: committed revisions, terms and leaders at some moments."""
 
-    def __init__(self, protocol: str, cuts: Callable[[int], list[Pair]], seed: int = 1) -> None:
+    def __init__(self, protocol: str, cuts: Callable[[int], list[Pair]], seed: int = 1, phase2: int = 0) -> None:
         load = LoadOptions(clients=3, rate=30.0, timeout=2.0, watches=0.0)
         self.world = World(
             Options(
                 seed=seed,
                 protocol=protocol,
+                phase2=phase2,
                 nodes=5,
                 faults_until=END,
                 duration=END + 2.0,
@@ -128,6 +151,25 @@ def test_there_is_one_leader_that_lasts_and_clients_get_on(protocol: str, cuts: 
         assert standing.leaders == [standing.leader_before], "a leader that a quorum hears is left in peace"
     if cuts in (star, deaf, dumb):
         assert standing.leaders != [standing.leader_before]
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("seed", [3, 11, 12])
+def test_links_that_are_broken_at_random(protocol: str, seed: int) -> None:
+    standing = Standing(protocol, at_random(seed), seed)
+    standing.run()
+    assert standing.got_on > 40
+    assert len(standing.leaders) == 1
+    assert standing.terms[0] == standing.terms[1]
+
+
+def test_two_of_five_are_enough_to_go_on() -> None:
+    standing = Standing("paxos", with_one_other, phase2=2)
+    standing.run()
+    assert standing.got_on > 40
+    assert standing.leaders == [standing.leader_before], (
+        "the four others could promise, but one of them hears the leader"
+    )
 
 
 @PROTOCOLS

@@ -41,6 +41,12 @@ def test_seeds_of_paxos_are_clean(first: int) -> None:
     clean(first, "paxos")
 
 
+@pytest.mark.parametrize("seed", [7001])
+def test_seeds_of_paxos_that_found_something(seed: int) -> None:
+    """7001: what is held back while members change has its time from when it was proposed, not from when it was written."""
+    assert run_seed(seed, draw(seed, protocol="paxos")).ok
+
+
 def clean(first: int, protocol: str) -> None:
     summary = Summary()
     for seed in range(first, first + CHUNK):

@@ -51,10 +51,10 @@ class PaxosSeen(Seen):
     """Beside what `Seen` holds: `promised`: the highest ballot that its messages promised. `acked`: the ballot that it
     acknowledged last, and the slots up to which it did. `slots`: slot -> the ballot in which its records accept a value.
     `pending`: acceptances (ballot, first, last) handed to the disk but not yet durable. `led`: the ballot in which it has
-    been found complete.
+    been found complete. `held`: how many entries it holds back.
     """
 
-    __slots__ = ("acked", "led", "pending", "promised", "slots")
+    __slots__ = ("acked", "held", "led", "pending", "promised", "slots")
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +63,7 @@ class PaxosSeen(Seen):
         self.slots: dict[int, int] = {}
         self.pending: list[tuple[int, int, int]] = []
         self.led = 0
+        self.held = 0
 
 
 class PaxosOracle(Oracle[PaxosSeen, Paxos]):
@@ -79,7 +80,7 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
             int, tuple[int, Entry]
         ] = {}  # slot -> the lowest ballot known to have chosen it, and the value
         self._seals: dict[int, list[int]] = {}  # ballot -> slots in which it proposes a configuration
-        self._first: dict[tuple[int, int, bytes], float] = {}  # (slot, birth, data) -> when a node first wrote it
+        self._first: dict[tuple[int, int, bytes], float] = {}  # (slot, birth, data) -> when a node first had it
 
     # ------------------------------------------------------------------------------------------------- records
 
@@ -91,6 +92,16 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
         if core.leads and seen.led != core.term:
             seen.led = core.term
             self._complete(node, core)
+        held = core.lead.held if core.lead is not None else []
+        if held:
+            self._held(seen, held, core.last_index)
+        seen.held = len(held)
+
+    def _held(self, seen: PaxosSeen, held: list[Entry], last: int) -> None:
+        """What is held back while a configuration is being chosen exists from then on, though nobody has written it."""
+        for place in range(seen.held, len(held)):
+            entry = held[place]
+            self._first.setdefault((last - len(held) + 1 + place, entry.term, entry.data), self._timeline.now)
 
     def _records(self, node: int, seen: PaxosSeen, records: list[Record]) -> None:
         for record in records:

@@ -1,30 +1,22 @@
-"""The core by hand: sessions, frames shared, failover, refusals, deadlines, watches."""
+"""The core by hand: sessions, frames shared, answers lost and asked for again, refusals, deadlines."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 
-import msgspec
 import pytest
 
-from ringleader.client.failures import CompactedError
 from ringleader.client.options import ClientOptions
 from ringleader.errors import (
     DeadlineError,
     NotAppliedError,
     OutcomeUnknownError,
     Reason,
-    RingleaderError,
     UnknownDeadlineError,
     UsageError,
 )
 from ringleader.store.commands import (
-    Batch,
-    Command,
-    Compact,
-    Delete,
-    Envelope,
     Failure,
     HashKv,
     LeaseKeepAlive,
@@ -36,36 +28,10 @@ from ringleader.store.commands import (
 )
 from ringleader.wire.frames import (
     MAX_FRAME,
-    Hello,
-    Ping,
     Query,
-    Refused,
-    Results,
-    Submit,
-    WatchCancel,
-    WatchCreate,
-    WatchEnd,
-    WatchEvents,
-    Welcome,
 )
-from unit.client.fakes import Bench, FakeCluster
-
-COMMANDS = msgspec.msgpack.Decoder(list[tuple[int, Command]])
-
-
-def put(number: int) -> Put:
-    return Put(b"k%d" % number, b"v%d" % number)
-
-
-def error_of(bench: Bench, call: int) -> RingleaderError:
-    answer = bench.done[call]
-    assert isinstance(answer, RingleaderError), answer
-    return answer
-
-
-def submits(bench: Bench) -> list[tuple[int, int, list[tuple[int, Command]]]]:
-    """(session, ack, commands) of all submits sent so far."""
-    return [(f.session, f.ack, COMMANDS.decode(f.commands)) for _, f in bench.sent if isinstance(f, Submit)]
+from unit.client.corekit import error_of, put, submits
+from unit.client.fakes import Bench
 
 
 def test_calls_of_one_turn_share_a_frame_in_one_session() -> None:
@@ -340,215 +306,6 @@ def test_cancelled_calls_are_forgotten_and_acknowledged() -> None:
     assert submits(bench)[-1][1] == 3, "the number of the cancelled call is acknowledged"
 
 
-def test_a_silent_node_is_left_in_bounded_time() -> None:
-    bench = Bench(seed=5)
-    bench.core.submit([put(0)], 5.0)
-    bench.settle()
-    assert bench.core.node == "n1"
-    bench.down = {1}  # takes nothing, says nothing
-    call = bench.core.submit([put(1)], 10.0)
-    start = bench.now
-    while call not in bench.done:
-        bench.settle(0.1)
-    options = bench.core.options
-    assert isinstance(bench.done[call], list)
-    assert bench.now - start <= options.ping_interval + options.ping_timeout + options.connect_timeout
-    assert any(isinstance(frame, Ping) for _, frame in bench.sent)
-
-
-def test_an_idle_client_notices_a_dead_connection() -> None:
-    bench = Bench(options=ClientOptions(prefer_leader=False))
-    bench.settle()
-    before = bench.core.node
-    bench.down = {next(info.id for info in bench.cluster.infos if info.name == before)}
-    bench.settle(15.0)
-    assert bench.core.node not in ("", before)
-
-
-def test_a_node_that_keeps_a_call_waiting_is_left() -> None:
-    bench = Bench()
-    bench.core.submit([put(0)], 5.0)
-    bench.settle()
-    call = bench.core.submit([put(1)], 10.0)
-    bench.flush()
-    link = bench.active()
-    bench.pipes[link].there.popleft()  # the node is cut off from the others: it answers pings, and nothing else
-    bench.settle(9.0)
-    assert isinstance(bench.done[call], list)
-
-
-def test_connecting_is_bounded_and_tries_the_others() -> None:
-    bench = Bench(FakeCluster(), seed=1)
-    bench.flush()
-    assert len(bench.dials) == 1
-    bench.core.tick(bench.now + 1.0)
-    out = bench.core.take_output()
-    assert out.close == [1]
-    assert len(out.dial) == 1
-    assert out.dial[0][1] != bench.dials[0]
-
-
-def test_wrong_version_and_wrong_cluster_are_said() -> None:
-    for welcome, reason in (
-        (Welcome(99, "c1", 1, "n1", 1, []), "version 99"),
-        (Welcome(1, "c2", 1, "n1", 1, []), "'c2'"),
-    ):
-        bench = Bench(FakeCluster(1), options=ClientOptions(cluster="c1"))
-        call = bench.core.submit([put(0)], 1.0)
-        bench.flush()
-        bench.core.connected(1)
-        bench.flush()
-        assert bench.sent == [(1, Hello("ringleader", 1, "c1", ""))]
-        bench.core.received(1, welcome)
-        bench.down = {1}
-        assert reason in bench.core.trouble
-        bench.flush()
-        bench.core.tick(bench.now + 1.5)
-        bench.flush()
-        assert type(error_of(bench, call)) is DeadlineError
-
-
-def test_a_refused_connection_is_left() -> None:
-    bench = Bench(seed=2)
-    bench.flush()
-    bench.core.connected(1)
-    bench.core.received(1, Refused(0, Reason.WRONG_CLUSTER, "not here"))
-    bench.flush()
-    assert 1 not in bench.pipes
-    assert len(bench.dials) == 2
-
-
-def test_results_of_the_wrong_number_end_the_connection() -> None:
-    bench = Bench()
-    bench.core.submit([put(0)], 5.0)
-    bench.settle()
-    call = bench.core.submit([put(1)], 5.0)
-    bench.flush()
-    link = bench.active()
-    frame = bench.pipes[link].there[0]
-    assert isinstance(frame, Submit)
-    bench.core.received(link, Results(frame.frame, []))
-    bench.settle()
-    assert isinstance(bench.done[call], list)
-    assert link not in bench.pipes
-
-
-def test_closing_ends_everything() -> None:
-    bench = Bench()
-    bench.core.submit([put(0)], 5.0)
-    bench.settle()
-    flying = bench.core.submit([put(1)], 5.0)
-    bench.flush()
-    waiting = bench.core.submit([put(2)], 5.0)
-    watch = bench.core.watch(b"a")
-    link = bench.active()
-    bench.core.close()
-    out = bench.core.take_output()
-    ends = dict(out.done)
-    assert type(ends[flying]) is OutcomeUnknownError
-    assert type(ends[waiting]) is NotAppliedError
-    assert isinstance(dict(out.events)[watch], NotAppliedError)
-    assert out.close == [link]
-    last = out.send[-1][1] if isinstance(out.send[-1][1], Submit) else out.send[-2][1]
-    assert isinstance(last, Submit)
-    assert last.session == 1
-    assert bench.core.next_wakeup() == float("inf")
-
-
-def revisions(bench: Bench, watch: int) -> list[int]:
-    return [
-        event.kv.mod_revision
-        for news in bench.events.get(watch, [])
-        if isinstance(news, WatchEvents)
-        for event in news.events
-    ]
-
-
-def test_watch_goes_on_across_connections() -> None:
-    bench = Bench()
-    bench.settle()
-    watch = bench.core.watch(b"k", b"l")
-    bench.settle()
-    assert bench.events[watch] == [WatchEvents(watch, 1, [])]
-    for n in range(5):
-        bench.core.submit([put(n)], 5.0)
-        bench.settle()
-        bench.break_link(bench.active())
-        bench.settle(2.0)
-    bench.core.submit([Delete(b"k0")], 5.0)
-    bench.settle()
-    assert revisions(bench, watch) == [2, 3, 4, 5, 6, 7]
-    bench.core.cancel(watch)
-    bench.flush()
-    assert isinstance(bench.sent[-1][1], WatchCancel)
-    bench.core.submit([put(9)], 5.0)
-    bench.settle()
-    assert len(revisions(bench, watch)) == 6
-
-
-def test_watch_from_now_is_never_before_what_the_client_knows() -> None:
-    bench = Bench()
-    bench.core.submit([put(0)], 5.0)
-    bench.settle()
-    watch = bench.core.watch(b"k0")
-    bench.flush()
-    link = bench.active()
-    create = bench.pipes[link].there.popleft()
-    assert isinstance(create, WatchCreate)
-    bench.core.received(link, WatchEvents(create.watch, 1, []))  # from a node that lags behind
-    event = bench.cluster.store.watches.create(b"k0", b"", 2, False, False, False)
-    assert not isinstance(event, Failure)
-    bench.core.received(link, WatchEvents(create.watch, 2, bench.cluster.store.watches.poll(event, 100)[1]))  # type: ignore[index]
-    bench.flush()
-    assert revisions(bench, watch) == []
-
-
-def test_watch_of_compacted_history_ends_clearly() -> None:
-    bench = Bench()
-    for n in range(4):
-        bench.core.submit([put(n)], 5.0)
-    bench.core.submit([Compact(4)], 5.0)
-    watch = bench.core.watch(b"k0", start_revision=2)
-    bench.settle()
-    watch = bench.core.watch(b"k0", start_revision=2)
-    bench.settle()
-    error = bench.events[watch][-1]
-    assert isinstance(error, CompactedError)
-    assert error.compact_revision == 4
-    assert error.reason is Reason.COMPACTED
-
-
-def test_watch_ended_for_a_while_is_set_up_again() -> None:
-    bench = Bench()
-    watch = bench.core.watch(b"k", b"l")
-    bench.settle()
-    bench.core.submit([put(0)], 5.0)
-    bench.settle()
-    link = bench.active()
-    wire = next(f.watch for at, f in reversed(bench.sent) if isinstance(f, WatchCreate) and at == link)
-    for reason in (Reason.STOPPING, Reason.OVERLOADED, Reason.FUTURE_REVISION):
-        bench.core.received(link, WatchEnd(wire, reason, "for now"))
-        bench.settle(2.0)
-        wire = next(f.watch for _, f in reversed(bench.sent) if isinstance(f, WatchCreate))
-    bench.core.submit([put(1)], 5.0)
-    bench.settle()
-    assert revisions(bench, watch) == [2, 3]
-
-
-def test_too_many_watches_is_said() -> None:
-    bench = Bench()
-    bench.settle()
-    watch = bench.core.watch(b"k")
-    bench.flush()
-    _, create = bench.sent[-1]
-    assert isinstance(create, WatchCreate)
-    bench.core.received(bench.active(), WatchEnd(create.watch, Reason.OVERLOADED, "128 watches are enough"))
-    bench.flush()
-    error = bench.events[watch][-1]
-    assert isinstance(error, NotAppliedError)
-    assert error.reason is Reason.OVERLOADED
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_cancelled_at_any_moment_no_slot_leaks_and_no_number_is_used_twice(seed: int) -> None:
     """Calls start, are cancelled and time out at random while connections break; what comes after is as at the start."""
@@ -602,29 +359,3 @@ def test_cancelled_at_any_moment_no_slot_leaks_and_no_number_is_used_twice(seed:
     last = [core.submit([put(n)], 5.0) for n in range(40)]
     bench.settle(1.0)
     assert all(isinstance(bench.done[call], list) for call in last), "all slots are free again"
-
-
-def test_progress_moves_the_place_from_which_a_watch_goes_on() -> None:
-    bench = Bench()
-    quiet = bench.core.watch(b"quiet", start_revision=1)
-    bench.settle()
-    for n in range(3):
-        bench.core.submit([put(n)], 5.0)
-    bench.settle()
-    link = bench.active()
-    wire = [frame.watch for _, frame in bench.sent if isinstance(frame, WatchCreate)][-1]
-    revision = bench.cluster.store.revision
-    bench.core.received(link, WatchEvents(wire, revision, []))
-    bench.core.received(link, WatchEvents(wire, revision - 2, []))
-    bench.sent.clear()
-    bench.break_link(link)
-    bench.cluster.store.apply(
-        bench.cluster.store.applied + 1, Batch(1, 0, [Envelope(0, 0, 0, [(1, Compact(revision))])])
-    )
-    bench.settle(2.0)
-    (again,) = {frame.start_revision for _, frame in bench.sent if isinstance(frame, WatchCreate)}
-    assert again == revision + 1, "what was compacted does not concern it"
-    news = bench.events[quiet]
-    assert all(isinstance(each, WatchEvents) for each in news)
-    told = [each.revision for each in news if isinstance(each, WatchEvents)]
-    assert told == sorted(told), "it never goes back"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
@@ -12,46 +11,11 @@ import ringleader
 from ringleader import Client, key, op
 from ringleader.client.engine import Engine
 from ringleader.client.options import ClientOptions
-from ringleader.client.types import KeyValue
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
 from ringleader.wire.frames import Submit
 from unit.client.fakes import FakeCluster
+from unit.client.recipekit import keys, no_leases, queued, until
 from unit.client.server import DirectDialer, FakeServer
-
-
-@pytest.fixture
-async def db() -> AsyncIterator[Client]:
-    async with ringleader.embedded() as client:
-        yield client
-
-
-async def keys(db: Client) -> list[KeyValue]:
-    return (await db.kv.range("", prefix=True, sort_by="create")).items
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that nothing tells of."""
-    async with asyncio.timeout(60):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.001)
-
-
-async def queued(db: Client, count: int) -> None:
-    """Wait until so many keys are there."""
-    async with asyncio.timeout(60):
-        while True:
-            if len(await keys(db)) >= count:
-                return
-            await asyncio.sleep(0)
-
-
-async def no_leases(db: Client) -> None:
-    """Wait until what was given back in the background is gone."""
-    async with asyncio.timeout(60):
-        while await db.leases.list():
-            await asyncio.sleep(0.005)
 
 
 class Ahead:

@@ -26,6 +26,9 @@ The same holds against the prefix that this leader knows to be chosen. So what i
 what is kept is orderly; a hole takes the birth of what stands before it; and the leader's own entries are born in c, above all
 others (a leader that learns of a later birth gives up, see `learner`). So A(c) is orderly again.
 
+(A log that is committed without holes would stay one log without order 2 as well: what such a leftover sits on cannot be
+committed any more. But a slot could then count as chosen by a configuration that turns out not to decide about it.)
+
 For order 2 the view must know which configuration entries were known to be chosen when something was proposed above them: the
 reports carry `told` for that. Whoever accepted a slot above one has been told so by the same message.
 """
@@ -38,7 +41,7 @@ from collections.abc import Iterable
 from ringleader.consensus.paxos.messages import Run
 from ringleader.consensus.shape import Entry, EntryKind
 
-__all__ = ["Found", "births_fit", "gather", "prefer", "recovered"]
+__all__ = ["Found", "births_fit", "gather", "prefer", "recovered", "seals"]
 
 Found = dict[int, tuple[int, Entry]]
 """Slot -> (ballot, entry): the report of the highest ballot so far."""
@@ -65,6 +68,11 @@ def births_fit(before: int, birth: int, after: int) -> bool:
     return before <= birth <= after
 
 
+def seals(slot: int, entry: Entry, told: int) -> bool:
+    """Whether nothing may stand above `entry` yet: a configuration that is not known to be chosen."""
+    return entry.kind == EntryKind.CONFIG and slot > told
+
+
 def recovered(found: Found, commit: int, birth: int, told: int) -> list[Entry]:
     """The entries to propose in the slots from `commit + 1` on, without holes, up to the first configuration entry.
 
@@ -78,7 +86,7 @@ def recovered(found: Found, commit: int, birth: int, told: int) -> list[Entry]:
         place = bisect_left(kept, slot)
         before = found[kept[place - 1]][1].term if place else birth
         after = found[kept[place]][1].term if place < len(kept) else entry.term
-        sealing = entry.kind == EntryKind.CONFIG and slot > told
+        sealing = seals(slot, entry, told)
         if not births_fit(before, entry.term, after):
             continue
         if (seal and slot > seal) or (sealing and place < len(kept)):

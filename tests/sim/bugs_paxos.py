@@ -1,0 +1,90 @@
+"""Bugs in Paxos, planted from outside: what the simulator's judges of Paxos must notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from msgspec.structs import replace
+
+from ringleader.consensus.paxos import acceptance, leader, quorum, recovery
+from ringleader.consensus.paxos import core as paxos_core
+from ringleader.consensus.paxos.acceptor import Acceptor
+from ringleader.consensus.paxos.core import Paxos
+from ringleader.consensus.paxos.messages import Accepted
+from ringleader.consensus.paxos.records import replay as replay_records
+from ringleader.consensus.shape import Entry, Record, SnapshotMeta
+from ringleader.sim.options import LoadOptions, Options
+from sim.bugkit import Bug, set_
+
+__all__ = ["PAXOS_BUGS"]
+
+
+def on_paxos(options: Options) -> Options:
+    return replace(options, protocol="paxos", duration=15.0, faults_until=12.0)
+
+
+def many_leaders(options: Options) -> Options:
+    faults = {"isolate-leader": 2.0, "kill": 3.0, "partition": 3.0}
+    return replace(on_paxos(options), faults=faults, load=LoadOptions(lease_reads=0.5, reads=0.6))
+
+
+def accepted_before_sync(stack: ExitStack) -> None:
+    def reply(paxos: Paxos, to: int, ballot: int, round: int) -> None:
+        if ballot == paxos.acceptor.promised:
+            paxos.send(to, Accepted(ballot, paxos.acceptor.upto, round), 0)
+
+    set_(stack, acceptance, "reply", reply)
+
+
+def promise_forgotten(stack: ExitStack) -> None:
+    def replay(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Acceptor:
+        acceptor = replay_records(snapshot, records)
+        acceptor.promised = max([0, *acceptor.log.ballots])  # what it has accepted in, it has promised; no more
+        return acceptor
+
+    set_(stack, paxos_core, "replay", replay)
+
+
+def lowest_ballot_wins(stack: ExitStack) -> None:
+    set_(stack, recovery, "prefer", lambda reported, known: reported < known)
+
+
+def quorums_that_do_not_meet(stack: ExitStack) -> None:
+    set_(stack, quorum, "phase1_size", lambda voters, phase2: max(1, voters - quorum.phase2_size(voters, phase2)))
+
+
+def open_slots_skipped(stack: ExitStack) -> None:
+    def recovered(found: recovery.Found, commit: int, birth: int, told: int) -> list[Entry]:
+        return []
+
+    set_(stack, leader, "recovered", recovered)
+
+
+PAXOS_BUGS = [
+    Bug("accepted-before-sync", 6, "acceptances are told before they are on disk", accepted_before_sync, on_paxos),
+    Bug(
+        "promise-forgotten",
+        3,
+        "a restarted acceptor knows what it accepted, not what it promised",
+        promise_forgotten,
+        on_paxos,
+        6,
+    ),
+    Bug(
+        "lowest-ballot-wins",
+        0,
+        "a new leader takes up the value of the lowest ballot",
+        lowest_ballot_wins,
+        many_leaders,
+        20,
+    ),
+    Bug("quorums-do-not-meet", 0, "an election needs one promise too few", quorums_that_do_not_meet, many_leaders),
+    Bug(
+        "open-slots-skipped",
+        0,
+        "a new leader proposes without regard to what was accepted",
+        open_slots_skipped,
+        many_leaders,
+    ),
+]
