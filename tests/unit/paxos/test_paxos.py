@@ -743,3 +743,17 @@ def test_a_report_that_cannot_be_is_not_counted() -> None:
     core.step(2, Promise(core.term, 0, 0, []))
     assert core.leads
     assert core.log.last == 1
+
+
+def test_a_silent_member_costs_no_memory_however_many_reads_are_served() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    gone = next(id for id in cluster.members if id != leader.id)
+    cluster.crash(gone)
+    for token in range(300):
+        assert leader.core.read_barrier(token)
+        cluster.settle()
+    assert len(leader.barriers) == 300
+    assert leader.core.lead is not None
+    assert len(leader.core.lead.progress[gone].pings) < 5
