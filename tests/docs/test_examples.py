@@ -18,9 +18,6 @@ from cli.harness import environment
 from docs.blocks import ROOT, blocks, run_page
 from ringleader import sync
 from ringleader.client import connect
-from ringleader.consensus.paxos.ballot import ballot
-from ringleader.consensus.paxos.quorum import phase1_size, phase2_size
-from ringleader.consensus.protocols import Choice
 from ringleader.errors import Reason
 from ringleader.node.config import load_config
 from ringleader.store.limits import Limits
@@ -59,25 +56,6 @@ def test_the_configuration_of_the_page_is_one(tmp_path: Path) -> None:
     config = load_config({}, {}, file)
     assert config.members == {"n1": 1, "n2": 2, "n3": 3}
     assert msgspec.to_builtins(config).items() >= tomllib.loads(block.text).items()
-
-
-def test_the_choice_of_consensus_is_as_the_page_says(tmp_path: Path) -> None:
-    page = ROOT / "docs" / "operations.md"
-    (block,) = blocks(page, "toml")
-    file = tmp_path / "ringleader.toml"
-    file.write_text(block.text)
-    config = load_config({}, {}, file)
-    assert config.choice == Choice("paxos", 2)
-    assert len(config.members) == 5
-    cells = [
-        [int(number) for number in re.findall(r"\d+", line)]
-        for line in page.read_text().split("| `phase2_quorum` | writes")[1].splitlines()[2:5]
-    ]
-    assert [row[0] for row in cells] == [0, 2, 4]
-    for row in cells:
-        accept, promise = phase2_size(5, row[0]), phase1_size(5, row[0])
-        assert row[-3:] == [accept, promise, accept - 1]
-    assert ballot(3, 2) == 3_000_002
 
 
 def rows(heading: str) -> list[list[str]]:
