@@ -11,7 +11,7 @@ from ringleader.client.watches import Watch
 from ringleader.group.host import Host
 from ringleader.group.logtime import LogTime
 from ringleader.group.service import Service
-from ringleader.sim.options import ClockOptions, Options
+from ringleader.sim.options import ClockOptions, NetOptions, Options
 from ringleader.store import txn
 from ringleader.store.commands import Compare, ExpireLeases, KeyValue, LeaseKeepAlive, LeaseListResult, LeaseResult
 from ringleader.store.lease import Leases
@@ -140,9 +140,8 @@ def _leases(options: Options) -> Options:
 
 
 def _pauses(options: Options) -> Options:
-    load = replace(options.load, reads=0.8, lease_reads=0.9, rate=120.0)
-    faults = {"pause": 1.0, "isolate-leader": 2.0, "slow-link": 2.0}
-    return replace(options, clock=ClockOptions(), load=load, faults=faults, nodes=3)
+    load = replace(options.load, clients=6, keys=2, reads=0.7, lease_reads=0.95, rate=150.0)
+    return replace(options, clock=ClockOptions(), net=NetOptions(), load=load, faults={"pause": 0.7}, nodes=3)
 
 
 def _watchers(options: Options) -> Options:

@@ -106,6 +106,14 @@ def watched(wish: Wish) -> Watching:
     return Watching(truth, 101, wish)
 
 
+def test_a_watch_from_the_very_first_revision_may_be_told_that_history_is_gone() -> None:
+    watching = watched(Wish(b"a", b"z", 1))
+    watching.truth.store._mvcc.compact_revision = 3
+    assert watching.compacted(3).start == 3
+    with pytest.raises(Violation, match="is said to be the oldest revision"):
+        watched(Wish(b"a", b"z", 1)).compacted(2)  # which is not what the store says
+
+
 A2 = Event(False, KeyValue(b"a", b"1", 2, 2, 1))
 B3 = Event(False, KeyValue(b"b", b"1", 3, 3, 1))
 A4 = Event(False, KeyValue(b"a", b"2", 2, 4, 2))

@@ -24,6 +24,10 @@ PARTS = 10
 """History is compacted when about one part in so many of what is kept could go: not for every revision."""
 
 
+LOOK_MS = 1000
+"""Where the last revisions are kept, so often is looked how many there are."""
+
+
 class Compactor:
     """What stood when, and what may go. Times are log times in milliseconds."""
 
@@ -53,7 +57,10 @@ class Compactor:
     def target(self, now_ms: int, revision: int, compact_revision: int, settings: Settings, pressed: bool) -> int:
         """The revision to compact at now, 0 for not now. `pressed`: room is getting short."""
         keep_ms = min(settings.retention_ms, PRESSED_MS) if pressed else settings.retention_ms
-        if settings.compaction == "off" or now_ms < self._looked_ms + max(keep_ms // PARTS, 100):
+        period_ms = max(keep_ms // PARTS, 100)
+        if settings.compaction == "revisions":
+            period_ms = min(period_ms, LOOK_MS)  # how fast they come has nothing to do with the retention time
+        if settings.compaction == "off" or now_ms < self._looked_ms + period_ms:
             return 0
         self._looked_ms = now_ms
         if settings.compaction == "periodic" or pressed:

@@ -202,7 +202,8 @@ class SimDisk:
         """Change bytes where they lie, in the page cache and on the disk: nobody asked for it."""
         file = self._file(name)
         file.data[offset : offset + len(data)] = data
-        file.durable[offset : offset + len(data)] = data
+        durable = max(len(file.durable) - offset, 0)  # so many of these bytes have ever reached the disk
+        file.durable[offset : offset + len(data)] = data[:durable]
 
     def durable_copy(self, choice: Choice) -> SimDisk:
         """What a reader would find after a power cut that spares nothing unsynced; this disk is left as it is."""

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ringleader.consensus.shape import Role
-from ringleader.sim.choice import stream
+from ringleader.sim.choice import Choice, stream
 from ringleader.sim.network import Pair, bridge, halves, ring
 from ringleader.sim.options import FASTEST
-from ringleader.sim.rot import damage
+from ringleader.sim.rot import damage, parts
 from ringleader.sim.trace import Kind
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ LAST_STRIKE = 60.0
 
 LONGEST_GOODBYE = 500
 """How many milliseconds are waited for a leader to begin to hand over."""
+
+LONGEST_WAIT_FOR_PART = 200
+"""How many hundredths of a second are waited for a node to fetch a snapshot."""
 
 PATIENCE = 100
 """How many milliseconds a power cut waits for a disk to be at work, which is when it can do most harm."""
@@ -352,11 +355,21 @@ class Nemesis:
         self.world.restart_later(machine)
 
     def _disk_rot(self) -> None:
-        machine = self._machine()
-        if machine.host is None or machine.damage is not None:
+        """A node goes down and its disk is damaged; every other time while it fetches a snapshot, if any does soon."""
+        chosen = None if self.choice.chance(0.5) else self._machine()
+        self._damage(chosen, stream(self.world.options.seed, f"rot {self.struck[-1]}"), LONGEST_WAIT_FOR_PART)
+
+    def _damage(self, chosen: Machine | None, choice: Choice, patience: int) -> None:
+        if self.healed:
             return
-        machine.crash("no power", power=True)
-        machine.damage = damage(machine.disk, self.choice)
+        fetching = [one for one in self.world.machines.values() if one.host is not None and parts(one.disk)]
+        machine = chosen or next(iter(fetching), None)
+        if machine is None and patience:
+            self.timeline.after(0.01, self._damage, None, choice, patience - 1)
+        if machine is None or machine.host is None or machine.damage is not None:
+            return
+        machine.crash("down", power=choice.chance(0.5))
+        machine.damage = damage(machine.disk, choice)
         self._note(f"on the disk of n{machine.id}: {machine.damage or 'no damage'}")
         self.world.restart_later(machine)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.bulk import BulkWork
 from ringleader.group.host import Host
+from ringleader.group.roster import ROSTER_FILE
 from ringleader.group.space import NO_ROOM, ROOM_PERIOD, SpaceKeeper
 from ringleader.ports import DiskOp, Read, Rename, Sync, SyncFolder
 from ringleader.sim.choice import stream
@@ -123,7 +124,9 @@ class Machine:
             return
         finally:
             self.disk.on_change = None
-        self.damage = None  # whatever it was, the oracle will see whether it did harm
+        if self.damage is not None:
+            world.probes.hit("damaged part of a snapshot", self.damage.harmless)
+            self.damage = None  # whatever it was, the oracle will see whether it did harm
         self.host = host
         world.members_changed()
         world.trace.add((self.timeline.now, Kind.START, self.id, 0, f"life {self.life}", 0.0))
@@ -147,12 +150,13 @@ class Machine:
     def _refused(self, error: RingleaderError) -> None:
         """The node does not start, which is right if its disk is damaged; then the bytes are put back."""
         harm, world = self.damage, self.world
-        if harm is None or error.reason is not Reason.DATA_CORRUPT:
+        if harm is None or harm.harmless or error.reason is not Reason.DATA_CORRUPT:
             raise Violation("recovery", f"node {self.id} refuses to start: {error}") from error
         if harm.name not in error.message:
             text = f"node {self.id} has {harm}, and refuses to start without naming that file: {error}"
             raise Violation("recovery", text) from error
         world.probes.hit("damage noticed")
+        world.probes.hit("damaged list of members", harm.name == ROSTER_FILE)
         world.trace.add((self.timeline.now, Kind.NOTE, self.id, 0, f"n{self.id} refuses to start: {error}", 0.0))
         self.disk.overwrite(harm.name, harm.offset, harm.before)
         self.damage = None

@@ -10,6 +10,7 @@ import msgspec
 
 from ringleader.sim.choice import Choice, stream
 from ringleader.sim.disk import DiskHabits
+from ringleader.store.settings import Settings
 
 __all__ = ["FAULTS", "ClockOptions", "DiskOptions", "LoadOptions", "NetOptions", "Options", "draw"]
 
@@ -119,6 +120,7 @@ class Options(msgspec.Struct, frozen=True):
     `duration`; then `grace` is left for every call to end and all nodes to agree. `recode`: messages between nodes are
     encoded and decoded instead of passed as objects. `keep_entries`: what nodes keep in memory behind a snapshot. `tick`:
     seconds between two ticks of a node. `image_checks`: how often a running node's durable image is recovered and checked.
+    `settings`: what an operator sets soon after the start, as to how long history stays.
     `strikes`, `calls`: only these faults and calls happen, by number (None: all).
     """
 
@@ -144,6 +146,7 @@ class Options(msgspec.Struct, frozen=True):
     disk: DiskOptions = DiskOptions()
     clock: ClockOptions = ClockOptions()
     load: LoadOptions = LoadOptions()
+    settings: Settings = Settings()
     faults: dict[str, float] = {}
     strikes: tuple[int, ...] | None = None
     calls: tuple[tuple[int, int], ...] | None = None
@@ -168,6 +171,8 @@ class Options(msgspec.Struct, frozen=True):
                 lines.append(
                     "faults: " + (", ".join(f"{kind} every {mean:.1f} s" for kind, mean in value.items()) or "none")
                 )
+            elif name == "settings":
+                lines += [f"settings.{key}: {item}" for key, item in msgspec.structs.asdict(self.settings).items()]
             elif isinstance(value, list | tuple):
                 lines.append(f"{name}: only {len(value)}")
             else:
@@ -204,6 +209,7 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
         disk=disk,
         clock=ClockOptions(drift),
         load=_draw_load(choice, lease_reads=0.3 if true else 0.0),
+        settings=_draw_settings(seed),
         faults=faults,
     )
     if 2 * (drawn.net.delay + drawn.net.jitter) > SLOW_ROUND:  # an entry or a message a round would be too few
@@ -221,6 +227,17 @@ def _draw_faults(seed: int) -> dict[str, float]:
         if choice.chance(0.45):
             faults[kind] = choice.log_uniform(low, high)
     return faults
+
+
+def _draw_settings(seed: int) -> Settings:
+    """How long history stays: mostly longer than the world does, else about as long as a fault lasts."""
+    choice = stream(seed, "settings")
+    kind = choice.choice(("", "", "", "periodic", "periodic", "revisions", "off"))
+    if kind == "periodic":
+        return Settings(retention_ms=choice.choice((1_000, 3_000, 8_000)))
+    if kind == "revisions":
+        return Settings(compaction="revisions", retention_revisions=choice.choice((1, 20, 100)))
+    return Settings(compaction="off") if kind else Settings()
 
 
 def _draw_phase2(seed: int, nodes: int) -> int:

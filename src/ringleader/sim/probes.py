@@ -69,8 +69,11 @@ PROBES: dict[str, str] = {
     "lock taken": "a client took the lock",
     "fenced off": "a holder that had lost its lock tried to write with the old token and was refused",
     "damage noticed": "a node refused to start on a damaged disk",
+    "damaged list of members": "a node refused to start because its list of members was damaged",
+    "damaged part of a snapshot": "a node started although what it had of a snapshot on its way was damaged",
     "watch began in the future": "a watch was set up from a revision that had not happened",
     "watch began in compacted history": "a watch was asked for from a revision that was gone, and was told so",
+    "history compacted by itself": "a leader had old history compacted, as the cluster's settings say",
     "watch compacted away": "a watch had to start again because the history it needed was compacted away",
     "command retried": "the same command of a session stood in the log twice",
 }

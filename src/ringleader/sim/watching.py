@@ -51,7 +51,7 @@ class Watching:
         self.truth = truth
         self.client = client
         self.wish = wish
-        self.seen = max(wish.start - 1, 1) if wish.start else -1
+        self.seen = wish.start - 1 if wish.start else -1
         self.up = False
 
     def take(self, news: WatchEvents | RingleaderError) -> None:

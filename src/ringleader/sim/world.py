@@ -30,6 +30,7 @@ from ringleader.sim.options import Options
 from ringleader.sim.oracles import oracle_for
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import CallLog
+from ringleader.sim.retention import Retention
 from ringleader.sim.timeline import Timeline
 from ringleader.sim.trace import Trace, name_of
 from ringleader.sim.truth import Truth
@@ -86,6 +87,7 @@ class World:
         self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)
         self.churn = Churn(self)
+        self.retention = Retention(self)
 
     # --------------------------------------------------------------------------------------------------- the course
 
@@ -96,6 +98,7 @@ class World:
             machine.start()
         self.callers = [Caller(self, place) for place in range(options.load.clients)]
         self.nemesis.start()
+        self.retention.start()
         for _ in range(options.image_checks):
             timeline.at(self.choice.uniform(options.faults_from, options.faults_until), self._check_images)
         timeline.run_until(options.faults_until)
@@ -146,6 +149,7 @@ class World:
             for id, machine in self.machines.items():
                 if machine.host is not None and not machine.lost:
                     self.truth.compare(id, machine.host.store)
+            self.retention.settled()
             return
         parts = [
             f"n{id}: " + ("down" if machine.host is None else str(machine.host.core.status()))

@@ -48,6 +48,13 @@ def test_last_revisions_are_kept_whatever_the_time() -> None:
     assert Compactor().target(1000, 500, 395, settings, pressed=False) == 0, "not for every revision"
 
 
+def test_last_revisions_are_kept_and_looked_after_in_time() -> None:
+    """Found by the simulator: it looked as seldom as the retention time asks for, which means nothing in this mode."""
+    compactor, settings = Compactor(), Settings(compaction="revisions", retention_revisions=100)
+    assert compactor.target(1_000, 150, 0, settings, False) == 50
+    assert compactor.target(2_000, 250, 50, settings, False) == 150
+
+
 def test_off_means_off() -> None:
     assert not filled(MINUTE).target(120_000, 1200, 0, Settings(compaction="off"), pressed=True)
 
