@@ -31,6 +31,7 @@ def _call(*command: str | Path, cwd: Path, endpoints: str = "") -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_wheel_serves_a_stranger(tmp_path: Path) -> None:
     """One test, since what takes long is to build and install it."""
     python = _install(tmp_path)

@@ -16,6 +16,9 @@ from ringleader.node import Node, NodeConfig
 from ringleader.store.commands import Range, RangeResult
 from ringleader.wire.frames import Query, Refused, Results
 
+ATTEMPT_MS = 3000
+"""Between nodes a word may be lost, when a link breaks: then it is asked again."""
+
 
 def configs(folder: Path, count: int = 3, consensus: str = "") -> list[NodeConfig]:
     ports = free_ports(count)
@@ -41,7 +44,7 @@ async def put(node: Node, key: bytes, value: bytes) -> None:
     """Until it is acknowledged; the key names the write, so that a repetition does no harm."""
     client = await WireClient(node.client_address).open()
     async with asyncio.timeout(60):
-        while not isinstance(answer := await client.put(key, value), Results):
+        while not isinstance(answer := await client.put(key, value, ATTEMPT_MS), Results):
             assert isinstance(answer, Refused)
             await asyncio.sleep(0.02)
     await client.close()
@@ -53,10 +56,10 @@ def leads(node: Node) -> bool:
 
 async def keys(node: Node) -> set[bytes]:
     client = await WireClient(node.client_address).open()
-    answer = await client.query(Query(1, 60_000, "linearizable", [Range(b"\0", b"\0")]))
+    answer = await client.query(Query(1, ATTEMPT_MS, "linearizable", [Range(b"\0", b"\0")]))
     while isinstance(answer, Refused):
         await asyncio.sleep(0.02)
-        answer = await client.query(Query(1, 60_000, "linearizable", [Range(b"\0", b"\0")]))
+        answer = await client.query(Query(1, ATTEMPT_MS, "linearizable", [Range(b"\0", b"\0")]))
     await client.close()
     result = answer.results[0]
     assert isinstance(result, RangeResult)
@@ -150,7 +153,7 @@ async def keys_of(node: Node) -> set[bytes]:
     client = await WireClient(node.client_address).open()
     async with asyncio.timeout(60):
         while True:
-            answer = await client.query(Query(1, 60_000, "linearizable", [Range(b"\0", b"\0", keys_only=True)]))
+            answer = await client.query(Query(1, ATTEMPT_MS, "linearizable", [Range(b"\0", b"\0", keys_only=True)]))
             if isinstance(answer, Results):
                 result = answer.results[0]
                 assert isinstance(result, RangeResult)

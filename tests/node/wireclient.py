@@ -36,9 +36,9 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def submit(frame: int, *commands: Command) -> Submit:
+def submit(frame: int, *commands: Command, timeout_ms: int = 60_000) -> Submit:
     """Commands without a session."""
-    return Submit(frame, 60_000, 0, 0, msgspec.Raw(msgspec.msgpack.encode(list(enumerate(commands, start=1)))))
+    return Submit(frame, timeout_ms, 0, 0, msgspec.Raw(msgspec.msgpack.encode(list(enumerate(commands, start=1)))))
 
 
 class WireClient:
@@ -75,9 +75,9 @@ class WireClient:
             if isinstance(frame, kind):
                 return frame
 
-    async def put(self, key: bytes, value: bytes) -> Results | Refused:
+    async def put(self, key: bytes, value: bytes, timeout_ms: int = 60_000) -> Results | Refused:
         self.frame += 1
-        self.send(submit(self.frame, Put(key, value)))
+        self.send(submit(self.frame, Put(key, value), timeout_ms=timeout_ms))
         return await self.receive(Results | Refused)  # type: ignore[arg-type]
 
     async def query(self, query: Query) -> Results | Refused:

@@ -14,6 +14,29 @@ from scenarios.wrong import WRONG
 SCENARIOS = sorted(Path(__file__).parent.glob("*.txt"))
 
 
+def _states(trace: str) -> list[list[str]]:
+    """What each member has applied, by the table at the end of a trace."""
+    table = trace.rpartition("> status\n")[2]
+    return [state.replace("-", "").split() for state in re.findall(r"(?m)  state (.*)$", table)]
+
+
+def _of_raft_as_it_is(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8")
+    return not any(word in text for word in ("> synod", "> protocol", " bug="))
+
+
+@pytest.mark.parametrize("path", [path for path in SCENARIOS if _of_raft_as_it_is(path)], ids=lambda path: path.stem)
+def test_what_may_happen_to_raft_may_happen_to_paxos(path: Path) -> None:
+    """The same moves and misfortunes, message by message; nobody applies anything else than the others."""
+    text = path.read_text(encoding="utf-8")
+    head, nodes, rest = text.partition("> nodes")
+    rest = rest.replace("pre_vote=", "canvass=")
+    states = _states(perform(f"{head}> protocol paxos\n{nodes}{rest}> heal\n> run 3000\n> status\n").trace)
+    longest = max(states, key=len)
+    assert all(state == longest[: len(state)] for state in states)
+    assert len(states) == int(rest.split()[0])
+
+
 def test_both_protocols_are_shown() -> None:
     paxos = [path for path in SCENARIOS if "\n> protocol paxos\n" in path.read_text(encoding="utf-8")]
     assert len(paxos) >= 12

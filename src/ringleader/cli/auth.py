@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run, say
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, change, run, say
 
 if TYPE_CHECKING:
     from ringleader.client import Client
@@ -20,23 +20,13 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 @app.command()
 def enable(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
     """Require a login for every call. There must be a user root with a password and the role root."""
-
-    async def act(client: Client) -> None:
-        await client.auth.enable()
-
-    run(endpoints, json_, timeout, act)
-    _done("auth is on", json_)
+    change(endpoints, json_, timeout, lambda client: client.auth.enable(), "auth is on")
 
 
 @app.command()
 def disable(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
     """Let everyone do everything again; users, roles and tokens are kept."""
-
-    async def act(client: Client) -> None:
-        await client.auth.disable()
-
-    run(endpoints, json_, timeout, act)
-    _done("auth is off", json_)
+    change(endpoints, json_, timeout, lambda client: client.auth.disable(), "auth is off")
 
 
 @app.command()
@@ -52,10 +42,3 @@ def status(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = Fa
     else:
         who = f"you are {found.user}, with {', '.join(found.roles) or 'no role'}" if found.user else "you are nobody"
         say(f"auth is {'on' if found.enabled else 'off'}; {who}")
-
-
-def _done(text: str, json_: bool) -> None:
-    if json_:
-        as_json({"done": text})
-    else:
-        say(text)

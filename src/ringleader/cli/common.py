@@ -31,6 +31,7 @@ __all__ = [
     "Timeout",
     "as_json",
     "bytes_of",
+    "change",
     "checked_name",
     "connecting",
     "fail",
@@ -150,6 +151,18 @@ def usage(message: str, hint: str = "") -> UsageError:
 def say(text: str) -> None:
     """A line for a person."""
     write(text.encode("utf-8", "backslashreplace"))
+
+
+def change(
+    endpoints: str | None,
+    as_json_: bool,
+    timeout: float,
+    act: Callable[[Client], Coroutine[Any, Any, None]],
+    done: str,
+) -> None:
+    """As `run`, for what has no other result: then say what is `done`."""
+    run(endpoints, as_json_, timeout, act)
+    as_json({"done": done}) if as_json_ else say(done)
 
 
 def as_json(value: object) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringleader.cli.common import Endpoints, Json, Timeout, as_json, bytes_of, run, say, text_of, usage
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, bytes_of, change, run, say, text_of, usage
 
 if TYPE_CHECKING:
     from ringleader.client import Client
@@ -31,23 +31,13 @@ RIGHTS = ("read", "write", "readwrite", "lease", "cluster", "auth")
 @app.command()
 def add(name: Name, endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
     """Add a role, which allows nothing yet."""
-
-    async def act(client: Client) -> None:
-        await client.auth.add_role(name)
-
-    run(endpoints, json_, timeout, act)
-    _done(f"added role {name}", json_)
+    change(endpoints, json_, timeout, lambda client: client.auth.add_role(name), f"added role {name}")
 
 
 @app.command()
 def delete(name: Name, endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
     """Delete a role; all who had it lose it."""
-
-    async def act(client: Client) -> None:
-        await client.auth.delete_role(name)
-
-    run(endpoints, json_, timeout, act)
-    _done(f"deleted role {name}", json_)
+    change(endpoints, json_, timeout, lambda client: client.auth.delete_role(name), f"deleted role {name}")
 
 
 @app.command()
@@ -80,11 +70,10 @@ def _change(
     end = None if range_end is None else bytes_of(range_end)
 
     async def act(client: Client) -> None:
-        change = client.auth.grant if give else client.auth.revoke
-        await change(name, right, first, range_end=end, prefix=prefix)  # type: ignore[arg-type]  # checked above
+        call = client.auth.grant if give else client.auth.revoke
+        await call(name, right, first, range_end=end, prefix=prefix)  # type: ignore[arg-type]  # checked above
 
-    run(endpoints, json_, timeout, act)
-    _done(f"{name}: {'granted' if give else 'revoked'} {right}", json_)
+    change(endpoints, json_, timeout, act, f"{name}: {'granted' if give else 'revoked'} {right}")
 
 
 @app.command("list")
@@ -116,10 +105,3 @@ def _words(permission: Permission) -> str:
     if end == key[:-1] + bytes([min(key[-1] + 1, 255)]):
         return f"{permission.right} {text_of(key)}*"
     return f"{permission.right} [{text_of(key)}, {text_of(end)})"
-
-
-def _done(text: str, json_: bool) -> None:
-    if json_:
-        as_json({"done": text})
-    else:
-        say(text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ringleader.cli.sim_check import check as check_cores
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command("check")(check_cores)
 
 ProtocolOption = Annotated[str, typer.Option("--protocol", help="What the simulated clusters run: raft or paxos.")]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run, say, usage
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, change, run, say, usage
 
 if TYPE_CHECKING:
     from ringleader.client import Client
@@ -50,23 +50,19 @@ def add(
 ) -> None:
     """Add a user."""
     password = _new_password(no_password)
-
-    async def act(client: Client) -> None:
-        await client.auth.add_user(name, password, roles=role or [])
-
-    run(endpoints, json_, timeout, act)
-    _done(f"added user {name}", json_)
+    change(
+        endpoints,
+        json_,
+        timeout,
+        lambda client: client.auth.add_user(name, password, roles=role or []),
+        f"added user {name}",
+    )
 
 
 @app.command()
 def delete(name: Name, endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
     """Delete a user; its logins and tokens end."""
-
-    async def act(client: Client) -> None:
-        await client.auth.delete_user(name)
-
-    run(endpoints, json_, timeout, act)
-    _done(f"deleted user {name}", json_)
+    change(endpoints, json_, timeout, lambda client: client.auth.delete_user(name), f"deleted user {name}")
 
 
 @app.command()
@@ -79,23 +75,14 @@ def password(
 ) -> None:
     """Give a user another password; what was logged in with the old one is logged out."""
     new = _new_password(no_password)
-
-    async def act(client: Client) -> None:
-        await client.auth.set_password(name, new)
-
-    run(endpoints, json_, timeout, act)
-    _done(f"{name} has {'another' if new is not None else 'no'} password", json_)
+    said = f"{name} has {'another' if new is not None else 'no'} password"
+    change(endpoints, json_, timeout, lambda client: client.auth.set_password(name, new), said)
 
 
 @app.command()
 def grant(name: Name, role: RoleName, endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
     """Give a user a role."""
-
-    async def act(client: Client) -> None:
-        await client.auth.grant_role(name, role)
-
-    run(endpoints, json_, timeout, act)
-    _done(f"{name} has the role {role}", json_)
+    change(endpoints, json_, timeout, lambda client: client.auth.grant_role(name, role), f"{name} has the role {role}")
 
 
 @app.command()
@@ -103,12 +90,13 @@ def revoke(
     name: Name, role: RoleName, endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False
 ) -> None:
     """Take a role from a user."""
-
-    async def act(client: Client) -> None:
-        await client.auth.revoke_role(name, role)
-
-    run(endpoints, json_, timeout, act)
-    _done(f"{name} has the role {role} no more", json_)
+    change(
+        endpoints,
+        json_,
+        timeout,
+        lambda client: client.auth.revoke_role(name, role),
+        f"{name} has the role {role} no more",
+    )
 
 
 @app.command("list")
@@ -124,10 +112,3 @@ def list_(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = Fal
         else:
             note = "" if user.password else " (no password)"
             say(f"{user.name}: {', '.join(user.roles) or 'no role'}{note}")
-
-
-def _done(text: str, json_: bool) -> None:
-    if json_:
-        as_json({"done": text})
-    else:
-        say(text)

@@ -61,6 +61,11 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------------ for the API
 
+    @property
+    def revision(self) -> int:
+        """The newest revision of the store that any answer has told of; 0: none yet."""
+        return self._core.revision if self._core is not None else 0
+
     def submit(
         self, commands: Sequence[Command], timeout: float, *, once: bool = True
     ) -> tuple[int, asyncio.Future[list[Result]]]:

@@ -1,17 +1,19 @@
-"""What all blocking objects are made of: one that stands before an asynchronous object, and an event seen from threads."""
+"""What all blocking objects are made of: a mirror of an asynchronous object, its calls, and an event seen from threads."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from ringleader.sync._runner import run
 
-__all__ = ["Lost", "Mirror", "call"]
+__all__ = ["Lost", "Mirror", "blocking", "call"]
 
 T = TypeVar("T")
 A = TypeVar("A")
+P = ParamSpec("P")
 
 
 async def call(function: Callable[[], T]) -> T:
@@ -24,6 +26,16 @@ class Mirror(Generic[A]):
 
     def __init__(self, inner: A) -> None:
         self._inner = inner
+
+
+def blocking(method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Mirror[A], P], T]:
+    """The blocking twin of an asynchronous method: the same arguments, result and errors; it returns when that one does."""
+
+    @wraps(method)
+    def wait(self: Mirror[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run(method(self._inner, *args, **kwargs))
+
+    return wait
 
 
 class Lost:

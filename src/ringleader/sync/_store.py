@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from ringleader.client import KV as AsyncKV
 from ringleader.client import (
-    Condition,
-    Consistency,
-    DeleteResult,
     Event,
-    KeyValue,
-    LeaseInfo,
-    Operation,
-    PutResult,
-    RangeResult,
-    TxnResult,
     WatchBatch,
 )
 from ringleader.client import Lease as AsyncLease
 from ringleader.client import Leases as AsyncLeases
 from ringleader.client import WatchStream as AsyncWatchStream
 from ringleader.errors import RingleaderError
-from ringleader.sync._mirror import Lost, Mirror, call
+from ringleader.sync._mirror import Lost, Mirror, blocking, call
 from ringleader.sync._runner import run
 
 __all__ = ["KV", "Lease", "Leases", "WatchStream"]
@@ -76,100 +66,14 @@ class WatchStream(Mirror[AsyncWatchStream]):
 
 
 class KV(Mirror[AsyncKV]):
-    """The store, blocking. See `ringleader.KV`."""
+    """The store, blocking: each call is that of `ringleader.KV`."""
 
-    def put(
-        self,
-        key: str | bytes,
-        value: str | bytes,
-        *,
-        lease: int = 0,
-        prev_kv: bool = False,
-        timeout: float | None = None,
-    ) -> PutResult:
-        """Set `key` to `value`, attached to a lease by its id if given. `prev_kv`: tell what was there before."""
-        return run(self._inner.put(key, value, lease=lease, prev_kv=prev_kv, timeout=timeout))
-
-    def get(
-        self,
-        key: str | bytes,
-        *,
-        revision: int = 0,
-        consistency: Consistency = "linearizable",
-        max_staleness: float | None = None,
-        timeout: float | None = None,
-    ) -> KeyValue | None:
-        """The key as it is now (or was at `revision`), `None` when it does not exist."""
-        return run(
-            self._inner.get(
-                key, revision=revision, consistency=consistency, max_staleness=max_staleness, timeout=timeout
-            )
-        )
-
-    def range(
-        self,
-        key: str | bytes,
-        *,
-        range_end: str | bytes | None = None,
-        prefix: bool = False,
-        revision: int = 0,
-        limit: int = 0,
-        sort_by: Literal["key", "version", "create", "mod", "value"] = "key",
-        descending: bool = False,
-        keys_only: bool = False,
-        count_only: bool = False,
-        min_mod_revision: int = 0,
-        max_mod_revision: int = 0,
-        min_create_revision: int = 0,
-        max_create_revision: int = 0,
-        consistency: Consistency = "linearizable",
-        max_staleness: float | None = None,
-        timeout: float | None = None,
-    ) -> RangeResult:
-        """All keys in [key, range_end), or that begin with `key` (`prefix=True`; "" for all)."""
-        return run(
-            self._inner.range(
-                key,
-                range_end=range_end,
-                prefix=prefix,
-                revision=revision,
-                limit=limit,
-                sort_by=sort_by,
-                descending=descending,
-                keys_only=keys_only,
-                count_only=count_only,
-                min_mod_revision=min_mod_revision,
-                max_mod_revision=max_mod_revision,
-                min_create_revision=min_create_revision,
-                max_create_revision=max_create_revision,
-                consistency=consistency,
-                max_staleness=max_staleness,
-                timeout=timeout,
-            )
-        )
-
-    def delete(
-        self,
-        key: str | bytes,
-        *,
-        range_end: str | bytes | None = None,
-        prefix: bool = False,
-        prev_kv: bool = False,
-        timeout: float | None = None,
-    ) -> DeleteResult:
-        """Delete a key, a range, or all keys that begin with `key` (`prefix=True`); says how many there were."""
-        return run(self._inner.delete(key, range_end=range_end, prefix=prefix, prev_kv=prev_kv, timeout=timeout))
-
-    def txn(
-        self,
-        *,
-        compare: Sequence[Condition] = (),
-        success: Sequence[Operation] = (),
-        failure: Sequence[Operation] = (),
-        timeout: float | None = None,
-    ) -> TxnResult:
-        """If all of `compare` hold do `success`, else `failure`: everything at one revision, or nothing."""
-        return run(self._inner.txn(compare=compare, success=success, failure=failure, timeout=timeout))
+    put = blocking(AsyncKV.put)
+    get = blocking(AsyncKV.get)
+    range = blocking(AsyncKV.range)
+    delete = blocking(AsyncKV.delete)
+    txn = blocking(AsyncKV.txn)
+    compact = blocking(AsyncKV.compact)
 
     def watch(
         self,
@@ -197,33 +101,15 @@ class KV(Mirror[AsyncKV]):
             )
         )
 
-    def compact(self, revision: int, *, timeout: float | None = None) -> int:
-        """Forget history below `revision`; returns the store's revision."""
-        return run(self._inner.compact(revision, timeout=timeout))
-
 
 class Leases(Mirror[AsyncLeases]):
-    """The operations on leases, one by one, blocking. See `ringleader.Leases`."""
+    """The operations on leases, one by one, blocking: each call is that of `ringleader.Leases`."""
 
-    def grant(self, ttl: float, *, timeout: float | None = None) -> LeaseInfo:
-        """A new lease of `ttl` seconds. The store may grant more than asked (at least one second)."""
-        return run(self._inner.grant(ttl, timeout=timeout))
-
-    def keep_alive(self, lease: int, *, timeout: float | None = None) -> LeaseInfo:
-        """Start the lease's time anew. Raises `UsageError` (lease-not-found) when it has ended."""
-        return run(self._inner.keep_alive(lease, timeout=timeout))
-
-    def revoke(self, lease: int, *, timeout: float | None = None) -> None:
-        """End a lease now; its keys go with it."""
-        run(self._inner.revoke(lease, timeout=timeout))
-
-    def info(self, lease: int, *, keys: bool = False, timeout: float | None = None) -> LeaseInfo | None:
-        """How long a lease has left and, if asked, which keys hang on it; `None` when there is none."""
-        return run(self._inner.info(lease, keys=keys, timeout=timeout))
-
-    def list(self, *, timeout: float | None = None) -> list[int]:
-        """The ids of all leases."""
-        return run(self._inner.list(timeout=timeout))
+    grant = blocking(AsyncLeases.grant)
+    keep_alive = blocking(AsyncLeases.keep_alive)
+    revoke = blocking(AsyncLeases.revoke)
+    info = blocking(AsyncLeases.info)
+    list = blocking(AsyncLeases.list)
 
 
 class Lease(Mirror[AsyncLease]):

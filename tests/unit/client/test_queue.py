@@ -38,6 +38,72 @@ async def test_first_in_first_out_within_a_priority(db: Client) -> None:
         await queue.consumer().get()
 
 
+async def test_a_message_costs_its_producer_one_round_trip_and_its_consumer_two() -> None:
+    cluster = FakeCluster(1)
+    async with direct(cluster) as db:
+        queue = db.queue("jobs")
+        await queue.put("first")
+
+        def trips() -> int:
+            return len(cluster.queries) + len(cluster.submits)
+
+        before = trips()
+        for n in range(10):
+            await queue.put(str(n))
+        assert trips() - before == 10
+        async with queue.consumer() as consumer:
+            (await consumer.get()).text  # noqa: B018  # it has to look first
+            before = trips()
+            for n in range(5):
+                message = await consumer.get()
+                assert message.text == str(n)
+                await message.ack()
+            assert trips() - before == 10
+            held = [await consumer.get() for _ in range(3)]
+            assert trips() - before == 13, "also when they are kept"
+            assert [message.text for message in held] == ["5", "6", "7"]
+
+
+async def test_what_a_consumer_remembers_never_changes_who_is_first() -> None:
+    """It knows what comes next from its last transaction; by then others put, took, gave back and died."""
+    cluster = FakeCluster(1)
+    async with direct(cluster) as db, direct(cluster) as elsewhere:
+        queue, other = db.queue("jobs"), elsewhere.queue("jobs")
+        for text in "abcdef":
+            await queue.put(text)
+        async with queue.consumer() as one, other.consumer() as two:
+            await (await one.get()).ack()
+            await other.put("urgent", priority=7)
+            assert (await one.get()).text == "urgent", "put before it was asked for"
+            theirs = await two.get()
+            mine = await one.get()
+            assert (theirs.text, mine.text) == ("b", "c")
+            await theirs.release()
+            assert (await one.get()).text == "b", "given back before it was asked for"
+            dead = await two.get()
+            assert dead.text == "d"
+            await mine.ack()
+            await elsewhere.leases.revoke(two._lease.id)
+            again = await one.get()
+            assert (again.text, again.deliveries) == ("d", 2), "its consumer died"
+            await elsewhere.kv.delete(one._keys.messages, prefix=True)
+            with pytest.raises(DeadlineError):
+                await one.get(timeout=0.05)
+
+
+async def test_order_holds_for_producers_who_know_nothing_of_each_other() -> None:
+    cluster = FakeCluster(1)
+    async with direct(cluster) as db, direct(cluster) as elsewhere:
+        producers = [db.queue("jobs"), elsewhere.queue("jobs")]
+        for n in range(20):
+            await producers[n % 3 % 2].put(str(n), priority=n % 2)
+            if not n % 5:
+                await elsewhere.kv.put("news", "")
+        async with producers[0].consumer() as consumer:
+            got = [(await consumer.get()).text for _ in range(20)]
+        assert got == [str(n) for n in (*range(1, 20, 2), *range(0, 20, 2))]
+
+
 async def test_each_message_goes_to_one_consumer(db: Client) -> None:
     queue = db.queue("jobs")
     got: list[str] = []

@@ -11,7 +11,8 @@ import pytest
 
 from ringleader.consensus.paxos.ballot import round_of
 from ringleader.consensus.paxos.quorum import phase1_size, phase2_size
-from unit.paxos.harness import Cluster
+from ringleader.consensus.shape import Config
+from unit.paxos.harness import Cluster, Member
 
 Link = tuple[int, int]
 
@@ -115,3 +116,17 @@ def test_any_graph_in_which_somebody_reaches_a_quorum(seed: int) -> None:
     progress(cluster, 15)
     rounds = round_of(max(member.core.term for member in cluster.members.values()))
     assert rounds < 12, "ballots rise for ever"
+
+
+def test_a_learner_that_the_leader_cannot_reach_learns_from_others() -> None:
+    cluster = Cluster(3)
+    cluster.members[4] = Member(4, Config((1, 2, 3)), 44, cluster.options)
+    cluster.run(3)
+    led_by(cluster, 1)
+    assert cluster.leader().core.change_members(Config((1, 2, 3), (), (4,)))
+    cluster.run(1)
+    only(cluster, both_ways((1, 2), (1, 3), (2, 3), (4, 2)))
+    cluster.leader().core.propose([b"a", b"b"])
+    cluster.run(12)
+    assert cluster.commands(4) == [b"a", b"b"]
+    assert cluster.leader().id == 1

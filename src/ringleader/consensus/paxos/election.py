@@ -65,11 +65,14 @@ def may_stand(paxos: Paxos) -> bool:
 
 
 def timer_ran_out(paxos: Paxos) -> None:
-    """No leader was heard for too long: stand for election if this member may."""
+    """No leader was heard for too long: stand for election if this member may, else ask somebody what has been chosen."""
     restart_timer(paxos)
     if not may_stand(paxos):
         if paxos.leader or paxos.role is not Role.FOLLOWER:
             paxos.become_follower(0)
+        others = [member for member in paxos.chosen_config.voters if member != paxos.id]
+        if others and not paxos.abstaining:
+            learner.ask(paxos, others[int(paxos.entropy.random() * len(others))])
         return
     ballot = next_ballot(paxos.id, paxos.term, paxos.seen)
     if paxos.options.canvass:

@@ -63,9 +63,10 @@ def on_chosen(paxos: Paxos, sender: int, message: Chosen) -> None:
         if entries[-1].term > paxos.lead.ballot:
             paxos.seen = max(paxos.seen, entries[-1].term)
             paxos.become_follower(0)
-    if message.commit > paxos.commit:
+    if paxos.lead is not None:
+        leader.proceed(paxos)
+    elif message.commit > paxos.commit:
         ask(paxos, sender)
-    leader.proceed(paxos)
 
 
 def on_offer(paxos: Paxos, sender: int, message: Offer) -> None:

@@ -1,0 +1,108 @@
+"""The scopes that are exhausted in every run of the tests, and that what makes the search fast loses nothing."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from ringleader.consensus.shape import Config
+from ringleader.sim.check import SCOPES, Bounds, Limits, Scope, search
+from ringleader.sim.check.scope import BARE, PLAIN
+from ringleader.sim.check.world import World
+
+LEAST = {
+    ("raft", "elections"): 500_000,
+    ("raft", "overwritten-tail"): 1_000_000,
+    ("raft", "crash-votes"): 50_000,
+    ("raft", "crash-log"): 300_000,
+    ("raft", "read-barrier"): 1_500_000,
+    ("raft", "member-change"): 150_000,
+    ("raft", "hand-over"): 300_000,
+    ("raft", "quorum-check"): 30_000,
+    ("paxos", "competing-leaders"): 40_000,
+    ("paxos", "crash"): 500_000,
+    ("paxos", "member-change"): 400_000,
+    ("paxos", "hand-over"): 40_000,
+    ("paxos", "flexible-quorums"): 20_000,
+}
+"""Transitions that each has at least: a scope that has become small by mistake shows nothing any more."""
+
+
+def test_every_quick_scope_is_tested() -> None:
+    """None is left out, and together they are the million and more that the docs speak of."""
+    assert set(LEAST) == {(scope.protocol, scope.name) for scope in SCOPES if scope.quick}
+    assert sum(LEAST.values()) >= 2_000_000
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "scope", [scope for scope in SCOPES if scope.quick], ids=lambda scope: f"{scope.protocol}-{scope.name}"
+)
+def test_holds_exhaustively(scope: Scope) -> None:
+    """Every state within the bounds is visited, and no invariant breaks."""
+    result = scope.check(Limits(states=3_000_000))
+    assert result.complete, "\n".join([result.line(), result.violation, *result.lines])
+    assert result.transitions >= LEAST[scope.protocol, scope.name], result.line()
+
+
+SMALL = (
+    Scope("s", "raft", "", Bounds(term=1), options=PLAIN),
+    Scope("s", "raft", "", Bounds(term=1, crashes=True, slow_disk=True, standing=(1,)), options=PLAIN),
+    Scope("s", "raft", "", Bounds(term=2, commands=1, standing=(1,)), options=PLAIN, members=2),
+    Scope("s", "raft", "", Bounds(term=1, standing=(1, 2), rounds=1, beats=True), members=2),
+    Scope("s", "paxos", "", Bounds(term=1, standing=(1, 2), crashes=True), options=BARE, members=2),
+    Scope("s", "paxos", "", Bounds(term=2, standing=(1,)), options=BARE),
+    Scope("s", "paxos", "", Bounds(term=1, standing=(1, 2)), members=2),
+)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scope", SMALL, ids=lambda scope: f"{scope.protocol}, {scope.bounds.words()}")
+def test_dead_letters_change_nothing(scope: Scope) -> None:
+    """With and without them the members come into the same states together, with the same past."""
+    full, reduced = (_met(scope, reduce) for reduce in (False, True))
+    assert full == reduced
+
+
+def _met(scope: Scope, reduce: bool) -> set[tuple[object, ...]]:
+    """All combinations of the members' local states and of what is remembered, whatever is on the way."""
+    world = World(scope.model(), scope.bounds, Config(tuple(range(1, scope.members + 1))), scope.members, reduce=reduce)
+    met: set[tuple[object, ...]] = set()
+    first = world.first()
+    seen, waiting = {first}, [first]
+    while waiting:
+        state = waiting.pop()
+        met.add((*(world.tables.locals[world.cells[cell][0]] for cell in state[:-1]), world.ghosts[state[-1]]))
+        for _, _, after in world.successors(state):
+            assert not isinstance(after, str), after
+            if after not in seen:
+                seen.add(after)
+                waiting.append(after)
+    return met
+
+
+def test_two_searches_are_the_same() -> None:
+    """Nothing hangs on chance or on what was searched before."""
+    scope = SMALL[1]
+    one, two = scope.check(), scope.check()
+    assert (one.states, one.transitions, one.depth) == (two.states, two.transitions, two.depth)
+
+
+def test_a_limit_is_told() -> None:
+    """A search that is cut off does not call itself complete."""
+    scope = next(scope for scope in SCOPES if scope.name == "elections")
+    result = scope.check(Limits(states=3000))
+    assert not result.complete
+    assert result.line().startswith("cut off at 3,000 states")
+    assert search(scope.world(), Limits(seconds=0.0)).cut == "0 s"
+    assert scope.check(Limits(bytes=1 << 20)).cut == "1 MiB"
+
+
+def test_an_opening_is_part_of_the_trace() -> None:
+    """What a scope begins with is carried out first, and must make sense."""
+    scope = replace(SMALL[0], opening=("n1 time", "n2 deliver 1"))
+    assert scope.check().complete
+    with pytest.raises(ValueError, match="only 2 messages were sent"):
+        replace(scope, opening=("n1 time", "n2 deliver 3")).check()
+    with pytest.raises(ValueError, match="is for n3"):
+        replace(scope, opening=("n1 time", "n2 deliver 2")).check()
