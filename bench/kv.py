@@ -25,6 +25,8 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 OURS = "ringleader"
 Row = dict[str, float]
+WARM_UP = (1, 1, 16, False)
+"""A load on each new cluster that does not count: while its files are made, syncs take longer."""
 WHAT = {False: "put", True: "linearizable get"}
 """What is asked, by whether it is a read."""
 
@@ -107,12 +109,14 @@ def measure(peers: dict[str, str], load: Path | None) -> dict[str, dict[str, lis
     for _ in range(ROUNDS):
         with RingleaderCluster() as cluster:
             cluster.wait_ready()
+            ours(cluster, *WARM_UP)
             for title, processes, connections, callers, read in _loads():
                 found[title].setdefault(OURS, []).append(ours(cluster, processes, connections, callers, read))
         for who, binary in peers.items():
             assert load is not None
             with EtcdCluster(binary=binary) as etcd:
                 etcd.wait_ready()
+                theirs(etcd, load, *WARM_UP)
                 for title, processes, connections, callers, read in _loads():
                     row = theirs(etcd, load, processes, connections, callers, read)
                     found[title].setdefault(who, []).append(row)

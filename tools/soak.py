@@ -6,8 +6,8 @@ SOAK_JOBS: processes (default: one per core). SOAK_SEEDS: end when so many seeds
 (then SOAK_MINUTES counts only if it is set too). SOAK_FROM: the first seed, where there is no state yet.
 
 Beside the seeds go the hunts of the replicated types for the same time, unless SOAK_SEEDS is set: the attacks on every
-decoder, random editing of text and documents, and the next pieces of the exhaustive search. What they say is in
-.soak/NAME.txt.
+decoder, random editing of text and documents, and the next pieces of the exhaustive searches, of the types and of the
+consensus cores. What they say is in .soak/NAME.txt.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def hunts(minutes: float) -> dict[str, subprocess.Popen[bytes]]:
         "fuzz_crdt": ["--minutes", str(minutes)],
         "fuzz_text": [str(60 * minutes)],
         "explore_crdt": ["--minutes", str(minutes)],
+        "explore_cores": ["--minutes", str(minutes)],
     }
     started = {}
     for name, arguments in commands.items():

@@ -47,7 +47,7 @@ def test_wrong_calls(cli: Shell, arguments: list[str | bytes], says: str) -> Non
         assert error["applied"] == "no"
 
 
-@pytest.mark.parametrize("arguments", [["replay", "1", "--svg"], ["shrink", "1", "--out"]])
+@pytest.mark.parametrize("arguments", [["replay", "1", "--svg"], ["shrink", "1", "--out"], ["check", "--out"]])
 def test_what_cannot_be_written_is_said_before_the_run(arguments: list[str]) -> None:
     message = Shell("").fails(2, "sim", *arguments, "/no/such/file")
     assert "cannot write /no/such/file: No such file or directory" in message

@@ -39,7 +39,7 @@ def snapshot(*arguments: str) -> Result:
 
 async def test_a_new_cluster_of_three_from_one_file(tmp_path: Path) -> None:
     file = await saved(tmp_path)
-    held, _ = read_backup(file)
+    held = read_backup(file)
     assert held.keys == 50, "as of one moment: nothing that was written while it was taken"
     settings = configs(tmp_path / "new")
     made = [restore_backup(file, config) for config in settings]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ringleader.cli.sim_check import check as check_cores
+from ringleader.cli.sim_files import check_writable
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def shrink(
 
     _checked(protocol)
     path = out or Path(f"seed-{seed}.json")
-    _check_writable(path)
+    check_writable(path)
     found = shrink_run(draw(seed, protocol=protocol), tries, lambda text: print(f"  {text}", flush=True))
     if found is None:
         print(f"seed {seed} does not fail")
@@ -94,7 +95,7 @@ def replay(
     from ringleader.sim.run import self_check
 
     if svg is not None:
-        _check_writable(svg)
+        check_writable(svg)
     options = _options_of(what, protocol)
     if check:
         difference = self_check(options.seed, options)
@@ -117,18 +118,6 @@ def replay(
         print(f"drew seconds {since:.3f} to {until:.3f} into {svg}", file=sys.stderr)
     if report.failure is not None:
         raise typer.Exit(1)
-
-
-def _check_writable(path: Path) -> None:
-    """Before the run, which may take minutes. Raises `UsageError`."""
-    new = not path.exists()
-    try:
-        with open(path, "ab"):
-            pass
-        if new:
-            path.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
 
 
 def _checked(protocol: str) -> str:

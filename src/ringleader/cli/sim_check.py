@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ringleader.cli.sim_files import check_writable
 from ringleader.errors import Reason, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def check(
     """Try everything that can happen to a few members within bounds. Exit code 1 when an invariant breaks."""
     from ringleader.sim.check import Limits, find
 
+    for path in (out, svg):
+        if path is not None:
+            check_writable(path)
     if replay is not None:
         _replay(replay, svg)
         return
@@ -95,7 +99,7 @@ def _found(scope: Scope, result: Result, out: Path | None, svg: Path | None) -> 
     text = text_of(found)
     print(text, end="")
     if out is not None:
-        _write(out, text)
+        out.write_text(text, encoding="utf-8")
         print(f"replay it with: ringleader sim check --replay {out}")
     if svg is not None:
         _draw(found.replay(), found, svg)
@@ -121,12 +125,5 @@ def _replay(path: Path, svg: Path | None) -> None:
 
 
 def _draw(story: Story, found: Counterexample, svg: Path) -> None:
-    _write(svg, story.picture(f"{found.scope.protocol} {found.scope.name}: {found.violation}"))
+    svg.write_text(story.picture(f"{found.scope.protocol} {found.scope.name}: {found.violation}"), encoding="utf-8")
     print(f"drew {svg}", file=sys.stderr)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None

@@ -101,7 +101,7 @@ def status(file: File, json_: Json = False) -> None:
     from ringleader.node.restore import read_backup
 
     try:
-        found, _ = read_backup(file)
+        found = read_backup(file)
     except RingleaderError as error:
         fail(error, json_)
     if json_:

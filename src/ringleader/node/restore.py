@@ -1,11 +1,13 @@
 """A back-up file on disk: check it, say what it holds, and make the data folder of a node of a *new* cluster from it.
 
 Every node of the new cluster is made from the same file with the same members and the same secret; so all start with the
-same state and know the same cluster id, which no earlier cluster had. A folder appears whole or not at all.
+same state and know the same cluster id, which no earlier cluster had. A folder appears whole or not at all. The file is read in
+pieces, twice to restore it: what is kept in memory is its recent history, not all it holds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import struct
@@ -24,10 +26,9 @@ from ringleader.node.identity import claim_folder, mark_started
 from ringleader.ports import Create, SyncFolder, Write
 from ringleader.runtime.disk import FolderDisk
 from ringleader.store.limits import Limits
-from ringleader.store.rebirth import FIRST_INDEX, reborn
-from ringleader.store.restoring import Restorer
-from ringleader.store.snapshot import State, pieces
-from ringleader.store.store import Store
+from ringleader.store.rebirth import FIRST_INDEX, REVISION_STEP, reborn
+from ringleader.store.survey import Survey
+from ringleader.store.version import SUPPORTED_VERSION, check_supported
 
 __all__ = ["SnapshotStatus", "read_backup", "restore_backup"]
 
@@ -53,14 +54,45 @@ class SnapshotStatus(msgspec.Struct):
     leases: int
 
 
-def read_backup(file: Path) -> tuple[SnapshotStatus, State]:
+def read_backup(file: Path) -> SnapshotStatus:
     """Read and check the whole file. Raises `LogCorruptError`, `WrongIdentityError` (version) or `UsageError`."""
+    return _survey(file, Survey())
+
+
+def _survey(file: Path, survey: Survey) -> SnapshotStatus:
+    """Feed it the whole file."""
     decoder = SnapshotDecoder(str(file))
-    restorer = Restorer(Limits())
-    try:
+    with _explained(file, decoder):
         for frame in _frames(file, decoder):
-            restorer.feed(frame)
-        state = restorer.finish()
+            survey.feed(frame)
+        survey.finish()
+    header = decoder.header
+    assert header is not None
+    try:
+        meta = _meta.decode(header.meta)
+    except msgspec.MsgspecError as error:
+        raise _corrupt(f"the snapshot's description is not understood: {error}", file, 0) from error
+    head = survey.head
+    return SnapshotStatus(
+        file=str(file),
+        size=decoder.good,
+        digest=f"{decoder.check:08x}",
+        format_version=SNAPSHOT_VERSION,
+        index=meta.index,
+        term=meta.term,
+        revision=head.revision,
+        compact_revision=head.compact_revision,
+        keys=survey.keys,
+        used_bytes=survey.used_bytes,
+        leases=survey.leases,
+    )
+
+
+@contextlib.contextmanager
+def _explained(file: Path, decoder: SnapshotDecoder) -> Iterator[None]:
+    """What is wrong with a back-up, in words for the one who holds the file."""
+    try:
+        yield
     except ValueError as error:
         raise _corrupt(str(error), file, decoder.good) from error
     except LogCorruptError as error:
@@ -68,27 +100,6 @@ def read_backup(file: Path) -> tuple[SnapshotStatus, State]:
         raise
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
-    header = decoder.header
-    assert header is not None
-    try:
-        meta = _meta.decode(header.meta)
-    except msgspec.MsgspecError as error:
-        raise _corrupt(f"the snapshot's description is not understood: {error}", file, 0) from error
-    mvcc = state.mvcc
-    status = SnapshotStatus(
-        file=str(file),
-        size=decoder.good,
-        digest=f"{decoder.check:08x}",
-        format_version=SNAPSHOT_VERSION,
-        index=meta.index,
-        term=meta.term,
-        revision=mvcc.revision,
-        compact_revision=mvcc.compact_revision,
-        keys=len(mvcc.current),
-        used_bytes=mvcc.used_bytes,
-        leases=len(state.leases.by_id),
-    )
-    return status, state
 
 
 def _frames(file: Path, decoder: SnapshotDecoder) -> Iterator[bytes]:
@@ -117,32 +128,42 @@ def restore_backup(file: Path, config: NodeConfig) -> tuple[SnapshotStatus, str,
             reason=Reason.DATA_IN_USE,
             hint="Give another --data-dir, or move that one away",
         )
-    status, state = read_backup(file)
-    limits = Limits()
+    survey = Survey(keep=True)
+    status = _survey(file, survey)
+    check_supported(survey.head.version, SUPPORTED_VERSION)
     names = {number: name for name, number in config.members.items()}
-    new = Store(limits)
-    new.adopt(reborn(state, names, limits))
+    content = reborn(survey, _again(file), names, Limits())
     unfinished = folder.with_name(folder.name + ".restoring")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         disk = FolderDisk(unfinished)
         try:
-            cluster = _write(disk, new, config, f"{status.digest}-{status.size}-{status.index}")
+            cluster = _write(disk, content, config, f"{status.digest}-{status.size}-{status.index}")
         finally:
             disk.close()
         if folder.exists():
             folder.rmdir()
         unfinished.rename(folder)
         FolderDisk(folder.parent).execute([SyncFolder()])
+    except RingleaderError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise RingleaderError(
             f"cannot write {folder}: {error.strerror}", reason=Reason.DISK_FAILED, hint="Check space and permissions"
         ) from error
-    return status, cluster, new.revision
+    return status, cluster, status.revision + REVISION_STEP
 
 
-def _write(disk: FolderDisk, store: Store, config: NodeConfig, origin: str) -> str:
+def _again(file: Path) -> Iterator[bytes]:
+    """The pieces of a back-up that was surveyed already."""
+    decoder = SnapshotDecoder(str(file))
+    with _explained(file, decoder):
+        yield from _frames(file, decoder)
+
+
+def _write(disk: FolderDisk, content: Iterator[bytes], config: NodeConfig, origin: str) -> str:
     """Identity, an empty log and the snapshot, all durable; returns the cluster's id."""
     identity = claim_folder(disk, config, secrets.token_hex(8), origin=origin)
     create(Identity(identity.cluster, identity.node, identity.incarnation), LogOptions(), disk)
@@ -151,7 +172,7 @@ def _write(disk: FolderDisk, store: Store, config: NodeConfig, origin: str) -> s
     name = snapshot_name(GROUP, FIRST_INDEX) + ".tmp"
     offset = 0
     disk.execute([Create(name)])
-    for data in _file(encoder, pieces(store.pin())):
+    for data in _file(encoder, content):
         disk.execute([Write(name, offset, data)])
         offset += len(data)
     disk.execute(publish_ops(name, GROUP, FIRST_INDEX))

@@ -6,11 +6,10 @@ See `store.snapshot` for the layout. `Restorer` checks every piece before it bel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from ringleader.store.auth import Auth
+from ringleader.store.chunks import ChunkReader
 from ringleader.store.commands import KeyValue
 from ringleader.store.lease import Lease, Leases
 from ringleader.store.limits import Limits
@@ -21,24 +20,19 @@ from ringleader.store.snapshot import (
     AUTH,
     BASE,
     CHANGES,
-    END,
-    FORMAT_VERSION,
     HEAD,
     KINDS,
     LEASES,
-    MAGIC,
     MEMBERS,
     SESSIONS,
     Head,
     LeaseRow,
     SessionRow,
     State,
-    checksum,
 )
 
-__all__ = ["Restorer", "split"]
+__all__ = ["Restorer"]
 
-_START = len(MAGIC) + 4
 _decode_head = msgspec.msgpack.Decoder(Head).decode
 _decode_leases = msgspec.msgpack.Decoder(list[LeaseRow]).decode
 _decode_sessions = msgspec.msgpack.Decoder(list[SessionRow]).decode
@@ -50,9 +44,7 @@ class Restorer:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._started = False
-        self._kind = 0
-        self._check = 0
+        self._reader = ChunkReader()
         self._head: Head | None = None
         self._mvcc = Mvcc()
         self._leases: dict[int, Lease] = {}
@@ -63,22 +55,10 @@ class Restorer:
 
     def feed(self, piece: bytes | memoryview) -> None:
         """Take one piece as `snapshot.pieces` gave it (or `split`). Raises `ValueError` saying what is wrong."""
-        if not self._started:
-            _check_start(piece)
-            self._started = True
+        chunk = self._reader.read(piece)
+        if chunk is None:
             return
-        before, kind = self._kind, piece[0] if len(piece) >= 13 else 0
-        if before == END or len(piece) != 13 + int.from_bytes(piece[1:5], "big"):
-            raise ValueError(f"the snapshot has a piece of {len(piece)} bytes where none of that size can be")
-        body = memoryview(piece)[5:-8]
-        self._check = checksum(kind, body, self._check)
-        if self._check != int.from_bytes(piece[-8:], "big"):
-            raise ValueError("the snapshot is damaged: wrong checksum")
-        if kind not in KINDS or kind < before:
-            raise ValueError(f"the snapshot has a chunk of kind {kind} after one of kind {before}")
-        if (kind == HEAD) != (not before):
-            raise ValueError(f"the snapshot has {KINDS[kind]} where the head belongs, or a second head")
-        self._kind = kind
+        kind, body = chunk
         try:
             self._take(kind, body)
         except msgspec.MsgspecError as error:
@@ -117,9 +97,9 @@ class Restorer:
 
     def finish(self) -> State:
         """The state. Raises `ValueError` when something is missing."""
+        self._reader.finish()
         head = self._head
-        if self._kind != END or head is None:
-            raise ValueError("the snapshot is cut off")
+        assert head is not None, "the head comes first"
         self._mvcc.loaded(head.revision)
         for lease in self._ended.values():
             if lease.keys:
@@ -146,27 +126,3 @@ def _session(row: SessionRow) -> Session:
     session.floor = row.floor
     session.results = dict(row.results)
     return session
-
-
-def _check_start(piece: bytes | memoryview) -> None:
-    if piece[: len(MAGIC)] != MAGIC:
-        raise ValueError("this is not a snapshot of a store")
-    version = int.from_bytes(piece[len(MAGIC) : _START], "big")
-    if len(piece) != _START or not 1 <= version <= FORMAT_VERSION:
-        raise ValueError(f"the snapshot has format version {version}; this release knows up to {FORMAT_VERSION}")
-
-
-def split(data: bytes) -> Iterator[memoryview]:
-    """The pieces of a whole snapshot. Raises `ValueError` when they do not add up to it."""
-    view = memoryview(data)
-    yield view[:_START]
-    at, kind = _START, 0
-    while kind != END:
-        end = at + 13 + int.from_bytes(view[at + 1 : at + 5], "big")
-        if len(data) < end:
-            raise ValueError(f"the snapshot is cut off at byte {len(data)}")
-        kind = data[at]
-        yield view[at:end]
-        at = end
-    if at != len(data):
-        raise ValueError(f"the snapshot ends at byte {at}, but {len(data) - at} bytes follow")

@@ -45,7 +45,9 @@ __all__ = [
     "SessionRow",
     "State",
     "checksum",
+    "cut",
     "pieces",
+    "sealed",
 ]
 
 MAGIC = b"RLSTORE\0"
@@ -161,9 +163,14 @@ def pieces(pin: Pin) -> Generator[bytes, None, None]:
 
     Anything may be applied to the store between two pieces. Joined they are the whole.
     """
+    yield from sealed(_bodies(pin))
+
+
+def sealed(bodies: Iterable[tuple[int, bytes | None]]) -> Generator[bytes, None, None]:
+    """The pieces of a snapshot with these chunks, (kind, body) each; a body None is a place to pause."""
     yield MAGIC + FORMAT_VERSION.to_bytes(4, "big")
     check = 0
-    for kind, body in _bodies(pin):
+    for kind, body in bodies:
         if body is None:
             yield b""
             continue
@@ -180,9 +187,9 @@ def _bodies(pin: Pin) -> Iterator[tuple[int, bytes | None]]:
         yield SESSIONS, _encode([SessionRow(id, seen_ms, floor, list(results.items()), owner)])
     yield AUTH, pin.auth
     yield MEMBERS, pin.members
-    for kvs in _parts(pin.mvcc.base(pin.first)):
+    for kvs in cut(pin.mvcc.base(pin.first)):
         yield BASE, None if kvs is None else _encode(kvs)
-    for kvs in _parts(_changes(pin)):
+    for kvs in cut(_changes(pin)):
         yield CHANGES, None if kvs is None else _encode(kvs)
     yield END, b""
 
@@ -195,7 +202,7 @@ def _changes(pin: Pin) -> Iterator[KeyValue]:
             yield change.kv
 
 
-def _parts(kvs: Iterable[KeyValue | None]) -> Iterator[list[KeyValue] | None]:
+def cut(kvs: Iterable[KeyValue | None]) -> Iterator[list[KeyValue] | None]:
     """Cut into chunks by what they hold; None at each place to pause."""
     part: list[KeyValue] = []
     size = 0

@@ -16,6 +16,7 @@ from ringleader.errors import Reason
 from ringleader.store.auth import NODE, Auth, Caller
 from ringleader.store.auth_commands import AuthDesk
 from ringleader.store.auth_ops import AuthStatus, RoleList, TokenList, UserList
+from ringleader.store.chunks import split
 from ringleader.store.codec import BATCH_VERSION, ENCODER
 from ringleader.store.commands import (
     Batch,
@@ -62,7 +63,7 @@ from ringleader.store.permit import Permit
 from ringleader.store.quota import Quota
 from ringleader.store.ranges import check_revision
 from ringleader.store.refusal import Refusal, compacted, future_revision, invalid
-from ringleader.store.restoring import Restorer, split
+from ringleader.store.restoring import Restorer
 from ringleader.store.session import Sessions
 from ringleader.store.settings import Settings, changed
 from ringleader.store.snapshot import Pin, State, pieces

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from ringleader.consensus.raft import Raft
 from ringleader.consensus.raft.messages import (
     Append,
@@ -39,6 +41,25 @@ def test_a_single_voter_leads_at_once_and_commits_only_what_is_durable() -> None
     assert cluster.commands(1) == []
     cluster.settle()
     assert cluster.commands(1) == [b"x"]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_candidate_does_not_stand_again_before_its_vote_is_on_its_slow_disk(size: int) -> None:
+    """It began a new term every time its timer ran out, and so never led while the disk took longer than that."""
+    cluster = Cluster(size)
+    slow = cluster.members[1]
+    while slow.core.role is not Role.CANDIDATE or slow.core.pre:
+        cluster.now += 0.1
+        slow.core.tick(cluster.now)
+        cluster.settle(sync=False)
+    for _ in range(100):
+        cluster.now += 0.5
+        slow.core.tick(cluster.now)
+        cluster.settle(sync=False)
+    assert slow.core.term == 1
+    cluster.settle()
+    assert cluster.leader() is slow
+    assert slow.core.term == 1
 
 
 def test_a_vote_leaves_only_after_it_is_on_disk() -> None:

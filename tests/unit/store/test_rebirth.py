@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+
 from ringleader.errors import Reason
+from ringleader.store.chunks import split
 from ringleader.store.commands import (
     Batch,
+    Compact,
     Delete,
     Envelope,
     Failure,
+    KeyValue,
     LeaseGrant,
     LeaseInfo,
     LeaseInfoResult,
+    LeaseList,
+    LeaseListResult,
     LeaseResult,
     Put,
     PutResult,
@@ -18,29 +29,34 @@ from ringleader.store.commands import (
     RangeResult,
     SessionOpen,
     SessionResult,
+    Txn,
 )
 from ringleader.store.limits import Limits
 from ringleader.store.rebirth import REVISION_STEP, reborn
-from ringleader.store.restoring import Restorer, split
-from ringleader.store.snapshot import State
+from ringleader.store.snapshot import CHANGES, HEAD, sealed
 from ringleader.store.store import Store
+from ringleader.store.survey import Survey
 from unit.store.helpers import ALL, Log
 
 
-def state_of(store: Store) -> State:
-    restorer = Restorer(Limits())
+def surveyed(store: Store, *, keep: bool = False) -> Survey:
+    survey = Survey(keep=keep)
     for piece in split(store.snapshot()):
-        restorer.feed(piece)
-    return restorer.finish()
+        survey.feed(piece)
+    survey.finish()
+    return survey
+
+
+def reborn_bytes(store: Store, members: dict[int, str]) -> bytes:
+    return b"".join(reborn(surveyed(store, keep=True), split(store.snapshot()), members, Limits()))
 
 
 def restored(log: Log) -> Log:
-    """Through the file's bytes once more, as a node gets it."""
-    new = Store()
-    new.adopt(reborn(state_of(log.store), {1: "a", 2: "b"}, Limits()))
+    """Through the file's bytes, as a node gets it."""
+    data = reborn_bytes(log.store, {1: "a", 2: "b"})
     again = Log()
-    again.store.restore(new.snapshot())
-    assert again.store.snapshot() == new.snapshot()
+    again.store.restore(data)
+    assert again.store.snapshot() == data, "it is what the new store itself would write"
     again.index, again.time_ms = again.store.applied, again.store.time_ms
     return again
 
@@ -74,6 +90,55 @@ def test_revisions_go_on_far_above_and_the_past_is_said_to_be_gone() -> None:
     assert isinstance(put, PutResult)
     assert put.revision == before + REVISION_STEP + 1
     assert restored(new).store.revision == put.revision + REVISION_STEP
+
+
+def test_a_survey_says_what_the_store_itself_says() -> None:
+    choice = random.Random(3)
+    log = Log()
+    for step in range(600):
+        key = b"k%d" % choice.randrange(40)
+        match choice.randrange(8):
+            case 0:
+                log.do(Delete(key))
+            case 1:
+                log.do(Delete(key, b"k3"))
+            case 2 if step % 3 == 0 and log.store.revision > log.store.compact_revision:
+                log.do(Compact(choice.randint(log.store.compact_revision + 1, log.store.revision)))
+            case 3:
+                log.do(Txn([], [Delete(key), Put(b"l" + key, b"x")]))
+            case 4:
+                log.do(LeaseGrant(5000))
+            case _:
+                log.put(key, bytes(choice.randrange(50)))
+        if step % 20 == 0:
+            found = surveyed(log.store)
+            live = log.store.read(Range(b"\0", ALL, count_only=True))
+            leases = log.store.read(LeaseList())
+            assert isinstance(live, RangeResult)
+            assert isinstance(leases, LeaseListResult)
+            assert (found.keys, found.used_bytes, found.leases) == (live.count, log.store.used_bytes, len(leases.ids))
+            assert found.head.revision == log.store.revision
+            assert not found.changed, "nothing of the keys is kept"
+            new = restored(log)
+            assert new.store.read(Range(b"\0", ALL)).kvs == log.store.read(Range(b"\0", ALL)).kvs  # type: ignore[union-attr]
+
+
+def test_a_survey_notices_what_is_damaged_or_does_not_follow() -> None:
+    pieces = list(split(filled().store.snapshot()))
+    with pytest.raises(ValueError, match="cut off"):
+        fed(pieces[:-1]).finish()
+    with pytest.raises(ValueError, match="wrong checksum"):
+        fed([*pieces[:3], bytes(pieces[3][:-1]) + b"\0"])
+    older = [KeyValue(b"a", b"", 9, 9, 1), KeyValue(b"b", b"", 8, 8, 1)]
+    with pytest.raises(ValueError, match="follows revision"):
+        fed(sealed([(HEAD, bytes(pieces[1][5:-8])), (CHANGES, msgspec.msgpack.encode(older))]))
+
+
+def fed(pieces: Iterable[bytes | memoryview]) -> Survey:
+    survey = Survey()
+    for piece in pieces:
+        survey.feed(piece)
+    return survey
 
 
 def test_it_goes_on_as_any_store_does() -> None:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from ringleader.store.chunks import split
 from ringleader.store.commands import (
     Batch,
     Compact,
@@ -26,7 +27,7 @@ from ringleader.store.commands import (
     Txn,
 )
 from ringleader.store.refusal import compacted
-from ringleader.store.restoring import Restorer, split
+from ringleader.store.restoring import Restorer
 from ringleader.store.snapshot import pieces
 from ringleader.store.store import Store
 from unit.store.helpers import Log

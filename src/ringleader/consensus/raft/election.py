@@ -27,6 +27,8 @@ def restart_timer(raft: Raft) -> None:
 def timer_ran_out(raft: Raft) -> None:
     """No leader was heard for too long: stand for election if this member may vote."""
     restart_timer(raft)
+    if raft.role is Role.CANDIDATE and not raft.pre and raft.durable < raft.self_vote_record:
+        return  # its vote is not on its slow disk, so nobody was asked yet; another term would have to wait there as well
     if raft.config.votes(raft.id) and not raft.abstaining:
         campaign(raft, pre=raft.options.pre_vote)
     elif raft.leader:
