@@ -6,16 +6,14 @@ Safe to use from several threads at once.
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import Self
 
 import ringleader
 from ringleader.client import Client as AsyncClient
-from ringleader.client import ClientOptions, ClusterSettings, Status
+from ringleader.client import ClientOptions, ClusterSettings
 from ringleader.sync._auth import Auth
 from ringleader.sync._cluster import Cluster
 from ringleader.sync._data import Cache, Counter, Queue
-from ringleader.sync._mirror import Mirror, call
+from ringleader.sync._mirror import Opened, blocking, call
 from ringleader.sync._recipes import Barrier, DoubleBarrier, Election, Lock, ReadWriteLock, Semaphore
 from ringleader.sync._runner import run
 from ringleader.sync._shards import Shards
@@ -50,7 +48,7 @@ def embedded(path: str | os.PathLike[str] | None = None, *, timeout: float = 5.0
     return Client(ringleader.embedded(path, timeout=timeout))
 
 
-class Client(Mirror[AsyncClient]):
+class Client(Opened[AsyncClient]):
     """A client of a cluster, or of one node in this process, blocking. See `ringleader.Client`.
 
     Safe to use from several threads, and after a fork: the child's first call gets connections and a session of its own.
@@ -115,13 +113,9 @@ class Client(Mirror[AsyncClient]):
         """Work shared out among a group of workers: `db.shards("jobs").run(handler)`, or iterate over the changes."""
         return Shards(run(call(lambda: self._inner.shards(group, count=count, ttl=ttl, weight=weight, name=name))))
 
-    def status(self, *, timeout: float | None = None) -> Status:
-        """How the node at the other end stands, and who else there is."""
-        return run(self._inner.status(timeout=timeout))
+    status = blocking(AsyncClient.status)
 
-    def settings(self, *, timeout: float | None = None) -> ClusterSettings:
-        """What the whole cluster has agreed on, and how much of its quota is used."""
-        return run(self._inner.settings(timeout=timeout))
+    settings = blocking(AsyncClient.settings)
 
     def configure(
         self,
@@ -147,20 +141,3 @@ class Client(Mirror[AsyncClient]):
     def node(self) -> str:
         """The name of the node this client talks to at the moment, "" when there is none."""
         return self._inner.node
-
-    def open(self) -> Self:
-        """Connect. Done by `with`."""
-        run(self._inner.open())
-        return self
-
-    def close(self) -> None:
-        """End everything; calls under way end with an error that says so. Harmless when repeated."""
-        run(self._inner.close())
-
-    def __enter__(self) -> Self:
-        return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

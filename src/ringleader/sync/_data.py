@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Self
 
 from ringleader.client import Cache as AsyncCache
-from ringleader.client import Condition, Event, KeyValue, Operation, QueueSize
+from ringleader.client import Condition, Event, KeyValue
 from ringleader.client import Consumer as AsyncConsumer
 from ringleader.client import Counter as AsyncCounter
 from ringleader.client import Message as AsyncMessage
 from ringleader.client import Queue as AsyncQueue
 from ringleader.errors import RingleaderError
-from ringleader.sync._mirror import Lost, Mirror, call
+from ringleader.sync._mirror import Lost, Mirror, Opened, blocking, call
 from ringleader.sync._runner import run
 
 __all__ = ["Cache", "Consumer", "Counter", "Message", "Queue"]
@@ -62,13 +62,9 @@ class Message(Mirror[AsyncMessage]):
         """True in a transaction as long as it is with this consumer."""
         return self._inner.condition
 
-    def ack(self, *effects: Operation, timeout: float | None = None) -> None:
-        """Done with it: it is handed out to nobody any more. `effects` happen in the same transaction, or not at all."""
-        run(self._inner.ack(*effects, timeout=timeout))
+    ack = blocking(AsyncMessage.ack)
 
-    def release(self, *, timeout: float | None = None) -> None:
-        """Not done with it: it is handed out again at once, at its place."""
-        run(self._inner.release(timeout=timeout))
+    release = blocking(AsyncMessage.release)
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +75,7 @@ class Message(Mirror[AsyncMessage]):
         run(self._inner.__aexit__(kind, error, trace))
 
 
-class Consumer(Mirror[AsyncConsumer]):
+class Consumer(Opened[AsyncConsumer]):
     """Takes messages of a queue: `with queue.consumer() as jobs: for message in jobs:`. See `ringleader.Consumer`."""
 
     @property
@@ -97,23 +93,6 @@ class Consumer(Mirror[AsyncConsumer]):
     def __next__(self) -> Message:
         return self.get()
 
-    def open(self) -> Self:
-        """Begin. Done by `with`."""
-        run(self._inner.open())
-        return self
-
-    def close(self) -> None:
-        """End; messages that were not acknowledged are handed out to others at once."""
-        run(self._inner.close())
-
-    def __enter__(self) -> Self:
-        return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class Queue(Mirror[AsyncQueue]):
     """A queue of messages by name, blocking. See `ringleader.Queue`."""
@@ -123,17 +102,13 @@ class Queue(Mirror[AsyncQueue]):
         """The name it was made with."""
         return self._inner.name
 
-    def put(self, value: str | bytes, *, priority: int = 0, timeout: float | None = None) -> str:
-        """Add a message; returns its id. Of two, the one of the higher `priority` (0 to 255) is handed out first."""
-        return run(self._inner.put(value, priority=priority, timeout=timeout))
+    put = blocking(AsyncQueue.put)
 
     def consumer(self, *, ttl: float = 10.0) -> Consumer:
         """One who takes messages: enter it with `with`, iterate over it or `get()` one by one."""
         return Consumer(run(call(lambda: self._inner.consumer(ttl=ttl))))
 
-    def size(self, *, timeout: float | None = None) -> QueueSize:
-        """How many messages there are."""
-        return run(self._inner.size(timeout=timeout))
+    size = blocking(AsyncQueue.size)
 
 
 class Counter(Mirror[AsyncCounter]):
@@ -144,21 +119,13 @@ class Counter(Mirror[AsyncCounter]):
         """The name it was made with."""
         return self._inner.name
 
-    def get(self, *, timeout: float | None = None) -> int:
-        """What it is now."""
-        return run(self._inner.get(timeout=timeout))
+    get = blocking(AsyncCounter.get)
 
-    def add(self, amount: int = 1, *, timeout: float | None = None) -> int:
-        """Add `amount`, which may be negative; returns what it is then. Raises `UsageError` beyond 64 bits."""
-        return run(self._inner.add(amount, timeout=timeout))
+    add = blocking(AsyncCounter.add)
 
-    def set(self, value: int, *, timeout: float | None = None) -> None:
-        """Make it `value`, whatever it was."""
-        run(self._inner.set(value, timeout=timeout))
+    set = blocking(AsyncCounter.set)
 
-    def compare_and_set(self, expected: int, value: int, *, timeout: float | None = None) -> bool:
-        """Make it `value` if it is `expected`; whether it was."""
-        return run(self._inner.compare_and_set(expected, value, timeout=timeout))
+    compare_and_set = blocking(AsyncCounter.compare_and_set)
 
 
 class Cache(Mirror[AsyncCache], Mapping[str | bytes, KeyValue]):
@@ -232,9 +199,7 @@ class Cache(Mirror[AsyncCache], Mapping[str | bytes, KeyValue]):
         run(self._inner.open())
         return self
 
-    def close(self) -> None:
-        """Follow no longer; what is here stays readable."""
-        run(self._inner.close())
+    close = blocking(AsyncCache.close)
 
     def __enter__(self) -> Self:
         return self.open()

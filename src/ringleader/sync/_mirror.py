@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from ringleader.sync._runner import run
 
-__all__ = ["Lost", "Mirror", "blocking", "call"]
+__all__ = ["Lost", "Mirror", "Opened", "blocking", "call"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -36,6 +37,36 @@ def blocking(method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]]) -> Cal
         return run(method(self._inner, *args, **kwargs))
 
     return wait
+
+
+class _Opens(Protocol):
+    async def open(self) -> object: ...
+
+    async def close(self) -> object: ...
+
+
+B = TypeVar("B", bound=_Opens)
+
+
+class Opened(Mirror[B]):
+    """Stands before one that is opened and closed: `with` does both."""
+
+    def open(self) -> Self:
+        """Begin. Done by `with`."""
+        run(self._inner.open())
+        return self
+
+    def close(self) -> None:
+        """End it. Done by `with`."""
+        run(self._inner.close())
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Lost:

@@ -16,7 +16,7 @@ from ringleader.client import ReadLock as AsyncReadLock
 from ringleader.client import ReadWriteLock as AsyncReadWriteLock
 from ringleader.client import Semaphore as AsyncSemaphore
 from ringleader.client import WriteLock as AsyncWriteLock
-from ringleader.sync._mirror import Lost, Mirror, call
+from ringleader.sync._mirror import Lost, Mirror, blocking, call
 from ringleader.sync._runner import run
 
 __all__ = [
@@ -150,21 +150,13 @@ class Barrier(Mirror[AsyncBarrier]):
         """The name it was made with."""
         return self._inner.name
 
-    def hold(self, *, lease: int = 0, timeout: float | None = None) -> bool:
-        """Let nobody pass from now on; False if that was so already. `lease`: the id of one that it ends with."""
-        return run(self._inner.hold(lease=lease, timeout=timeout))
+    hold = blocking(AsyncBarrier.hold)
 
-    def release(self, *, timeout: float | None = None) -> bool:
-        """Let everyone pass; False if nobody held it."""
-        return run(self._inner.release(timeout=timeout))
+    release = blocking(AsyncBarrier.release)
 
-    def is_held(self, *, timeout: float | None = None) -> bool:
-        """Whether it is held now."""
-        return run(self._inner.is_held(timeout=timeout))
+    is_held = blocking(AsyncBarrier.is_held)
 
-    def wait(self, *, timeout: float | None = None) -> None:
-        """Wait until it is not held, `timeout` seconds at most (`None`: as long as it takes)."""
-        run(self._inner.wait(timeout=timeout))
+    wait = blocking(AsyncBarrier.wait)
 
 
 class DoubleBarrier(Mirror[AsyncDoubleBarrier]):
@@ -190,9 +182,7 @@ class DoubleBarrier(Mirror[AsyncDoubleBarrier]):
         run(self._inner.enter())
         return self
 
-    def leave(self) -> None:
-        """Wait until all members of this round have called it, or died."""
-        run(self._inner.leave())
+    leave = blocking(AsyncDoubleBarrier.leave)
 
     def __enter__(self) -> Self:
         return self.enter()
@@ -240,9 +230,7 @@ class Election(Mirror[AsyncElection]):
         """Stand for election with `value`: enter it with `with`, or call `campaign()` on it and `resign()` later."""
         return Leadership(self._new(lambda: self._inner.campaign(value, ttl=ttl, timeout=timeout)))
 
-    def leader(self, *, timeout: float | None = None) -> Leader | None:
-        """Who leads now; `None` when nobody does."""
-        return run(self._inner.leader(timeout=timeout))
+    leader = blocking(AsyncElection.leader)
 
     def observe(self) -> Iterator[Leader | None]:
         """Who leads now, and then everyone who leads later; `None` while nobody does."""

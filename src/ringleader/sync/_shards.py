@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Literal, Self
 from weakref import WeakValueDictionary
 
-from ringleader.client import Condition, ShardGroup
+from ringleader.client import Condition
 from ringleader.client import Shard as AsyncShard
 from ringleader.client import ShardChange as AsyncShardChange
 from ringleader.client import Shards as AsyncShards
-from ringleader.sync._mirror import Lost, Mirror, call
+from ringleader.sync._mirror import Lost, Mirror, blocking, call
 from ringleader.sync._runner import run
 
 __all__ = ["Shard", "ShardChange", "Shards"]
@@ -119,9 +119,7 @@ class Shards(Mirror[AsyncShards]):
         """The shards that were handed out to this worker and are certainly its own at this moment."""
         return [self._of(shard) for shard in run(call(lambda: self._inner.owned))]
 
-    def look(self, *, timeout: float | None = None) -> ShardGroup:
-        """The group as it is in the store now; need not have joined."""
-        return run(self._inner.look(timeout=timeout))
+    look = blocking(AsyncShards.look)
 
     def join(self) -> Self:
         """Become a worker of the group. Done by `with`."""

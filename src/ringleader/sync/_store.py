@@ -8,7 +8,6 @@ from typing import Self
 from ringleader.client import KV as AsyncKV
 from ringleader.client import (
     Event,
-    WatchBatch,
 )
 from ringleader.client import Lease as AsyncLease
 from ringleader.client import Leases as AsyncLeases
@@ -48,9 +47,7 @@ class WatchStream(Mirror[AsyncWatchStream]):
             raise StopIteration
         return event
 
-    def batch(self) -> WatchBatch | None:
-        """All that has come, once there is anything: events, or only news of a later revision; `None` when it has ended."""
-        return run(self._inner.batch())
+    batch = blocking(AsyncWatchStream.batch)
 
     def close(self) -> None:
         """End the watch; events not read are dropped. An iteration blocked in another thread ends."""
@@ -153,9 +150,7 @@ class Lease(Mirror[AsyncLease]):
         run(self._inner.grant())
         return self
 
-    def revoke(self) -> None:
-        """End the lease and delete its keys."""
-        run(self._inner.revoke())
+    revoke = blocking(AsyncLease.revoke)
 
     def __enter__(self) -> Self:
         return self.grant()

@@ -53,6 +53,26 @@ def test_ballots_belong_to_one_member_and_grow() -> None:
     assert next_ballot(1, 3000002, 5) == 4000001
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_candidate_does_not_stand_again_before_its_promise_is_on_its_slow_disk(size: int) -> None:
+    """It chose a new ballot every time its timer ran out, and so never led while the disk took longer than that."""
+    cluster = Cluster(size)
+    slow = cluster.members[1]
+    while not slow.core.term:
+        cluster.now += 0.1
+        slow.core.tick(cluster.now)
+        cluster.settle(sync=False)
+    stands_in = slow.core.term
+    for _ in range(100):
+        cluster.now += 0.5
+        slow.core.tick(cluster.now)
+        cluster.settle(sync=False)
+    assert slow.core.term == stands_in
+    cluster.settle()
+    assert cluster.leader() is slow
+    assert slow.core.term == stands_in
+
+
 def test_one_leader_is_elected_and_replicates() -> None:
     cluster = Cluster(3)
     cluster.run(3)
