@@ -76,6 +76,15 @@ FIGURE_8 = (  # n1 led term 1 and n3 term 2, each alone with its first entry; n1
     "n1 deliver 8",
     "n1 time",
 )
+LEFTOVERS = (  # n1 and n2 have led, and what each accepted alone in the open slots contradicts the other
+    "n1 time",
+    "n3 deliver 2",
+    "n1 deliver 3",
+    "n1 propose a",
+    "n2 time",
+    "n3 deliver 8",
+    "n2 deliver 9",
+)
 
 SCOPES: tuple[Scope, ...] = (
     Scope("elections", "raft", "anybody may stand, in two terms", Bounds(term=2), options=PLAIN),
@@ -218,6 +227,15 @@ SCOPES: tuple[Scope, ...] = (
         "two lead and take a command each",
         Bounds(term=1, commands=1, standing=ONE_AND_TWO),
         options=BARE,
+        quick=False,
+    ),
+    Scope(
+        "leftovers",
+        "paxos",
+        "what two leaders have left in the open slots contradicts each other, and the older one leads again",
+        Bounds(term=2, commands=1, standing=(1,)),
+        options=BARE,
+        opening=LEFTOVERS,
         quick=False,
     ),
     Scope(
