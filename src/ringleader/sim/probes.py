@@ -54,7 +54,7 @@ PROBES: dict[str, str] = {
     "member added": "a new node joined",
     "configuration changed": "a change of members was carried out",
     "leader crashed in a joint change": "a leader crashed while a joint configuration was in force",
-    "leadership handed over": "a leader told another node to take over, which then won",
+    "leadership handed over": "a leader told another node to take over",
     "leader removed": "the configuration left the leader out",
     "learner away as it is to be promoted": "a learner was down when it was asked to be made a voter",
     "learner promoted": "a learner became a voter",
