@@ -3,7 +3,8 @@
 State lies in .soak/: `state.json` holds the next seed and what all hunts add up to; each failure is kept as `seed-N.txt` with
 its options and trace. Exit code 1 when this hunt found a failure, or when after PROBED seeds or more a probe was never hit.
 SOAK_JOBS: processes (default: one per core). SOAK_SEEDS: end when so many seeds were run over all hunts, however long it takes
-(then SOAK_MINUTES counts only if it is set too). SOAK_FROM: the first seed, where there is no state yet.
+(then SOAK_MINUTES counts only if it is set too). SOAK_FROM: the first seed, where there is no state yet. SOAK_PROTOCOL: raft or
+paxos; without it even seeds run the one, odd ones the other.
 
 Beside the seeds go the hunts of the replicated types for the same time, unless SOAK_SEEDS is set: the attacks on every
 decoder, random editing of text and documents, and the next pieces of the exhaustive searches, of the types and of the
@@ -22,8 +23,9 @@ from pathlib import Path
 
 import msgspec
 
+from ringleader.consensus.protocols import PROTOCOLS
 from ringleader.sim.options import draw
-from ringleader.sim.run import Report, Summary, Totals, run_seed
+from ringleader.sim.run import Report, Summary, Totals, run_drawn
 
 FOLDER = Path(".soak")
 FIRST_SEED = 1_000_000
@@ -96,7 +98,7 @@ def hunt(state: State, path: Path, summary: Summary, until: float, wanted: int, 
             while len(unfinished) < 2 * jobs and time.monotonic() < until:
                 if wanted and summary.totals.seeds + len(unfinished) >= wanted:
                     break
-                unfinished[pool.submit(run_seed, following)] = following
+                unfinished[pool.submit(run_drawn, protocol_of(following), following)] = following
                 following += 1
             if not unfinished:
                 return failed
@@ -110,15 +112,22 @@ def hunt(state: State, path: Path, summary: Summary, until: float, wanted: int, 
             path.write_bytes(msgspec.json.encode(state))
 
 
+def protocol_of(seed: int) -> str:
+    """What the cluster of that seed runs."""
+    return os.environ.get("SOAK_PROTOCOL") or PROTOCOLS[seed % len(PROTOCOLS)]
+
+
 def note(report: Report, summary: Summary, state: State) -> bool:
     """Count a report; keep and tell a failure, and say whether it is one."""
     summary.add(report)
     if report.failure is None:
         return False
     state.failed.append(report.seed)
-    head = [report.line(), f"replay: ringleader sim replay {report.seed}", "", *draw(report.seed).lines()]
+    protocol = protocol_of(report.seed)
+    again = f"ringleader sim replay {report.seed} --protocol {protocol}"
+    head = [report.line(), f"replay: {again}", "", *draw(report.seed, protocol=protocol).lines()]
     (FOLDER / f"seed-{report.seed}.txt").write_text("\n".join([*head, "", *report.tail, ""]))
-    print(f"{report.line()}\n  replay it with: ringleader sim replay {report.seed}", flush=True)
+    print(f"{report.line()}\n  replay it with: {again}", flush=True)
     return True
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 import ringleader
 from ringleader.cli.main import app
+from ringleader.node import Node, NodeConfig
 from ringleader.runtime.lock import FolderLock
 
 
@@ -40,6 +41,21 @@ def test_a_folder_of_a_node(tmp_path: Path) -> None:
     lock = FolderLock(tmp_path / "n1")
     assert "has this folder open" in debug(str(tmp_path / "n1")).output
     lock.release()
+
+
+def test_a_folder_of_a_node_on_paxos(tmp_path: Path) -> None:
+    async def fill() -> None:
+        config = NodeConfig(data_dir=str(tmp_path / "n1"), listen_client="127.0.0.1:0", http="", consensus="paxos")
+        async with Node(config) as node:
+            await node.ready(60)
+
+    asyncio.run(fill())
+    shown = debug(str(tmp_path / "n1"))
+    assert shown.exit_code == 0, shown.output
+    assert "group 0 (paxos): term 1000001, promised, slots known to be chosen up to" in shown.output
+    (group,) = json.loads(debug(str(tmp_path / "n1"), "--json").output)["groups"]
+    assert group["records"].keys() >= {"accepted slots", "promise"}
+    assert group["last_index"] == sum(group["entries"].values())
 
 
 def test_damage_names_the_file_the_offset_and_the_remedy(tmp_path: Path) -> None:

@@ -72,6 +72,18 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
         await client.close()
 
 
+async def test_what_the_operator_should_know_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with Node(single(tmp_path)) as node:
+        await node.ready(60)
+        host = node._driver.host
+        assert host is not None
+        host.member.notice("the disk of n2 forgets")
+        await until(lambda: "the disk of n2 forgets" in caplog.text)
+        turns = node.stats.turns
+        await until(lambda: node.stats.turns > turns + 20)
+    assert caplog.text.count("the disk of n2 forgets") == 1
+
+
 async def test_frames_in_pieces_and_many_in_one(tmp_path: Path) -> None:
     async with Node(single(tmp_path)) as node:
         await node.ready(60)

@@ -19,6 +19,7 @@ from ringleader.sim.run import Summary, replay, run_seed, self_check
 from ringleader.sim.violation import Violation
 from ringleader.sim.world import World
 from ringleader.store.commands import KeyValue, PutResult, Range, RangeResult
+from ringleader.store.settings import Settings
 from ringleader.store.store import Store
 
 CHUNK = 10
@@ -62,6 +63,7 @@ RARE = {
     "leader crashed in a joint change",
     "leader removed",
     "no room for a snapshot",
+    "damaged part of a snapshot",
     "session expired with a call pending",
 }
 """States that need more seeds than the suite runs: `tools.soak` fails when it does not reach them."""
@@ -78,8 +80,16 @@ def wild(seed: int, protocol: str) -> Options:
         recode=True,
         session_ttl=2.0,
         net=NetOptions(stream=False, loss=0.01, duplicate=0.02, reorder=0.1, again=0.02),
-        disk=DiskOptions(habits=DiskHabits(0.2, 0.6, 0.5, 0.2, 0.5), sync=0.003, segment_bytes=8192),
+        disk=DiskOptions(
+            habits=DiskHabits(0.2, 0.6, 0.5, 0.2, 0.5),
+            sync=0.003,
+            segment_bytes=8192,
+            runway_bytes=4096,
+            reserve_bytes=0 if seed % 2 else 4096,
+        ),
         load=LoadOptions(padding=500, watches=1.0, compactions=0.03, leases=2, lease_beat=0.3),
+        settings=Settings(retention_ms=2000),
+        lasting="ring",
         faults={kind: 5.0 * shortest for kind, (shortest, _) in FAULTS.items()},
     )
 

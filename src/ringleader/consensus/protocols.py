@@ -13,6 +13,7 @@ import msgspec
 from ringleader.consensus.paxos import Paxos, PaxosOptions
 from ringleader.consensus.paxos import records as paxos_records
 from ringleader.consensus.paxos.messages import PaxosMessage
+from ringleader.consensus.paxos.slots import HOLE
 from ringleader.consensus.raft import Raft, RaftOptions
 from ringleader.consensus.raft import records as raft_records
 from ringleader.consensus.raft.messages import RaftMessage
@@ -119,8 +120,9 @@ def _raft(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Held:
 def _paxos(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Held:
     found = paxos_records.replay(snapshot, records)
     log = found.log
-    promise = f"promised; chosen up to {found.commit} as far as known here"
-    return Held(found.promised, promise, log.first, log.last, log.entries)
+    promise = f"promised, slots known to be chosen up to {found.commit}"
+    entries = [entry for entry in log.entries if entry is not HOLE]
+    return Held(found.promised, promise, log.first, log.last, entries)
 
 
 _READERS = {"raft": _Reader(raft_records.KINDS, _raft), "paxos": _Reader(paxos_records.KINDS, _paxos)}

@@ -1,8 +1,8 @@
 """From the table of members to the configuration of consensus: what the leader has to do next so that they agree.
 
 The table (`store.members`) says what is wanted; the configuration in the log says who takes part. The leader compares the
-two again and again and takes one step at a time, each by joint consensus (Raft section 6). As it keeps nothing that is not
-in one of the two, a new leader goes on where the old one stopped.
+two again and again and takes one step at a time, each by a change as the protocol does it (joint consensus with Raft, sealing
+with Paxos). As it keeps nothing that is not in one of the two, a new leader goes on where the old one stopped.
 
 A learner has caught up when it copied, within one election time, all that the log held at the start of that time (rounds,
 Raft thesis section 4.2.1): then it will not hold commits up once it votes.

@@ -164,9 +164,8 @@ class DiskThread:
         self._done = done
         self._failed = failed
         self.took = 0.0
-        self._waiting: list[
-            int
-        ] = []  # what the submitter waits for; whoever takes it out decides how it hears of the end
+        # The number that the submitter waits for, if it does. Whoever takes it out decides how the submitter hears of the end.
+        self._waiting: list[int] = []
         self._over = threading.Lock()  # held but when the thread says that what is waited for is done
         self._over.acquire()
         self._work: queue.SimpleQueue[tuple[int, Sequence[DiskOp]] | None] = queue.SimpleQueue()

@@ -48,7 +48,7 @@ class Churn:
         kind = choice.random()
         learners = [row.id for row in table.active() if row.standing is Standing.LEARNER]
         if learners and kind < 0.15:
-            self._ask(MemberPromote(choice.choice(learners)), choice)
+            self._promote(choice.choice(learners), choice)
         elif kind < 0.25:
             self.hand_over(choice)
         elif len(table.active()) < MOST and kind < 0.65:
@@ -61,6 +61,20 @@ class Churn:
             member = choice.choice(voters)
             if len(self._staying(voters, member)) >= FEWEST:
                 self._lose(world.machines[member], choice)
+
+    def _promote(self, member: int, choice: Choice) -> None:
+        """A learner is to vote; every other time it goes down that very moment and does not hear of it for a while."""
+        self._ask(MemberPromote(member), choice)
+        machine, away, seconds = self.world.machines.get(member), choice.chance(0.5), choice.log_uniform(0.5, 8.0)
+        if away and machine is not None and machine.host is not None and not machine.lost:
+            self.world.probes.hit("learner away as it is to be promoted")
+            machine.crash("away as it is to be promoted", power=False)
+            machine.absent = True
+            self.world.timeline.after(seconds, self._return, machine)
+
+    def _return(self, machine: Machine) -> None:
+        machine.absent = False
+        machine.start()
 
     def hand_over(self, choice: Choice) -> None:
         """Leadership is to go to somebody else."""

@@ -41,7 +41,7 @@ LAST_STRIKE = 60.0
 LONGEST_GOODBYE = 500
 """How many milliseconds are waited for a leader to begin to hand over."""
 
-LONGEST_WAIT_FOR_PART = 200
+LONGEST_WAIT_FOR_PART = 500
 """How many hundredths of a second are waited for a node to fetch a snapshot."""
 
 PATIENCE = 100
@@ -369,7 +369,7 @@ class Nemesis:
         if machine is None or machine.host is None or machine.damage is not None:
             return
         machine.crash("down", power=choice.chance(0.5))
-        machine.damage = damage(machine.disk, choice)
+        machine.damage = damage(machine.disk, choice, part=chosen is None)
         self._note(f"on the disk of n{machine.id}: {machine.damage or 'no damage'}")
         self.world.restart_later(machine)
 

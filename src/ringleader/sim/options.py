@@ -52,6 +52,9 @@ FASTEST = 2.0
 SLOW = 0.004
 """A disk that syncs slower than this (seconds) gets no tiny windows and segments too: the load would not be met at all."""
 
+LONG = 40.0
+"""The duration of seeds that are held to being calm in the end."""
+
 SLOW_ROUND = 0.008
 """Nor does a network on which a message and its answer take longer than this on average."""
 
@@ -121,6 +124,7 @@ class Options(msgspec.Struct, frozen=True):
     encoded and decoded instead of passed as objects. `keep_entries`: what nodes keep in memory behind a snapshot. `tick`:
     seconds between two ticks of a node. `image_checks`: how often a running node's durable image is recovered and checked.
     `settings`: what an operator sets soon after the start, as to how long history stays.
+    `lasting`: which links stay broken until `duration` (see `sim.calm`).
     `strikes`, `calls`: only these faults and calls happen, by number (None: all).
     """
 
@@ -147,6 +151,7 @@ class Options(msgspec.Struct, frozen=True):
     clock: ClockOptions = ClockOptions()
     load: LoadOptions = LoadOptions()
     settings: Settings = Settings()
+    lasting: str = ""
     faults: dict[str, float] = {}
     strikes: tuple[int, ...] | None = None
     calls: tuple[tuple[int, int], ...] | None = None
@@ -212,6 +217,14 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
         settings=_draw_settings(seed),
         faults=faults,
     )
+    end = stream(seed, "end")
+    if end.chance(0.08):
+        broken = end.choice(("", "bridge", "ring"))
+        drawn = msgspec.structs.replace(
+            drawn,
+            duration=LONG,
+            lasting="" if phase2 or "churn" in faults else broken,  # both want a quorum of their own
+        )
     if 2 * (drawn.net.delay + drawn.net.jitter) > SLOW_ROUND:  # an entry or a message a round would be too few
         return msgspec.structs.replace(drawn, append_bytes=1 << 20, window_messages=256)
     return drawn

@@ -21,7 +21,7 @@ import msgspec
 
 from ringleader.consensus.paxos import Paxos
 from ringleader.consensus.paxos.ballot import owner
-from ringleader.consensus.paxos.messages import Accept, Accepted, Prepare, Promise
+from ringleader.consensus.paxos.messages import Accept, Accepted, Prepare, Promise, TakeOver
 from ringleader.consensus.paxos.quorum import has_phase2
 from ringleader.consensus.paxos.records import ACCEPT, CHOSEN
 from ringleader.consensus.shape import Config, Entry, EntryKind, Output, Record, decode_config
@@ -204,6 +204,8 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
                     seen.acked = (message.ballot, message.upto)
             elif kind is Promise:
                 seen.promised = max(seen.promised, message.ballot)
+            elif kind is TakeOver:
+                self._probes.hit("leadership handed over")
             elif (kind is Accept or kind is Prepare) and owner(message.ballot) != node:
                 raise Violation(
                     "election safety", f"node {node} speaks in ballot {message.ballot}, which is not its own"

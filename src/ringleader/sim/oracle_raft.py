@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ringleader.consensus.raft import Raft
-from ringleader.consensus.raft.messages import Append, AppendReply, SnapshotReply, Vote, VoteReply
+from ringleader.consensus.raft.messages import Append, AppendReply, SnapshotReply, TimeoutNow, Vote, VoteReply
 from ringleader.consensus.raft.quorum import has_quorum
 from ringleader.consensus.raft.records import ENTRIES, RESET
 from ringleader.consensus.shape import Entry, EntryKind, Record, Role, decode_config
@@ -105,7 +105,6 @@ class RaftOracle(Oracle[RaftSeen, Raft]):
     # --------------------------------------------------------------------------------------- leaders and commits
 
     def _elected(self, node: int, core: Raft) -> None:
-        self._probes.hit("leadership handed over", core.forced)
         index = self._before_term(core.term)  # what was committed in this term or later need not be here
         if index > core.log.offset and core.log.term(index) != self.ledger.term(index):
             raise Violation(
@@ -143,7 +142,9 @@ class RaftOracle(Oracle[RaftSeen, Raft]):
         seen = self.seen[node]
         for message in messages:
             kind = type(message)
-            if kind is AppendReply:
+            if kind is TimeoutNow:
+                self._probes.hit("leadership handed over")
+            elif kind is AppendReply:
                 if message.ok and message.index > seen.acked.get(message.term, 0):
                     seen.acked[message.term] = message.index
                 seen.told_term = max(seen.told_term, message.term)

@@ -100,7 +100,9 @@ class Retention:
         oldest = truth.store.compact_revision
         if settings.compaction == "periodic":
             kept = settings.retention_ms / 1000.0 / (1.0 - self.world.options.clock.drift)
-            late = self._stood(now - kept - LAG) > oldest
+            due = now - kept - LAG
+            # Who restarts has forgotten what stood when: then history stays longer.
+            late = due > self.world.options.faults_until and self._stood(due) > oldest
         else:
             kept = 2 * settings.retention_revisions
             late = settings.compaction == "revisions" and self._stood(now - LAG) - kept > oldest

@@ -72,12 +72,12 @@ def parts(disk: SimDisk) -> dict[str, int]:
     return {name: size for name in disk.names() if name.endswith(PART) and (size := disk.size(name))}
 
 
-def damage(disk: SimDisk, choice: Choice) -> Damage | None:
+def damage(disk: SimDisk, choice: Choice, *, part: bool = False) -> Damage | None:
     """Damage some guarded bytes, or part of a snapshot; None when there are none, or when they happen to be what they were.
 
-    Each sort of file is as likely as the others, however many there are of it.
+    Each sort of file is as likely as the others, however many there are of it. `part`: part of a snapshot, if there is any.
     """
-    sizes = {**guarded(disk), **parts(disk)}
+    sizes = (part and parts(disk)) or {**guarded(disk), **parts(disk)}
     if not sizes:
         return None
     sort = choice.choice(sorted({_sort(name) for name in sizes}))

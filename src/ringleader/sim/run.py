@@ -20,7 +20,7 @@ from ringleader.sim.trace import Kind, Trace
 from ringleader.sim.violation import Violation
 from ringleader.sim.world import World
 
-__all__ = ["Failure", "Report", "Summary", "Totals", "replay", "run_seed", "run_seeds", "self_check"]
+__all__ = ["Failure", "Report", "Summary", "Totals", "replay", "run_drawn", "run_seed", "run_seeds", "self_check"]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -209,7 +209,7 @@ class Summary:
 def run_seeds(first: int, count: int, jobs: int = 1, protocol: str = "raft") -> Iterator[Report]:
     """Run seeds `first` to `first + count - 1`, `jobs` at a time in processes of their own; reports in order of seeds."""
     seeds = range(first, first + count)
-    run = partial(_run_drawn, protocol)
+    run = partial(run_drawn, protocol)
     if jobs <= 1:
         yield from map(run, seeds)
         return
@@ -217,5 +217,6 @@ def run_seeds(first: int, count: int, jobs: int = 1, protocol: str = "raft") -> 
         yield from pool.map(run, seeds)
 
 
-def _run_drawn(protocol: str, seed: int) -> Report:
+def run_drawn(protocol: str, seed: int) -> Report:
+    """Run `seed` as it is drawn for `protocol`."""
     return run_seed(seed, draw(seed, protocol=protocol))

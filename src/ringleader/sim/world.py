@@ -21,6 +21,7 @@ from ringleader.group.standing import expulsion
 from ringleader.log import LogOptions
 from ringleader.sim.cables import Wire
 from ringleader.sim.caller import Caller
+from ringleader.sim.calm import Calm
 from ringleader.sim.choice import stream
 from ringleader.sim.churn import Churn
 from ringleader.sim.faults import Nemesis
@@ -88,6 +89,7 @@ class World:
         self.nemesis = Nemesis(self)
         self.churn = Churn(self)
         self.retention = Retention(self)
+        self.calm = Calm(self)
 
     # --------------------------------------------------------------------------------------------------- the course
 
@@ -103,8 +105,10 @@ class World:
             timeline.at(self.choice.uniform(options.faults_from, options.faults_until), self._check_images)
         timeline.run_until(options.faults_until)
         self.nemesis.heal()
+        self.calm.begin()
         self._bring_clients_back()
         timeline.run_until(options.duration)
+        self.calm.end()
         for caller in self.callers:
             caller.stop_calling()
         self._bring_clients_back()

@@ -310,4 +310,12 @@ BUGS: tuple[Bug, ...] = (
         8,
         lambda: patch.object(leader, "on_promise", _reports_ignored),
     ),
+    Bug(
+        "births-unsorted",
+        "a leader keeps every value that phase 1 found, whatever their births say",
+        scope("paxos", "leftovers"),
+        "births go back",
+        13,
+        lambda: patch.object(recovery, "births_fit", lambda before, birth, after: True),
+    ),
 )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from unit.paxos.walk import walk
 from unit.paxos.world import World
+
+
+@pytest.mark.parametrize("first", range(0, 48, 12))
+def test_anything_at_any_time(first: int) -> None:
+    chosen = sum(len(walk(seed).ledger) for seed in range(first, first + 12))
+    assert chosen > 100
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import socket
 import struct
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringleader.runtime.framing import FrameReader, FrameTooLargeError, explain_garbage
+from ringleader.runtime.framing import FrameProtocol, FrameReader, FrameTooLargeError, explain_garbage
 
 
 def framed(bodies: list[bytes]) -> bytes:
@@ -63,3 +67,29 @@ def test_other_protocols_are_named(start: bytes, word: str) -> None:
     assert word in explain_garbage(start)
     with pytest.raises(FrameTooLargeError, match=word):
         FrameReader(limit=8 * 1024 * 1024).feed(start)
+
+
+def uvloop_or_skip() -> asyncio.AbstractEventLoop:
+    return cast(asyncio.AbstractEventLoop, pytest.importorskip("uvloop").new_event_loop())
+
+
+@pytest.mark.parametrize("make", [asyncio.new_event_loop, uvloop_or_skip])
+def test_what_is_flushed_has_left_before_the_loop_goes_on(make: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """The loop may wait for the disk right afterwards: what the other nodes are to write must be on its way by then."""
+
+    async def flush_and_look() -> bytes:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            loop = asyncio.get_running_loop()
+            _, protocol = await loop.create_connection(lambda: FrameProtocol(100), *server.getsockname())
+            other, _ = server.accept()
+            with other:
+                other.settimeout(10)
+                protocol.send(b"entries")
+                protocol.flush()
+                found = other.recv(100)  # blocks this thread, and with it the loop
+                protocol.abort()
+                await asyncio.sleep(0)
+                return found
+
+    with asyncio.Runner(loop_factory=make) as runner:
+        assert runner.run(flush_and_look()) == framed([b"entries"])

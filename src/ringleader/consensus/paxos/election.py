@@ -67,6 +67,9 @@ def may_stand(paxos: Paxos) -> bool:
 def timer_ran_out(paxos: Paxos) -> None:
     """No leader was heard for too long: stand for election if this member may, else ask somebody what has been chosen."""
     restart_timer(paxos)
+    lead = paxos.lead
+    if paxos.role is Role.CANDIDATE and lead is not None and paxos.durable < lead.promise_record:
+        return  # its own promise is not on its slow disk, so nobody was asked yet; another ballot would have to wait as well
     if not may_stand(paxos):
         if paxos.leader or paxos.role is not Role.FOLLOWER:
             paxos.become_follower(0)

@@ -76,6 +76,15 @@ FIGURE_8 = (  # n1 led term 1 and n3 term 2, each alone with its first entry; n1
     "n1 deliver 8",
     "n1 time",
 )
+LEFTOVERS = (  # n1 and n2 have led, and what each accepted alone in the open slots contradicts the other
+    "n1 time",
+    "n3 deliver 2",
+    "n1 deliver 3",
+    "n1 propose a",
+    "n2 time",
+    "n3 deliver 8",
+    "n2 deliver 9",
+)
 
 SCOPES: tuple[Scope, ...] = (
     Scope("elections", "raft", "anybody may stand, in two terms", Bounds(term=2), options=PLAIN),
@@ -221,6 +230,15 @@ SCOPES: tuple[Scope, ...] = (
         quick=False,
     ),
     Scope(
+        "leftovers",
+        "paxos",
+        "what two leaders have left in the open slots contradicts each other, and the older one leads again",
+        Bounds(term=2, commands=1, standing=(1,)),
+        options=BARE,
+        opening=LEFTOVERS,
+        quick=False,
+    ),
+    Scope(
         "two-rounds",
         "paxos",
         "two compete in two rounds of ballots, the one with what the other has left",
@@ -236,5 +254,6 @@ def find(protocol: str, name: str) -> list[Scope]:
     found = [scope for scope in SCOPES if protocol in ("", scope.protocol) and name in ("", scope.name)]
     if not found:
         known = ", ".join(f"{scope.protocol} {scope.name}" for scope in SCOPES)
-        raise UsageError(f"no configuration {protocol} {name}", reason=Reason.INVALID_ARGUMENT, hint=f"Known: {known}")
+        wanted = " ".join(filter(None, (protocol, name)))
+        raise UsageError(f"no configuration {wanted}", reason=Reason.INVALID_ARGUMENT, hint=f"Known: {known}")
     return found
