@@ -80,6 +80,7 @@ async def test_a_wrong_login_fails_at_once_and_says_why(
             assert caught.value.hint
         with pytest.raises(UsageError, match=says):
             await db
+        await db.close()
     told = [record for record in caplog.records if says in record.getMessage()]
     assert len(told) == 1, "once, however often it tries"
     assert "127.0.0.1" in told[0].getMessage()
@@ -205,6 +206,7 @@ async def test_no_secret_is_found_anywhere(node: Node, tmp_path: Path, caplog: p
             with pytest.raises(UsageError) as caught:
                 await wrong.kv.put("app/x", "1")
             heard.append(str(caught.value) + repr(caught.value) + repr(wrong) + repr(db))
+            await wrong.close()
 
         def get(path: str) -> str:
             with urllib.request.urlopen(f"http://{node.http_address}{path}", timeout=60) as answer:
