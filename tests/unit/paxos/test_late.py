@@ -33,7 +33,8 @@ def late_answer() -> tuple[Cluster, list[tuple[int, Send]]]:
     for now in (6.0, 9.0):  # its first ballot is below that of 5
         one.tick(now)
         cluster.settle()
-    assert one.leads and late
+    assert one.leads
+    assert late
     assert one.last_index == 2
     assert cluster.members[2].core.log.at(2) == one.log.at(2)
     cluster.drop = lambda sender, to, message: (
