@@ -63,7 +63,9 @@ RARE = {
     "leader crashed in a joint change",
     "leader removed",
     "no room for a snapshot",
+    "damaged list of members",
     "damaged part of a snapshot",
+    "learner away as it is to be promoted",
     "session expired with a call pending",
 }
 """States that need more seeds than the suite runs: `tools.soak` fails when it does not reach them."""

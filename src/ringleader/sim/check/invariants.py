@@ -10,7 +10,8 @@ committed, with the term in which that was learnt first. The invariants:
 * *no stale read*: a read may be served at an index not below what was committed anywhere when it was asked (checked where the
   barrier is handed out: the read's token is that index);
 * *births never go back*: along what is committed, terms (Paxos: the ballots in which values were born) never decrease;
-* *promises are durable*: a restarted member is bound by every message that it has sent.
+* *promises are durable*: a restarted member is bound by the messages that it has sent. (Those that its receiver has counted
+  are out of the inbox, and so of this check; what forgetting them leads to is left to the other invariants.)
 
 Log matching is Raft's alone: in Paxos an acceptor may hold in a slot what was never chosen, and keep it.
 """

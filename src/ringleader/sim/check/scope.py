@@ -254,5 +254,6 @@ def find(protocol: str, name: str) -> list[Scope]:
     found = [scope for scope in SCOPES if protocol in ("", scope.protocol) and name in ("", scope.name)]
     if not found:
         known = ", ".join(f"{scope.protocol} {scope.name}" for scope in SCOPES)
-        raise UsageError(f"no configuration {protocol} {name}", reason=Reason.INVALID_ARGUMENT, hint=f"Known: {known}")
+        wanted = " ".join(filter(None, (protocol, name)))
+        raise UsageError(f"no configuration {wanted}", reason=Reason.INVALID_ARGUMENT, hint=f"Known: {known}")
     return found
