@@ -9,7 +9,9 @@ from unit.paxos.harness import Cluster
 
 def late_answer() -> tuple[Cluster, list[tuple[int, Send]]]:
     """Member 1 of five leads and has its first entry, slot 2, accepted by 2; 5, 3 and 4 have chosen another one there in a
-    higher ballot: an older one of 5's. (Messages have room for two entries.) A question of 1's to 3, from when 1 had to catch up, has not arrived yet.
+    higher ballot: an older one of 5's. (Messages have room for two entries.)
+
+    A question of 1's to 3, from when 1 had to catch up, has not arrived yet.
     """
     cluster = Cluster(5, canvass=False, check_quorum=False, append_bytes=50)
     late: list[tuple[int, Send]] = []
