@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 import ringleader
 from ringleader.cli.main import app
+from ringleader.client.backup import snapshot_parts
 from ringleader.node import Node, NodeConfig
 from ringleader.runtime.lock import FolderLock
 
@@ -56,6 +57,27 @@ def test_a_folder_of_a_node_on_paxos(tmp_path: Path) -> None:
     (group,) = json.loads(debug(str(tmp_path / "n1"), "--json").output)["groups"]
     assert group["records"].keys() >= {"accepted slots", "promise"}
     assert group["last_index"] == sum(group["entries"].values())
+
+
+def test_a_folder_on_paxos_that_holds_no_record_yet(tmp_path: Path) -> None:
+    """As one that was just made from a back-up."""
+
+    async def save() -> None:
+        config = NodeConfig(data_dir=str(tmp_path / "old"), listen_client="127.0.0.1:0", http="")
+        async with Node(config) as node:
+            await node.ready(60)
+            async with await ringleader.connect(node.client_address) as client:
+                (tmp_path / "b.snap").write_bytes(b"".join([part async for part in snapshot_parts(client, 30)]))
+
+    asyncio.run(save())
+    made = CliRunner().invoke(
+        app,
+        ["snapshot", "restore", str(tmp_path / "b.snap"), "--data-dir", str(tmp_path / "n1"), "--consensus", "paxos"],
+    )
+    assert made.exit_code == 0, made.output
+    assert "group 0 (paxos): " in debug(str(tmp_path / "n1")).output
+    (tmp_path / "n1" / "identity.json").write_bytes(b"{")
+    assert "identity: {" in debug(str(tmp_path / "n1")).output
 
 
 def test_damage_names_the_file_the_offset_and_the_remedy(tmp_path: Path) -> None:

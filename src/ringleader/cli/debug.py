@@ -45,7 +45,7 @@ def log(
         report = inspect_log(FolderDisk(folder))
     except OSError as error:
         raise usage(f"the folder {folder} cannot be listed: {error.strerror}") from None
-    groups = inspect_groups(report)
+    groups = inspect_groups(report, _protocol(folder))
     identity = _identity(folder)
     if json_:
         as_json(_described(report, groups, identity, holder, batches))
@@ -53,6 +53,21 @@ def log(
         _print(report, groups, identity, holder, batches)
     if report.damage:
         raise typer.Exit(1)
+
+
+def _protocol(folder: Path) -> str:
+    """The protocol that the identity file names, if it can be read; else the default one."""
+    from ringleader.consensus.protocols import DEFAULT, PROTOCOLS
+    from ringleader.log.errors import LogCorruptError
+    from ringleader.node.identity import has_identity, read_identity
+    from ringleader.runtime.disk import FolderDisk
+
+    disk = FolderDisk(folder)
+    try:
+        named = read_identity(disk).consensus.protocol if has_identity(disk) else DEFAULT
+    except (LogCorruptError, OSError):  # it is shown as it is; this command is for looking at what is damaged
+        return DEFAULT
+    return named if named in PROTOCOLS else DEFAULT
 
 
 def _identity(folder: Path) -> str:

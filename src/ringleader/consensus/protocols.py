@@ -129,15 +129,15 @@ _READERS = {"raft": _Reader(raft_records.KINDS, _raft), "paxos": _Reader(paxos_r
 
 
 def read_records(
-    snapshot: SnapshotMeta | None, records: Sequence[Record]
+    snapshot: SnapshotMeta | None, records: Sequence[Record], fallback: str = DEFAULT
 ) -> tuple[str, dict[str, int], Callable[[], Held]]:
     """Whose records these are (the kinds of different protocols do not overlap): the protocol, how many there are of each
-    kind by its name, and a function that replays them.
+    kind by its name, and a function that replays them. `fallback`: the protocol if no record says it.
 
     The function raises `ValueError` or what decoding raises when they make no sense.
     """
     own = {kind: name for name, reader in _READERS.items() for kind in reader.kinds}
-    protocol = next((own[record.kind] for record in records if record.kind in own), DEFAULT)
+    protocol = next((own[record.kind] for record in records if record.kind in own), fallback)
     reader = _READERS[protocol]
     counts: dict[str, int] = {}
     for record in records:

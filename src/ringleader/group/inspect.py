@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from ringleader.consensus.protocols import read_records
+from ringleader.consensus.protocols import DEFAULT, read_records
 from ringleader.consensus.shape import EntryKind, Record, SnapshotMeta
 from ringleader.log.inspect import Damage, LogReport
 
@@ -34,8 +34,11 @@ class GroupReport(msgspec.Struct):
     voters: list[int] = []
 
 
-def inspect_groups(report: LogReport) -> list[GroupReport]:
-    """Replay the records of every group over its newest whole snapshot; what does not fit is added to `report.damage`."""
+def inspect_groups(report: LogReport, fallback: str = DEFAULT) -> list[GroupReport]:
+    """Replay the records of every group over its newest whole snapshot; what does not fit is added to `report.damage`.
+
+    `fallback`: the protocol of a group without records, as one that was just restored from a back-up.
+    """
     metas: dict[int, SnapshotMeta] = {}
     for snapshot in report.snapshots:
         if snapshot.header is not None:
@@ -48,12 +51,13 @@ def inspect_groups(report: LogReport) -> list[GroupReport]:
             if before is None or before.index < meta.index:
                 metas[snapshot.header.group] = meta
     groups = sorted({record.group for record in report.records} | set(metas))
-    return [_group(report, number, metas.get(number)) for number in groups]
+    return [_group(report, number, metas.get(number), fallback) for number in groups]
 
 
-def _group(report: LogReport, number: int, meta: SnapshotMeta | None) -> GroupReport:
+def _group(report: LogReport, number: int, meta: SnapshotMeta | None, fallback: str) -> GroupReport:
     mine = [record for record in report.records if record.group == number]
-    protocol, kinds, replay = read_records(meta, [Record(record.kind, record.payload) for record in mine])
+    records = [Record(record.kind, record.payload) for record in mine]
+    protocol, kinds, replay = read_records(meta, records, fallback)
     found = GroupReport(number, protocol, kinds)
     if meta is not None:
         found.snapshot_index, found.snapshot_term = meta.index, meta.term
