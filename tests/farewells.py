@@ -11,6 +11,9 @@ import pytest
 PATIENCE = 30.0
 """Seconds until a connection that does not end is left to the warning that CPython gives."""
 
+TURNS = 10
+"""Of the loop, in which one that was just accepted becomes a connection."""
+
 
 @pytest.fixture(autouse=True)
 async def farewells() -> AsyncIterator[None]:
@@ -22,8 +25,11 @@ async def farewells() -> AsyncIterator[None]:
     yield
     loop: Any = asyncio.get_running_loop()
     end = loop.time() + PATIENCE
-    while any(_open(transport) for transport in list(loop._transports.values())) and loop.time() < end:
-        await asyncio.sleep(0.005)
+    quiet = 0
+    while quiet < TURNS and loop.time() < end:
+        still = any(_open(transport) for transport in list(loop._transports.values()))
+        quiet = 0 if still else quiet + 1
+        await asyncio.sleep(0.005 if still else 0)
 
 
 def _open(transport: Any) -> bool:

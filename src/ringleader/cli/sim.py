@@ -135,7 +135,7 @@ def _options_of(what: str, protocol: str) -> Options:
     from ringleader.sim.options import draw
     from ringleader.sim.shrink import load_replay
 
-    if what.isdigit():
+    if what.isascii() and what.isdigit() and len(what) < 19:
         _checked(protocol)
         return draw(int(what), protocol=protocol)
     try:

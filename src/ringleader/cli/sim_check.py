@@ -40,6 +40,9 @@ def check(
         _replay(replay, svg)
         return
     scopes = [scope for scope in find(protocol, config) if scope.quick or not quick]
+    if not scopes:
+        text = f"--quick leaves nothing to check: {config} takes minutes"
+        raise UsageError(text, reason=Reason.INVALID_ARGUMENT, hint="Leave out --quick, or end it early with --seconds")
     if bounds:
         scopes = [_bounded(scope, bounds, config) for scope in scopes]
     if show:
@@ -111,6 +114,8 @@ def _replay(path: Path, svg: Path | None) -> None:
     try:
         found = load(path)
         text, story = text_of(found), found.replay()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no counterexample: it is no text", reason=Reason.INVALID_ARGUMENT) from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", reason=Reason.INVALID_ARGUMENT) from None
     except ValueError as error:

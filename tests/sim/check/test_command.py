@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cli.harness import Shell
 from ringleader.sim.check import SCOPES, Counterexample, text_of
 from sim.check.bugs import BUGS
@@ -57,3 +59,37 @@ def test_what_makes_no_sense_is_said(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("what?\n")
     assert "line 1" in shell.fails(2, "sim", "check", "--replay", str(path))
+    for bound in ("term=²", "term=0", "values=0", "values=27", "term=-1", "term=" + "9" * 5000):
+        told = shell.fails(2, "sim", "check", "--config", "elections", "--bounds", bound)
+        assert "makes no sense" in told
+    assert "neither a seed nor a file" in shell.fails(2, "sim", "replay", "²")
+
+
+def test_nothing_is_never_told_as_complete() -> None:
+    """A configuration that takes minutes, asked for together with the wish to leave such out."""
+    assert "--quick leaves nothing" in Shell("").fails(2, "sim", "check", "--config", "commands", "--quick")
+
+
+@pytest.mark.parametrize(
+    ("scope", "event", "told"),
+    [
+        ('"protocol":"zab"', "n1 time", "'zab'"),
+        ('"protocol":"raft","options":{"nope":1}', "n1 time", "nope"),
+        ('"protocol":"paxos","options":{"phase2":9}', "n1 time", "phase-2 quorum of 9"),
+        ('"protocol":"paxos","members":1000', "n1 time", "1000 members"),
+        ('"protocol":"raft"', "n1 transfer x", "'x' is no number"),
+        ('"protocol":"raft"', "n1 change 5", "0 changes"),
+    ],
+)
+def test_a_counterexample_that_somebody_has_changed_is_read_with_care(
+    tmp_path: Path, scope: str, event: str, told: str
+) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text(f'scope: {{"name":"a","says":"b","bounds":{{}},{scope}}}\nviolation: x\n\n  1  {event}\n')
+    assert told in Shell("").fails(2, "sim", "check", "--replay", str(path))
+
+
+def test_what_is_no_text_is_no_counterexample(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"\xff\xfe")
+    assert f"{path} is no counterexample" in Shell("").fails(2, "sim", "check", "--replay", str(path))

@@ -209,3 +209,17 @@ def test_who_abstains_stands_for_no_election() -> None:
     assert sent(cluster, member, Canvass)
     core.abstain(True)
     assert core.role is Role.FOLLOWER
+
+
+def test_a_silent_member_costs_no_memory_however_many_reads_are_served() -> None:
+    cluster = Cluster(3)
+    cluster.run(3)
+    leader = cluster.leader()
+    gone = next(id for id in cluster.members if id != leader.id)
+    cluster.crash(gone)
+    for token in range(300):
+        assert leader.core.read_barrier(token)
+        cluster.settle()
+    assert len(leader.barriers) == 300
+    assert leader.core.lead is not None
+    assert len(leader.core.lead.progress[gone].pings) < 5

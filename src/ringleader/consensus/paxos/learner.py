@@ -49,8 +49,12 @@ def on_chosen(paxos: Paxos, sender: int, message: Chosen) -> None:
     """Take up what was chosen, and ask for more if there is.
 
     A candidate or leader that learns of an entry born in a higher ballot than its own comes too late: its own entries could
-    not follow on that.
+    not follow on that. So does a leader that learns of another value than it has proposed, or of one where it has proposed
+    nothing: that was chosen in a higher ballot. If it went on telling that the slot is chosen, whoever has accepted its own
+    value would take that one for chosen.
     """
+    if _superseded(paxos, message):
+        paxos.become_follower(0)
     low, last = paxos.acceptor.learn(message.first, message.entries)
     if low > last:
         return
@@ -67,6 +71,22 @@ def on_chosen(paxos: Paxos, sender: int, message: Chosen) -> None:
         leader.proceed(paxos)
     elif message.commit > paxos.commit:
         ask(paxos, sender)
+
+
+def _superseded(paxos: Paxos, message: Chosen) -> bool:
+    """Whether something was chosen that the leader here did not propose, in a slot in which it has a say."""
+    lead = paxos.lead
+    if lead is None:
+        return False
+    last = message.first + len(message.entries) - 1
+    if lead.open and last > lead.last:
+        return True
+    low = max(message.first, paxos.commit + 1)
+    slots = range(low, min(last, lead.last) + 1)
+    return any(
+        paxos.log.ballot(slot) == lead.ballot and paxos.log.at(slot) != message.entries[slot - message.first]
+        for slot in slots
+    )
 
 
 def on_offer(paxos: Paxos, sender: int, message: Offer) -> None:

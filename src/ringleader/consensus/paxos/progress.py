@@ -67,8 +67,12 @@ class Progress:
         self.pings.clear()
 
     def pinged(self, round: int) -> None:
-        """A heartbeat of `round` has left."""
-        if not self.pings or self.pings[-1][0] < round:
+        """A heartbeat of `round` has left.
+
+        Of those before which nothing else had left since, the first says it all: so there are no more of them than the
+        window has room for, however long nobody answers.
+        """
+        if not self.pings or (self.pings[-1][0] < round and self.pings[-1][1] != self.next):
             self.pings.append((round, self.next))
 
     def reached(self, upto: int) -> None:

@@ -69,7 +69,8 @@ class Bounds(msgspec.Struct, frozen=True):
         return ", ".join(told)
 
 
-NUMBERS = ("term", "commands", "values", "rounds")
+NUMBERS = {"term": (1, 99), "commands": (0, 99), "values": (1, 26), "rounds": (0, 99)}
+"""The least and the most that each may be: with no term nothing ever happens, and kinds of commands are letters."""
 SWITCHES = ("beats", "reads", "crashes", "slow_disk", "transfers")
 
 
@@ -79,11 +80,13 @@ def parse_bounds(text: str, bounds: Bounds) -> Bounds:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = (piece.strip() for piece in part.partition("="))
         name = name.replace("-", "_")
-        if name in NUMBERS and value.isdigit() and int(value) < 100:
+        least, most = NUMBERS.get(name, (0, 0))
+        if name in NUMBERS and value.isascii() and value.isdigit() and len(value) < 3 and least <= int(value) <= most:
             changes[name] = int(value)
         elif name in SWITCHES and value in ("yes", "no"):
             changes[name] = value == "yes"
         else:
-            hint = f"Numbers: {', '.join(NUMBERS)}; yes or no: {', '.join(SWITCHES)}"
+            numbers = ", ".join(f"{name} ({low} to {high})" for name, (low, high) in NUMBERS.items())
+            hint = f"Numbers: {numbers}; yes or no: {', '.join(SWITCHES)}"
             raise UsageError(f"the bound {part!r} makes no sense", reason=Reason.INVALID_ARGUMENT, hint=hint)
     return msgspec.structs.replace(bounds, **changes)

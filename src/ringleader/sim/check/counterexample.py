@@ -60,9 +60,11 @@ def load(path: Path) -> Counterexample:
                 scope = msgspec.json.decode(rest, type=Scope)
             except msgspec.MsgspecError as error:
                 raise ValueError(f"{path}, line {number}: the scope is not understood ({error})") from None
+            if problem := scope.problem():
+                raise ValueError(f"{path}, line {number}: the scope is not understood ({problem})")
         else:
             place, _, event = line.partition(";")[0].strip().partition(" ")
-            if not place.isdigit() or not event:
+            if not (place.isascii() and place.isdigit()) or not event:
                 raise ValueError(f"{path}, line {number}: not an event of a counterexample")
             lines.append(event.strip())
     if scope is None:

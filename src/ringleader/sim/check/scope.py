@@ -40,6 +40,22 @@ class Scope(msgspec.Struct, frozen=True):
     opening: tuple[str, ...] = ()
     quick: bool = True
 
+    def problem(self) -> str:
+        """Why this is no scope, if somebody else has written it down; empty: it is one."""
+        if self.protocol not in MODELS:
+            return f"protocol {self.protocol!r}: raft or paxos"
+        if not (1 <= self.members <= MOST and 0 <= self.voters <= self.members):
+            return (
+                f"{self.members} members, {self.voters} voters: at most {MOST} members, and no more voters than members"
+            )
+        if not 1 <= self.bounds.values <= 26:
+            return f"{self.bounds.values} kinds of commands: 1 to 26"
+        try:
+            self.world()
+        except (TypeError, ValueError) as error:  # an option that the protocol does not have, or not with this value
+            return str(error)
+        return ""
+
     def model(self) -> Model:
         """The protocol as the checker sees it."""
         return MODELS[self.protocol](**self.options)
@@ -62,6 +78,8 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 MODELS: dict[str, Callable[..., Model]] = {"raft": RaftModel, "paxos": PaxosModel}
+MOST = 9
+"""Most members of a scope that is read from a file: many more than can be searched."""
 PLAIN = {"pre_vote": 0, "check_quorum": 0}
 BARE = {"canvass": 0, "check_quorum": 0}
 ONE_AND_TWO = (1, 2)

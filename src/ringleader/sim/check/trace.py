@@ -82,7 +82,11 @@ def _read(world: World, line: str, letters: list[int]) -> Happening:
         raise ValueError(f"{line.strip()!r} lacks what {kind} is about")
     if kind == "propose":
         return Happening(int(member[1:]), Event(kind, rest[0].encode()))
+    if not (rest[0].isascii() and rest[0].isdigit() and len(rest[0]) < 10):
+        raise ValueError(f"{line.strip()!r}: {rest[0]!r} is no number")
     number = int(rest[0])
+    if kind == "change" and number >= len(world.bounds.changes):
+        raise ValueError(f"{line.strip()!r}: the scope has {len(world.bounds.changes)} changes, numbered from 0")
     if kind == "deliver":
         if not 0 < number <= len(letters):
             raise ValueError(f"{line.strip()!r}: only {len(letters)} messages were sent by then")
