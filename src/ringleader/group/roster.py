@@ -66,7 +66,7 @@ def read_roster(disk: Disk) -> Roster | None:
         return None
     try:
         found = msgspec.json.decode(disk.read(ROSTER_FILE), type=_File)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LogCorruptError(f"the list of members is damaged: {error}", file=ROSTER_FILE, offset=0) from None
     if found.version != ROSTER_VERSION:
         text = f"the list of members has format version {found.version}; this release reads version {ROSTER_VERSION}"

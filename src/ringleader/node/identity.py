@@ -109,7 +109,7 @@ def read_identity(disk: Disk) -> FolderIdentity:
     """Of whom the folder is, unchecked. Raises `LogCorruptError` when the file is damaged."""
     try:
         return msgspec.json.decode(disk.read(IDENTITY_FILE), type=FolderIdentity)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LogCorruptError(f"the identity file is damaged: {error}", file=IDENTITY_FILE, offset=0) from None
 
 
@@ -118,7 +118,7 @@ def joining_incarnation(disk: Disk, incarnation: str) -> str:
     if JOINING_FILE in disk.names():
         try:
             return msgspec.json.decode(disk.read(JOINING_FILE), type=str)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise LogCorruptError(f"the file is damaged: {error}", file=JOINING_FILE, offset=0) from None
     _write(disk, JOINING_FILE, msgspec.json.encode(incarnation))
     return incarnation
