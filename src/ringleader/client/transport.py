@@ -168,7 +168,7 @@ class _TcpTransport(asyncio.Protocol):
                 break
             try:
                 frames.append(_DECODER.decode(view[at + 4 : at + 4 + length]))
-            except msgspec.MsgspecError as error:
+            except (ValueError, RecursionError) as error:  # also text that is no UTF-8
                 problem = f"a frame made no sense: {error}; is this a node's port for clients (listen_client)?"
                 break
             at += 4 + length

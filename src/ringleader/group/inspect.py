@@ -44,7 +44,7 @@ def inspect_groups(report: LogReport, fallback: str = DEFAULT) -> list[GroupRepo
         if snapshot.header is not None:
             try:
                 meta = _meta.decode(snapshot.header.meta)
-            except msgspec.MsgspecError as error:
+            except ValueError as error:
                 report.damage.append(Damage(snapshot.file, 0, f"the snapshot's description is not understood: {error}"))
                 continue
             before = metas.get(snapshot.header.group)

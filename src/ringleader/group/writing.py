@@ -90,7 +90,7 @@ class Writing:
         shared = self.shared
         try:
             envelopes = [_envelope.decode(raw) for raw in message.envelopes]
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             # Whom to tell cannot be read either: the writes run into their deadline.
             shared.counts["garbled_forwards"] += 1
             return

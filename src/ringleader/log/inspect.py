@@ -200,7 +200,7 @@ def _batches(
             break
         try:
             records = _payload_decoder.decode(batch.payload).records
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             text = f"batch {batch.position} is whole but not understood: {error}"
             report.damage.append(Damage(segment.file, offset, text, OTHER_RELEASE))
             records = []

@@ -170,7 +170,7 @@ def _read_header(disk: Disk, number: int) -> SegmentHeader:
     name = segment_name(number)
     try:
         version, header, _ = decode_header(disk.read(name, 0, 64 * 1024))
-    except (ValueError, msgspec.MsgspecError) as error:
+    except ValueError as error:
         raise LogCorruptError(str(error), file=name, offset=0) from None
     if header is None:
         raise WrongIdentityError(
@@ -222,7 +222,7 @@ def _scan(data: bytes, name: str, identity: Identity, header: SegmentHeader) -> 
 def _decode_payload(batch: Batch, name: str) -> Payload:
     try:
         return _payload_decoder.decode(batch.payload)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise LogCorruptError(
             f"batch {batch.position} is whole but not understood: {error}",
             file=name,

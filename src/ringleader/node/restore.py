@@ -70,7 +70,7 @@ def _survey(file: Path, survey: Survey) -> SnapshotStatus:
     assert header is not None
     try:
         meta = _meta.decode(header.meta)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise _corrupt(f"the snapshot's description is not understood: {error}", file, 0) from error
     head = survey.head
     return SnapshotStatus(

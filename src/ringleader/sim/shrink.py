@@ -47,7 +47,7 @@ def load_replay(path: Path) -> Replay:
     """Read what `save_replay` wrote. Raises `OSError`, or `ValueError` saying what is wrong with the file."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Replay)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not a replay file of the simulator: {error}") from error
     if found.format != FORMAT:
         raise ValueError(f"{path} has format {found.format}, this release reads format {FORMAT}")

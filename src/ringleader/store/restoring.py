@@ -61,7 +61,7 @@ class Restorer:
         kind, body = chunk
         try:
             self._take(kind, body)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise ValueError(f"the snapshot's {KINDS[kind]} cannot be read: {error}") from error
 
     def _take(self, kind: int, body: memoryview) -> None:

@@ -51,7 +51,7 @@ class Survey:
         kind, body = chunk
         try:
             self._take(kind, body)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise ValueError(f"the snapshot cannot be read: {error}") from error
 
     def _take(self, kind: int, body: memoryview) -> None:

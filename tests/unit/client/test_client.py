@@ -11,6 +11,7 @@ import struct
 import traceback
 from typing import Any
 
+import msgspec
 import pytest
 
 import ringleader
@@ -28,7 +29,7 @@ from ringleader.errors import (
     UsageError,
 )
 from ringleader.store.commands import Put
-from ringleader.wire.frames import MAX_FRAME, Hello, Query, Submit, WatchCreate
+from ringleader.wire.frames import MAX_FRAME, Hello, Query, Refused, Submit, WatchCreate
 from unit.client.fakes import FakeCluster
 from unit.client.server import DirectDialer, FakeServer
 
@@ -210,10 +211,12 @@ async def test_a_write_whose_answer_is_lost_runs_once() -> None:
 
 
 async def test_garbage_and_oversized_frames_end_the_connection_with_a_reason() -> None:
+    not_text = msgspec.msgpack.encode(Refused(0, Reason.NO_LEADER, "me")).replace(b"me", b"\xff\xfe")
     for garbage in (
         struct.pack(">I", MAX_FRAME + 1) + b"x",
         struct.pack(">I", 3) + b"\xc1\xc1\xc1",
         b"HTTP/1.1 400 \r\n",
+        struct.pack(">I", len(not_text)) + not_text,
     ):
 
         async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter, garbage: bytes = garbage) -> None:

@@ -409,12 +409,13 @@ def test_a_garbled_forward_of_a_peer_is_left_aside() -> None:
     world = ready()
     leader, follower = world.leader(), world.follower()
     host = world.hosts[leader]
-    for raw in (b"\x01", b"\x90", b"\xa3abc"):
+    not_text = msgspec.msgpack.encode((0, 0, 0, [], "me")).replace(b"me", b"\xff\xfe")
+    for raw in (b"\x01", b"\x90", b"\xa3abc", not_text):
         host.peer_message(follower, GROUP, Forward(host.core.term, [msgspec.Raw(raw)]))
     host.peer_message(follower, GROUP, ReadIndexReply(-1, 2**63))
     host.peer_message(follower, GROUP, ForwardRefused([0, -1, 2**64 - 1], Reason.NOT_LEADER, ""))
     world.settle()
-    assert host.member.counts["garbled_forwards"] == 3
+    assert host.member.counts["garbled_forwards"] == 4
     assert isinstance(world.submit(world.connect(leader), Put(b"k", b"v")), Results)
 
 

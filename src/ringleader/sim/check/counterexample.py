@@ -58,7 +58,7 @@ def load(path: Path) -> Counterexample:
         elif colon and head == "scope":
             try:
                 scope = msgspec.json.decode(rest, type=Scope)
-            except msgspec.MsgspecError as error:
+            except ValueError as error:
                 raise ValueError(f"{path}, line {number}: the scope is not understood ({error})") from None
             if problem := scope.problem():
                 raise ValueError(f"{path}, line {number}: the scope is not understood ({problem})")
