@@ -28,4 +28,5 @@ def test_all_comes_right_after_any_storm(kind: Kind) -> None:
             counts[name] = counts.get(name, 0) + count
     wanted = {"proposed", "read", "answered", "crash", "cut", "compacted", "snapshot installed", "change", "transfer"}
     assert wanted <= counts.keys(), f"storms without {wanted - counts.keys()}"
-    assert counts["decided"] > 30 * SEEDS, counts
+    # Where an election needs four of five, a storm often leaves nobody to lead.
+    assert counts["decided"] > (15 if kind.choice.phase2 == 2 else 25) * SEEDS, counts
