@@ -14,46 +14,15 @@ too (`election.hears_leader`).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from ringleader.consensus.paxos.quorum import accepted_by
+from ringleader.consensus.rounds import Reads
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
 
 __all__ = ["Reads", "begin_anew", "confirm", "confirmed_round", "heartbeat_round", "ready", "start_round"]
-
-
-class Reads:
-    """Reads waiting for a round to start, and rounds on the way.
-
-    `rounds`: (number, start time, commit index then, tokens), oldest first. `confirmed_at`: the start time of the
-    newest round that a quorum answered.
-    """
-
-    __slots__ = ("confirmed_at", "number", "rounds", "waiting")
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.waiting: list[int] = []
-        self.rounds: deque[tuple[int, float, int, list[int]]] = deque()
-        self.confirmed_at = float("-inf")
-
-    def ask(self, token: int) -> None:
-        """A read wants to be confirmed."""
-        self.waiting.append(token)
-
-    def reset(self) -> None:
-        """A new leadership. Numbers go on rising, so that an old round's late answer cannot confirm a new one."""
-        self.waiting, self.rounds = [], deque()
-        self.confirmed_at = float("-inf")
-
-    def give_up(self) -> list[int]:
-        """Leadership is lost: all tokens that will never be confirmed."""
-        tokens = [token for *_, tokens in self.rounds for token in tokens] + self.waiting
-        self.reset()
-        return tokens
 
 
 def ready(paxos: Paxos) -> bool:
