@@ -27,7 +27,7 @@ from ringleader.sim.churn import Churn
 from ringleader.sim.faults import Nemesis
 from ringleader.sim.network import SimNetwork
 from ringleader.sim.node import Machine
-from ringleader.sim.options import Options
+from ringleader.sim.options import LOSSES, Options
 from ringleader.sim.oracles import oracle_for
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import CallLog
@@ -84,7 +84,7 @@ class World:
         self._last_wire = 0
         self.callers: list[Caller] = []
         self.credentials: Credentials | None = None  # with which the clients log in
-        self._churned = "churn" in options.faults
+        self._churned = bool(LOSSES & options.faults.keys())
         self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)
         self.churn = Churn(self)
