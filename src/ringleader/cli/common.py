@@ -21,6 +21,7 @@ from ringleader.errors import NotAppliedError, OutcomeUnknownError, Reason, Ring
 
 if TYPE_CHECKING:
     from ringleader.client import Client
+    from ringleader.client.options import ClientOptions
 
 __all__ = [
     "BIGGEST",
@@ -86,7 +87,13 @@ class _Connecting:
 connecting = _Connecting()
 
 
-def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+def run(
+    endpoints: str | None,
+    as_json_: bool,
+    timeout: float,
+    act: Callable[[Client], Coroutine[Any, Any, T]],
+    options: ClientOptions | None = None,
+) -> T:
     """Connect, do `act(client)`, disconnect; errors end the program with their exit code.
 
     SIGTERM ends it as Ctrl-C does: what is held, a lock for instance, is given back first.
@@ -98,7 +105,7 @@ def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Cl
     async def main() -> T:
         _cancel_on_sigterm(signals)
         places = (endpoints,) if endpoints is not None else ()
-        async with ringleader.connect(*places, timeout=timeout, **login) as client:
+        async with ringleader.connect(*places, timeout=timeout, options=options, **login) as client:
             return await act(client)
 
     try:
