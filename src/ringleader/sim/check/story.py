@@ -18,7 +18,7 @@ __all__ = ["Scene", "Story", "tell"]
 
 
 class Scene(NamedTuple):
-    """One event. `sent`: numbers of the messages that it sent for the first time; `message`: the one that arrived or got lost."""
+    """One event. `sent`: numbers of the messages that it sent for the first time; `message`: what arrived or got lost."""
 
     member: int
     event: Event
