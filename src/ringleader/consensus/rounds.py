@@ -29,6 +29,20 @@ class Reads:
         """A read wants to be confirmed."""
         self.waiting.append(token)
 
+    def begin(self, now: float, commit: int, tokens: list[int]) -> None:
+        """A round starts for these reads (none: only to renew the lease)."""
+        self.number += 1
+        self.rounds.append((self.number, now, commit, tokens))
+
+    def confirmed(self, upto: int) -> list[tuple[int, int]]:
+        """A quorum has answered all rounds up to `upto`: their reads, as (token, index at which each may be served)."""
+        served = []
+        rounds = self.rounds
+        while rounds and rounds[0][0] <= upto:
+            _, self.confirmed_at, index, tokens = rounds.popleft()
+            served += [(token, index) for token in tokens]
+        return served
+
     def reset(self) -> None:
         """A new leadership. Numbers go on rising, so that an old round's late answer cannot confirm a new one."""
         self.waiting, self.rounds = [], deque()

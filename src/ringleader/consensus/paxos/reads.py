@@ -51,8 +51,7 @@ def begin_anew(paxos: Paxos) -> None:
 
 def _new_round(paxos: Paxos, tokens: list[int]) -> None:
     assert paxos.lead is not None
-    paxos.reads.number += 1
-    paxos.reads.rounds.append((paxos.reads.number, paxos.now, paxos.commit, tokens))
+    paxos.reads.begin(paxos.now, paxos.commit, tokens)
     for peer in paxos.lead.progress.values():
         peer.ping = True
     confirm(paxos)
@@ -68,10 +67,5 @@ def confirmed_round(paxos: Paxos) -> int:
 
 def confirm(paxos: Paxos) -> None:
     """Hand out the reads of all rounds that a quorum has answered by now."""
-    rounds = paxos.reads.rounds
-    if not rounds:
-        return
-    reached = confirmed_round(paxos)
-    while rounds and rounds[0][0] <= reached:
-        _, paxos.reads.confirmed_at, index, tokens = rounds.popleft()
-        paxos.out.barriers.extend((token, index) for token in tokens)
+    if paxos.reads.rounds:
+        paxos.out.barriers += paxos.reads.confirmed(confirmed_round(paxos))

@@ -33,8 +33,7 @@ def heartbeat_round(raft: Raft) -> None:
 
 
 def _new_round(raft: Raft, tokens: list[int]) -> None:
-    raft.reads.number += 1
-    raft.reads.rounds.append((raft.reads.number, raft.now, raft.commit, tokens))
+    raft.reads.begin(raft.now, raft.commit, tokens)
     for peer in raft.progress.values():
         peer.ping = True
     confirm(raft)
@@ -42,12 +41,8 @@ def _new_round(raft: Raft, tokens: list[int]) -> None:
 
 def confirm(raft: Raft) -> None:
     """Hand out the reads of all rounds that a quorum has answered by now."""
-    rounds = raft.reads.rounds
-    if not rounds:
+    if not raft.reads.rounds:
         return
     answered = {member: peer.round for member, peer in raft.progress.items()}
     answered[raft.id] = raft.reads.number
-    reached = quorum_value(raft.config, answered, 0)
-    while rounds and rounds[0][0] <= reached:
-        _, raft.reads.confirmed_at, index, tokens = rounds.popleft()
-        raft.out.barriers.extend((token, index) for token in tokens)
+    raft.out.barriers += raft.reads.confirmed(quorum_value(raft.config, answered, 0))
