@@ -206,7 +206,10 @@ class Shell:
             os.environ.update(environment(self.endpoints))
             sys.argv = ["ringleader", *map(os.fsdecode, arguments)]
             sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
-            sys.stdout, sys.stderr = io.TextIOWrapper(out), io.TextIOWrapper(err, write_through=True)
+            sys.stdout, sys.stderr = (
+                io.TextIOWrapper(out),
+                io.TextIOWrapper(err, errors="backslashreplace", write_through=True),
+            )
             main()
         except SystemExit as end:
             code = end.code

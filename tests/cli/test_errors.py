@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
-from cli.harness import Shell, eventually, failure, run
+from cli.harness import COMMAND, Shell, environment, eventually, failure, run
+from ringleader.cli.common import MOST_INPUT
 from ringleader.cli.main import GROUPS
 
 
@@ -36,6 +38,13 @@ from ringleader.cli.main import GROUPS
         (["kv", "get", "a", "--endpoints", "localhost:99999"], "is not an endpoint"),
         (["dev", "--nodes", "0"], "--nodes"),
         (["role", "grant", "r", "read"], "the right 'read' needs a KEY; with --prefix"),
+        (["settings", "set", "--quota", "99999999999G"], "change of settings"),
+        (["settings", "set", "--retention-revisions", str(2**80)], "change of settings"),
+        (["user", "add", b"\xff", "--no-password"], "adding user"),
+        (["role", "add", b"\xff"], "adding role"),
+        (["cluster", "add", b"\xff"], "adding member"),
+        (["token", "list", b"\xff"], "a user's name is UTF-8"),
+        (["kv", "range", "--sort-by", b"\xff"], "a sort_by is UTF-8"),
         (["kv", "txn", "--file", "/no/such/file"], "/no/such/file cannot be read: No such file or directory"),
     ],
 )
@@ -45,6 +54,39 @@ def test_wrong_calls(cli: Shell, arguments: list[str | bytes], says: str) -> Non
         error = cli.json(*arguments, code=2)["error"]
         assert says in error["message"] + error["hint"]
         assert error["applied"] == "no"
+
+
+def test_a_password_that_is_no_text_is_refused_and_not_shown(cli: Shell) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ringleader.cli.user._new_password", lambda _: "secret\udcff")
+        message = cli.fails(2, "user", "add", "ann")
+    assert "the password is not UTF-8" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("arguments", [["kv", "put", "full", "x"], ["status"], ["cluster", "members"], ["--help"]])
+def test_a_standard_output_that_is_full_is_said(cli: Shell, arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments], env=environment(cli.endpoints), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 74
+    assert done.stderr == b"ringleader: cannot write to standard output: No space left on device\n"
+
+
+def test_closed_streams(cli: Shell) -> None:
+    def shell(line: str) -> subprocess.CompletedProcess[bytes]:
+        command = ["sh", "-c", line, "sh", *COMMAND]
+        return subprocess.run(command, env=environment(cli.endpoints), capture_output=True, check=False)
+
+    assert shell('"$@" kv put closed x >&-').returncode == 0
+    assert shell('"$@" kv get closed').stdout == b"x\n"
+    assert "standard input is closed" in failure(shell('"$@" kv put closed - <&-'), 2)
+
+
+def test_an_endless_standard_input_is_not_read_for_ever(cli: Shell) -> None:
+    message = cli.fails(2, "kv", "put", "endless", "-", stdin=bytes(MOST_INPUT + 1))
+    assert f"more than {MOST_INPUT} bytes" in message
 
 
 @pytest.mark.parametrize("arguments", [["replay", "1", "--svg"], ["shrink", "1", "--out"], ["check", "--out"]])

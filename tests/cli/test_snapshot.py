@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from cli.harness import Shell
+from cli.harness import Shell, run
 from ringleader.client import Client, backup
 from ringleader.errors import Reason
 
@@ -21,6 +23,43 @@ def test_save_and_status(cli: Shell, tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert held["keys"] >= 1
     assert "Check space" in cli.fails(1, "snapshot", "save", str(tmp_path / "no" / "folder"))
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_back_up_takes_the_place_of_a_file_alone(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place, says in (
+        (".", "is a folder"),
+        ("/", "is a folder"),
+        (str(tmp_path), "is a folder"),
+        (str(pipe), "ordinary"),
+    ):
+        assert says in Shell("127.0.0.1:1").fails(2, "snapshot", "save", place), place
+    assert list(tmp_path.iterdir()) == [pipe]
+    assert pipe.is_fifo()
+
+
+def test_two_who_save_to_one_place_at_once_do_not_mix_their_back_ups(
+    cli: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, file = backup.snapshot_parts, tmp_path / "backup"
+    for number in range(8):
+        cli.ok("kv", "put", f"mixed/{number}", "-", stdin=b"v" * 100_000)
+
+    async def with_another(client: Client, timeout: float) -> AsyncIterator[bytes]:
+        begun = False
+        async for part in real(client, timeout):
+            yield part
+            if not begun:  # in the middle of ours
+                begun = True
+                await client.kv.delete("mixed/", prefix=True)
+                other = await asyncio.to_thread(run, "snapshot", "save", str(file), endpoints=cli.endpoints)
+                assert other.returncode == 0, other
+
+    monkeypatch.setattr(backup, "snapshot_parts", with_another)
+    done = cli.json("snapshot", "save", str(file))
+    assert cli.json("snapshot", "status", str(file))["digest"] == done["digest"]
     assert list(tmp_path.iterdir()) == [file]
 
 

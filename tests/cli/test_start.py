@@ -14,6 +14,7 @@ import pytest
 
 from cli.harness import COMMAND, PATIENCE, Shell, environment, eventually, run
 from ringleader.cli.freeports import free_ports
+from ringleader.node.certificates import make_authority, make_node, make_user
 from ringleader.node.config import NodeConfig
 
 ANYWHERE = ["--listen-client", "127.0.0.1:0", "--http", "127.0.0.1:0"]
@@ -154,3 +155,22 @@ def test_a_file_that_makes_no_sense(tmp_path: Path) -> None:
         message = Shell("").fails(2, "start", "--config", str(file))
         assert says in message
         assert str(file) in message
+
+
+def test_status_of_a_node_that_speaks_tls(tmp_path: Path) -> None:
+    """By the options before the command as by the environment; and not by a proxy that the environment names."""
+    certs = tmp_path / "certs"
+    make_authority(certs, "ca", 1)
+    make_node(certs, "n1", ["127.0.0.1"], 1)
+    make_user(certs, "ann", 1)
+    client, http = (f"127.0.0.1:{port}" for port in free_ports(2))
+    files = ["--cert", str(certs / "n1.pem"), "--key", str(certs / "n1-key.pem"), "--ca", str(certs / "ca.pem")]
+    where = ["--data-dir", str(tmp_path / "data"), "--listen-client", client, "--http", http, "--client-cert-required"]
+    with Node(tmp_path, *where, *files) as node:
+        node.wait_up()
+        ann = ["--ca", str(certs / "ca.pem"), "--cert", str(certs / "ann.pem"), "--key", str(certs / "ann-key.pem")]
+        proxy = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+        done = run(*ann, "status", "--json", endpoints=client, env=proxy)
+        assert (done.returncode, json.loads(done.stdout)["nodes"][0].get("role")) == (0, "leader"), done
+        names = {f"RINGLEADER_{name[2:].upper()}": value for name, value in zip(ann[::2], ann[1::2], strict=True)}
+        assert run("status", endpoints=client, env=proxy | names).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from node.test_cluster import configs, keys, put
 from ringleader.cli.main import app
 from ringleader.client.backup import snapshot_parts
 from ringleader.errors import Reason, RingleaderError
-from ringleader.node import Node
+from ringleader.node import Node, NodeConfig
+from ringleader.node.identity import IDENTITY_FILE
 from ringleader.node.restore import read_backup, restore_backup
+from ringleader.runtime.lock import FolderLock
 
 
 async def saved(folder: Path, writes: int = 50) -> Path:
@@ -85,3 +88,59 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     assert snapshot("restore", str(file), "--data-dir", str(tmp_path / "n1")).exit_code == 1
     assert not list(tmp_path.glob("n1*"))
     assert snapshot("status", str(tmp_path / "none")).exit_code == 2
+
+
+def test_a_folder_that_is_there_is_filled_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = asyncio.run(saved(tmp_path, 3))
+    mounted = tmp_path / "mounted"
+    (mounted / "lost+found").mkdir(parents=True)
+    kept = mounted.stat().st_ino
+    monkeypatch.chdir(mounted)
+    config = NodeConfig(data_dir=".", listen_client="127.0.0.1:0", http="", listen_peer="")
+    lock = FolderLock(mounted)
+    with pytest.raises(RingleaderError) as refused:
+        restore_backup(file, config)
+    assert refused.value.reason is Reason.DATA_IN_USE
+    lock.release()
+    good = file.read_bytes()
+    file.write_bytes(good[:-3])
+    with pytest.raises(RingleaderError):
+        restore_backup(file, config)
+    assert {path.name for path in mounted.iterdir()} == {"lost+found", "LOCK"}
+    file.write_bytes(good)
+    restore_backup(file, config)
+    assert mounted.stat().st_ino == kept
+    assert not list(mounted.glob(".restoring*"))
+
+    async def held() -> int:
+        node = Node(config)
+        await node.start()
+        await node.ready(60)
+        try:
+            return len(await keys(node))
+        finally:
+            await node.stop()
+
+    assert asyncio.run(held()) == 3
+    with pytest.raises(RingleaderError, match="not empty"):
+        restore_backup(file, config)
+
+
+def test_what_cannot_be_moved_into_a_folder_leaves_it_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = asyncio.run(saved(tmp_path, 3))
+    folder = tmp_path / "n1"
+    folder.mkdir()
+    real = Path.rename
+
+    def fails_last(self: Path, target: Path) -> Path:
+        if self.name == IDENTITY_FILE:
+            raise OSError(errno.EIO, "the disk is bad")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails_last)
+    config = NodeConfig(data_dir=str(folder), listen_client="127.0.0.1:0", http="", listen_peer="")
+    with pytest.raises(RingleaderError, match="the disk is bad"):
+        restore_backup(file, config)
+    assert [path.name for path in folder.iterdir()] == ["LOCK"]
+    monkeypatch.undo()
+    restore_backup(file, config)

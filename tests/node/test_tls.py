@@ -243,6 +243,28 @@ async def test_certificates_are_replaced_without_a_restart(tmp_path: Path, pki: 
             await db.kv.put("a", "1")
 
 
+async def test_a_client_takes_its_own_new_certificate_too(tmp_path: Path, pki: Pki) -> None:
+    folder = tmp_path / "pki"
+    shutil.copytree(pki.ours, folder)
+    make_user(folder, "ann", -1, force=True)
+    required = {**pki.node(), "client_cert_required": True}
+    async with Node(single(tmp_path / "data", **required)) as node:
+        db = connect(
+            node.client_address,
+            ca=str(folder / "ca.pem"),
+            cert=str(folder / "ann.pem"),
+            key=str(folder / "ann-key.pem"),
+        )
+        with pytest.raises(RingleaderError):
+            await db.kv.put("a", "1", timeout=0.5)
+        shutil.copy(pki.ours / "ann-key.pem", folder / "ann-key.pem")  # half of it, for a moment
+        with pytest.raises(RingleaderError):
+            await db.kv.put("a", "1", timeout=0.5)
+        shutil.copy(pki.ours / "ann.pem", folder / "ann.pem")
+        await db.kv.put("a", "1", timeout=60)
+        await db.close()
+
+
 # ------------------------------------------------------------------------------------------------------------ peers
 
 

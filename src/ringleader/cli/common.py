@@ -1,7 +1,8 @@
 """What all commands share: the options, the output (a person's or JSON), and errors told in one line.
 
 Exit codes: 0 done; 1 failed, certainly not applied; 2 the call itself is wrong; 3 it may or may not have been applied;
-75 a lock was lost; 130 and 143 ended by Ctrl-C and SIGTERM; 141 nobody reads standard output any more.
+74 standard output cannot be written; 75 a lock was lost; 130 and 143 ended by Ctrl-C and SIGTERM; 141 nobody reads standard
+output any more.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ringleader.errors import NotAppliedError, OutcomeUnknownError, Reason, Ring
 
 if TYPE_CHECKING:
     from ringleader.client import Client
+    from ringleader.client.options import ClientOptions
 
 __all__ = [
     "BIGGEST",
@@ -35,7 +37,9 @@ __all__ = [
     "checked_name",
     "connecting",
     "fail",
+    "output_failed",
     "parse_number",
+    "read_input",
     "run",
     "say",
     "text_of",
@@ -77,16 +81,26 @@ class LoginArguments(TypedDict, total=False):
 
 
 class _Connecting:
-    """How `run` connects; `arguments` gives what of `connect` the options before the command have set."""
+    """How `run` connects; `arguments` gives what of `connect` the options before the command have set.
+
+    `files`: authority, certificate and key by these options or the environment, "" for none.
+    """
 
     def __init__(self) -> None:
         self.arguments: Callable[[], LoginArguments] = lambda: LoginArguments()
+        self.files: Callable[[], tuple[str, str, str]] = lambda: ("", "", "")
 
 
 connecting = _Connecting()
 
 
-def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+def run(
+    endpoints: str | None,
+    as_json_: bool,
+    timeout: float,
+    act: Callable[[Client], Coroutine[Any, Any, T]],
+    options: ClientOptions | None = None,
+) -> T:
     """Connect, do `act(client)`, disconnect; errors end the program with their exit code.
 
     SIGTERM ends it as Ctrl-C does: what is held, a lock for instance, is given back first.
@@ -98,7 +112,7 @@ def run(endpoints: str | None, as_json_: bool, timeout: float, act: Callable[[Cl
     async def main() -> T:
         _cancel_on_sigterm(signals)
         places = (endpoints,) if endpoints is not None else ()
-        async with ringleader.connect(*places, timeout=timeout, **login) as client:
+        async with ringleader.connect(*places, timeout=timeout, options=options, **login) as client:
             return await act(client)
 
     try:
@@ -171,14 +185,39 @@ def as_json(value: object) -> None:
 
 
 def write(line: bytes) -> None:
-    """A line to standard output, at once. Ends the program when nobody reads it any more (`| head`)."""
+    """A line to standard output, at once. Ends the program when nobody reads it any more (`| head`), or it is full."""
+    if sys.stdout is None:  # it is closed: then nobody wants to know, as with `print`
+        return
     try:
         sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The interpreter flushes standard output once more at its end: let that go nowhere.
+    except OSError as error:
+        raise typer.Exit(output_failed(error)) from None
+
+
+def output_failed(error: OSError) -> int:
+    """Standard output takes nothing any more: the exit code."""
+    # The interpreter flushes it once more at its end: let that go nowhere.
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(128 + 13) from None
+    if isinstance(error, BrokenPipeError):
+        return 128 + 13
+    print(f"ringleader: cannot write to standard output: {error.strerror or error}", file=sys.stderr)
+    return 74  # EX_IOERR of sysexits.h
+
+
+MOST_INPUT = 16 << 20
+"""Bytes of standard input that are read: more than any call may have."""
+
+
+def read_input() -> bytes:
+    """All of standard input. Raises `UsageError` when it is closed, or more than any call may have."""
+    if sys.stdin is None:
+        raise usage("standard input is closed")
+    data = sys.stdin.buffer.read(MOST_INPUT + 1)
+    if len(data) > MOST_INPUT:
+        raise usage(f"standard input has more than {MOST_INPUT} bytes")
+    return data
 
 
 def text_of(data: bytes) -> str:

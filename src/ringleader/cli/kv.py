@@ -18,6 +18,7 @@ from ringleader.cli.common import (
     bytes_of,
     fail,
     parse_number,
+    read_input,
     run,
     say,
     text_of,
@@ -79,7 +80,7 @@ def put(
     json_: Json = False,
 ) -> None:
     """Set a key."""
-    data = sys.stdin.buffer.read() if value == "-" else bytes_of(value)
+    data = read_input() if value == "-" else bytes_of(value)
 
     async def act(client: Client) -> None:
         result = await client.kv.put(bytes_of(key), data, lease=parse_number(lease, "a lease id"), prev_kv=prev)
@@ -246,7 +247,7 @@ def txn(
     Targets: version, create, mod, value, lease. Operations: put, get, delete, range (with "prefix": true or "range_end").
     """
     try:
-        text = sys.stdin.buffer.read() if file is None else file.read_bytes()
+        text = read_input() if file is None else file.read_bytes()
         compare, success, failure = _parse_txn(text)
     except OSError as error:
         fail(usage(f"the file {file} cannot be read: {error.strerror}"), json_)

@@ -53,12 +53,16 @@ def remember(
             given["username"] = user or os.environ.get("RINGLEADER_USERNAME", "")
             given["password"] = _password(given["username"], password_file)
         if ca or cert or key:
-            given["ca"] = ca or os.environ.get("RINGLEADER_CA", "")
-            given["cert"] = cert or os.environ.get("RINGLEADER_CERT", "")
-            given["key"] = key or ("" if cert else os.environ.get("RINGLEADER_KEY", ""))  # of the other one, else
+            given["ca"], given["cert"], given["key"] = files()
         return given
 
-    connecting.arguments = arguments
+    def files() -> tuple[str, str, str]:
+        others = os.environ.get("RINGLEADER_KEY", "") if not cert else ""
+        return (
+            ca or os.environ.get("RINGLEADER_CA", ""), cert or os.environ.get("RINGLEADER_CERT", ""), key or others
+        )  # fmt: skip
+
+    connecting.arguments, connecting.files = arguments, files
 
 
 def _password(user: str, file: Path | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import os
@@ -11,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ringleader.cli.common import fail, usage
+from ringleader.cli.common import fail, output_failed, usage
 from ringleader.cli.dev import dev
 from ringleader.cli.lock import elect, lock
 from ringleader.cli.login import Ca, Cert, Key, PasswordFile, TokenFile, User, remember
@@ -40,6 +41,8 @@ GROUPS = {
     ),
 }
 """Where each group of commands is, and what its help page says of it."""
+_OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EPIPE)
+"""What comes of `print` to a standard output that is full, broken or gone; it names no file."""
 
 
 class LazyGroup(TyperGroup):
@@ -108,20 +111,29 @@ def _run(json_: bool) -> int:
         fail(error, json_)
     except typer.Abort:
         return 130
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_FAILS:
+            return _bug(error)
+        return output_failed(error)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "show"):  # what typer says of a wrong call
             if not error.format_message() or type(error).__name__ == "NoArgsIsHelpError":
                 error.show()
                 return 2
             fail(usage(_sentence(error.format_message()), _see_help(error)), json_)
-        if os.environ.get("RINGLEADER_TRACEBACK"):
-            raise
-        print(
-            f"ringleader: this is a bug, please report it: {type(error).__name__}: {' '.join(str(error).split())}"
-            " (RINGLEADER_TRACEBACK=1 shows where)",
-            file=sys.stderr,
-        )
-        return 70  # EX_SOFTWARE of sysexits.h
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    """What nobody has thought of."""
+    if os.environ.get("RINGLEADER_TRACEBACK"):
+        raise error
+    print(
+        f"ringleader: this is a bug, please report it: {type(error).__name__}: {' '.join(str(error).split())}"
+        " (RINGLEADER_TRACEBACK=1 shows where)",
+        file=sys.stderr,
+    )
+    return 70  # EX_SOFTWARE of sysexits.h
 
 
 def _sentence(message: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from ringleader.cli.common import Endpoints, Json, as_json, fail, run, say
+from ringleader.cli.common import Endpoints, Json, as_json, fail, run, say, usage
 from ringleader.cli.settings import show_size
 from ringleader.errors import Reason, RingleaderError
 
@@ -36,9 +37,8 @@ def save(
 ) -> None:
     """Save everything a cluster holds, as of one moment, while it goes on. The file holds all data: keep it safe."""
     from ringleader.client.backup import BackupLostError, snapshot_parts
+    from ringleader.client.options import ClientOptions
     from ringleader.log import SnapshotDecoder
-
-    unfinished = file.with_name(file.name + ".part")
 
     decoder = SnapshotDecoder(str(file))
 
@@ -53,32 +53,48 @@ def save(
                     decoder.feed(part)
                     target.write(part)
             except BackupLostError:
-                # The client moves to the leader soon after it has connected, and elsewhere when a node goes.
+                # The client goes elsewhere when a node does, or is too slow.
                 if attempt == ATTEMPTS - 1:
                     raise
             else:
                 break
         decoder.close()
 
+    unfinished: Path | None = None
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        _check_place(file)
+        # A name of its own, and readable for its owner only: two who save to one place at once do not write into one file.
+        descriptor, name = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=file.parent)
+        unfinished = Path(name)
         with open(descriptor, "wb") as target:
-            run(endpoints, json_, timeout, lambda client: fetch(client, target))
+            # One node makes all of it: the first that answers, rather than the leader, which has enough to do.
+            stay = ClientOptions(prefer_leader=False)
+            run(endpoints, json_, timeout, lambda client: fetch(client, target), stay)
             target.flush()
             os.fsync(target.fileno())
         os.replace(unfinished, file)
+        unfinished = None
         _sync_folder(file.parent)
     except OSError as error:
         fail(_cannot_write(file, error), json_)
     finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
     assert decoder.header is not None
     index, digest = decoder.header.index, f"{decoder.check:08x}"
     if json_:
         as_json({"file": str(file), "size": decoder.good, "digest": digest, "index": index})
     else:
         say(f"saved {file}: {show_size(decoder.good)}, as of entry {index}, digest {digest}")
+
+
+def _check_place(file: Path) -> None:
+    """Raise `UsageError` where a back-up would take the place of something else than a file: a folder, `/dev/null`."""
+    if not file.name or file.is_dir():
+        raise usage(f"{str(file)!r} is a folder: give the name of a file in it")
+    if file.exists() and not file.is_file():
+        raise usage(f"{str(file)!r} is no ordinary file, and a back-up would take its place")
 
 
 def _sync_folder(folder: Path) -> None:

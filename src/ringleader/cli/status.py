@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ringleader.cli.common import Endpoints, Json, Timeout, as_json, run
+from ringleader.cli.common import Endpoints, Json, Timeout, as_json, connecting, run
 
 if TYPE_CHECKING:
     from ringleader.client import Client, NodeStatus
@@ -19,6 +19,8 @@ __all__ = ["status"]
 
 WIDE = 200
 """Columns when nobody but a program looks: nothing is cut."""
+_NEEDED = {"role", "term", "commit", "applied", "revision", "uptime"}
+"""What a node says of itself, whatever its release."""
 
 
 def status(endpoints: Endpoints = None, timeout: Timeout = 5.0, json_: Json = False) -> None:
@@ -43,10 +45,13 @@ def _ask(node: NodeStatus, timeout: float) -> dict[str, Any]:
         return row | {"error": "its address is not known"}
     try:
         with _open(node.http, timeout) as answer:
-            return row | {key: value for key, value in json.loads(answer.read(1 << 20)).items() if key != "frame"}
-    except (OSError, ValueError) as error:
+            body = json.loads(answer.read(1 << 20))
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         return row | {"error": f"cannot be reached: {reason}"}
+    if not isinstance(body, dict) or not body.keys() >= _NEEDED:
+        return row | {"error": f"what answers at {node.http} is no node"}
+    return row | {key: value for key, value in body.items() if key != "frame"}
 
 
 def _version(row: dict[str, Any]) -> str:
@@ -66,14 +71,15 @@ def _used(row: dict[str, Any]) -> str:
 
 
 def _open(address: str, timeout: float) -> Any:
-    """The node's answer; over TLS when the environment names an authority, as for the connection to it."""
-    ca, cert, key = (os.environ.get(f"RINGLEADER_{each}", "") for each in ("CA", "CERT", "KEY"))
-    if not ca:
-        return urllib.request.urlopen(f"http://{address}/status", timeout=timeout)
-    from ringleader.client.tls import client_context
+    """The node's answer; over TLS when there is an authority, as for the connection to it. Never by a proxy."""
+    ca, cert, key = connecting.files()
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if ca:
+        from ringleader.client.tls import client_context
 
-    context = client_context(ca, cert, key)
-    return urllib.request.urlopen(f"https://{address}/status", timeout=timeout, context=context)
+        handlers.append(urllib.request.HTTPSHandler(context=client_context(ca, cert, key)))
+    opener = urllib.request.build_opener(*handlers)
+    return opener.open(f"{'https' if ca else 'http'}://{address}/status", timeout=timeout)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
@@ -84,12 +90,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
     table = Table("node", "client", "role", "term", "commit", "applied", "revision", "used", "version", "up")
     for row in rows:
         if "error" in row:
-            table.add_row(row["name"], row["client"], f"[red]{escape(row['error'])}[/]")
+            table.add_row(row["name"], escape(row["client"]), f"[red]{escape(row['error'])}[/]")
         else:
             numbers = (str(row[field]) for field in ("term", "commit", "applied", "revision"))
             table.add_row(
-                row["name"], row["client"], row["role"], *numbers, _used(row), _version(row), f"{row['uptime']:.0f} s"
-            )
+                row["name"], escape(row["client"]), row["role"], *numbers, _used(row), _version(row),
+                f"{row['uptime']:.0f} s",
+            )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else WIDE)
     console.print(table)
     engines = sorted({row["consensus"] for row in rows if row.get("consensus")})

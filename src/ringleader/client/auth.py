@@ -12,7 +12,7 @@ import msgspec
 from ringleader.client.credentials import format_token
 from ringleader.client.engine import Engine
 from ringleader.client.ops import span
-from ringleader.client.types import to_bytes
+from ringleader.client.types import to_bytes, to_text
 from ringleader.errors import Reason, UsageError
 from ringleader.store import auth_ops as wire
 from ringleader.store.commands import Command, Read, Result
@@ -185,7 +185,7 @@ class Auth:
 
     async def tokens(self, user: str = "", *, timeout: float | None = None) -> list[AuthToken]:
         """The tokens of `user`, "" of everybody. Users may ask for their own."""
-        result = await self._ask(wire.TokenList(user), timeout)
+        result = await self._ask(wire.TokenList(to_text(user, "user's name")), timeout)
         assert isinstance(result, wire.TokenListResult)
         return [
             AuthToken(t.id, t.user, t.label, t.remaining_ms / 1000 if t.remaining_ms >= 0 else None)
@@ -209,6 +209,10 @@ async def _verifier(password: str | None) -> wire.Verifier | None:
         return None
     if not password:
         raise UsageError("the password is empty; None means no password", reason=Reason.INVALID_ARGUMENT)
+    try:
+        password.encode()
+    except UnicodeEncodeError:  # the error would show of it
+        raise UsageError("the password is not UTF-8", reason=Reason.INVALID_ARGUMENT) from None
     return await asyncio.to_thread(make_verifier, password, "scrypt", secrets.token_bytes(SALT_BYTES))
 
 

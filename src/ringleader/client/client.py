@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Generator
 from types import TracebackType
 from typing import Self
@@ -32,7 +31,7 @@ from ringleader.client.recipes import (
 )
 from ringleader.client.settings import ClusterSettings, change, fetch
 from ringleader.client.shards import Shards
-from ringleader.client.tls import client_context
+from ringleader.client.tls import ClientTls
 from ringleader.client.transport import TcpDialer
 from ringleader.client.types import NodeStatus, Status, to_bytes
 from ringleader.errors import Reason, UsageError
@@ -66,7 +65,8 @@ def connect(
 
     `username` and `password`, or `token`: who to log in as; default: `RINGLEADER_USERNAME` and `RINGLEADER_PASSWORD`, or
     `RINGLEADER_TOKEN`. `ca`: speak TLS, and trust nodes whose certificates this authority has signed (a PEM file, or
-    "system"); `cert`, `key`: the certificate to show; default: `RINGLEADER_CA`, `RINGLEADER_CERT`, `RINGLEADER_KEY`.
+    "system"); `cert`, `key`: the certificate to show; default: `RINGLEADER_CA`, `RINGLEADER_CERT`, `RINGLEADER_KEY`. Files that
+    are replaced are taken for the next connection.
 
     Raises `UsageError` for what makes no sense; entering raises `UsageError` (unauthenticated) when the login is refused,
     and `DeadlineError` when no node can be reached.
@@ -89,13 +89,13 @@ def _credentials(username: str, password: str, token: str) -> Credentials | None
     return Credentials(username=username, password=password, token=token) if username or password or token else None
 
 
-def _tls(ca: str, cert: str, key: str) -> ssl.SSLContext | None:
+def _tls(ca: str, cert: str, key: str) -> ClientTls | None:
     """From what the caller gave, else the environment; `None`: no TLS."""
     if not (ca or cert or key):
         ca, cert, key = (os.environ.get(f"RINGLEADER_{each}", "") for each in _TLS)
     if not (ca or cert or key):
         return None
-    return client_context(ca, cert, key)
+    return ClientTls(ca, cert, key)
 
 
 class Client:

@@ -44,6 +44,8 @@ _FOREVER = float("inf")
 _NOT_SERVING = (Reason.NO_LEADER, Reason.NOT_LEADER, Reason.STOPPING, Reason.UNREACHABLE, Reason.DEADLINE)
 _CONSISTENCIES = ("linearizable", "leader_lease", "stale")
 _ENCODER = msgspec.msgpack.Encoder()
+_UNSPEAKABLE = (OverflowError, TypeError, UnicodeEncodeError)
+"""What comes of numbers of more than 64 bits, of what is neither text nor number, of text that is no UTF-8."""
 
 
 class ClientCore:
@@ -75,7 +77,10 @@ class ClientCore:
         """
         self._check_open()
         call = self._under_way.new(Kind.ONCE if once else Kind.PLAIN, commands, self.now, timeout)
-        call.raws = [msgspec.Raw(_ENCODER.encode(command)) for command in commands]
+        try:
+            call.raws = [msgspec.Raw(_ENCODER.encode(command)) for command in commands]
+        except _UNSPEAKABLE as error:
+            raise UsageError(f"{call.what()}: {error}", reason=Reason.INVALID_ARGUMENT) from None
         self._under_way.weigh(call)
         return self._traffic.accept(call)
 

@@ -9,7 +9,7 @@ from typing import Literal
 from ringleader.client import types
 from ringleader.client.engine import Engine
 from ringleader.client.ops import Condition, Operation, check, span
-from ringleader.client.types import DeleteResult, KeyValue, PutResult, RangeResult, TxnResult, to_bytes, whole
+from ringleader.client.types import DeleteResult, KeyValue, PutResult, RangeResult, TxnResult, to_bytes, to_text, whole
 from ringleader.client.watching import WatchStream
 from ringleader.store import commands as wire
 
@@ -95,6 +95,7 @@ class KV:
         """
         first, end = span(key, range_end, prefix)
         order = "descend" if descending else "ascend"
+        to_text(sort_by, "sort_by")
         for what, value in (
             ("revision", revision), ("limit", limit), ("min_mod_revision", min_mod_revision),
             ("max_mod_revision", max_mod_revision), ("min_create_revision", min_create_revision),

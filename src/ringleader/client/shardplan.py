@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote_from_bytes
 
 import msgspec
 
 from ringleader.client.ops import Condition, Operation, delete, key, put, txn
-from ringleader.client.types import Event, KeyValue
+from ringleader.client.types import Event, KeyValue, to_bytes
 from ringleader.errors import Reason, UsageError
 from ringleader.placement import Node, PartitionTable, plan
 
@@ -124,7 +124,7 @@ class Board:
         if not isinstance(group, str) or not group:
             raise _usage(f"a group of shards needs a name, not {group!r}")
         self.group = group
-        self.prefix = b"ringleader/shards/" + quote(group, safe="").encode() + b"/"
+        self.prefix = b"ringleader/shards/" + quote_from_bytes(to_bytes(group, "name"), safe="").encode() + b"/"
         self.config_key = self.prefix + b"config"
         self.table_key = self.prefix + b"table"
         self.members_prefix = self.prefix + b"members/"

@@ -1,17 +1,54 @@
-"""TLS as a client speaks it: whom to trust, and which certificate to show."""
+"""TLS as a client speaks it: whom to trust, and which certificate to show; from files that may be replaced meanwhile."""
 
 from __future__ import annotations
 
+import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ringleader.errors import Reason, UsageError
 
-__all__ = ["SYSTEM", "client_context", "explain"]
+__all__ = ["SYSTEM", "ClientTls", "client_context", "explain", "stamps"]
 
 SYSTEM = "system"
 """Given as the authority: those that the operating system trusts."""
+
+
+class ClientTls:
+    """The files of one client: each connection is made with what they hold at that moment, since certificates are short-lived.
+
+    Files that cannot be used change nothing: perhaps only one of them has been replaced so far. Raises as `client_context`
+    does when they cannot be used from the beginning.
+    """
+
+    def __init__(self, ca: str, cert: str = "", key: str = "") -> None:
+        self._files = (ca, cert, key)
+        self._stamps = self._look()
+        self._context = client_context(ca, cert, key)
+
+    def context(self) -> ssl.SSLContext:
+        """For the next connection."""
+        found = self._look()
+        if found != self._stamps:
+            with contextlib.suppress(UsageError):
+                self._context = client_context(*self._files)
+                self._stamps = found
+        return self._context
+
+    def _look(self) -> list[tuple[float, int]]:
+        return stamps(path for path in self._files if path != SYSTEM)
+
+
+def stamps(paths: Iterable[str]) -> list[tuple[float, int]]:
+    """Something that is another when one of these files has been replaced or written anew; "" is no file."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if path:
+                state = Path(path).stat()
+                found.append((state.st_mtime, state.st_ino))
+    return found
 
 
 def client_context(ca: str, cert: str = "", key: str = "") -> ssl.SSLContext:

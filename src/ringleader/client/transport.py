@@ -16,6 +16,7 @@ from typing import Protocol, cast
 import msgspec
 
 from ringleader.client.addresses import is_ip, split_address
+from ringleader.client.tls import ClientTls
 from ringleader.client.tlslayer import TlsLayer
 from ringleader.wire.frames import MAX_FRAME, ClientFrame, ServerFrame
 
@@ -63,20 +64,21 @@ class Dialer(Protocol):
 
 
 class TcpDialer:
-    """Connects over TCP; with a `tls` context over TLS, to nodes that speak nothing else.
+    """Connects over TCP; with `tls` over TLS, to nodes that speak nothing else.
 
     A name is looked up at every connection, since the nodes behind it may have been replaced. Of several addresses each
     connection begins with the next: one that is dead, or of no use, must not stand before the others for ever.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ClientTls | None = None) -> None:
         self._tls = tls
         self._dials = 0
 
     def dial(self, link: int, address: str, listener: Listener) -> Transport:
         """See `Dialer.dial`. `address`: "host:port"."""
         self._dials += 1
-        return _TcpTransport(link, address, listener, self._tls, self._dials - 1)
+        context = self._tls.context() if self._tls is not None else None
+        return _TcpTransport(link, address, listener, context, self._dials - 1)
 
 
 class _TcpTransport(asyncio.Protocol):

@@ -20,6 +20,7 @@ __all__ = [
     "Status",
     "TxnResult",
     "to_bytes",
+    "to_text",
     "to_timeout_ms",
     "whole",
 ]
@@ -32,11 +33,27 @@ def to_bytes(value: object, what: str) -> bytes:
     if type(value) is bytes:
         return value
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            raise _no_text(value, what) from None
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     message = f"a {what} is str or bytes, not {type(value).__name__}"
     raise UsageError(message, reason=Reason.INVALID_ARGUMENT, hint="Encode it first, for instance with json.dumps().")
+
+
+def to_text(value: object, what: str) -> str:
+    """`value` if it is text that can be written as UTF-8. Raises `UsageError` naming `what` it was meant for."""
+    if not isinstance(value, str):
+        raise UsageError(f"a {what} is str, not {type(value).__name__}", reason=Reason.INVALID_ARGUMENT)
+    to_bytes(value, what)
+    return value
+
+
+def _no_text(value: str, what: str) -> UsageError:
+    message = f"a {what} is UTF-8, or bytes; this str holds something else: {value[:64]!r}"
+    return UsageError(message, reason=Reason.INVALID_ARGUMENT)
 
 
 LONGEST = 9e9

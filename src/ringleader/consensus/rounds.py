@@ -77,14 +77,14 @@ class Reads:
         if self.rounds and self.rounds[0][0] > self.asked_all and self.rounds[0][1] <= before:
             self.ask_all(members)
 
-    def answered(self, members: Mapping[int, Asked], reached: int) -> list[tuple[int, int]]:
+    def confirmed(self, members: Mapping[int, Asked], reached: int) -> list[tuple[int, int]]:
         """A quorum has answered round `reached`: the (token, index) of all that this confirms."""
-        rounds, confirmed = self.rounds, []
+        rounds, served = self.rounds, []
         while rounds and rounds[0][0] <= reached:
             number, self.confirmed_at, index, tokens = rounds.popleft()
             self.quick = [id for id, member in members.items() if member.round >= number]
-            confirmed += [(token, index) for token in tokens]
-        return confirmed
+            served += [(token, index) for token in tokens]
+        return served
 
     def reset(self) -> None:
         """A new leadership. Numbers go on rising, so that an old round's late answer cannot confirm a new one."""

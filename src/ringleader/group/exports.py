@@ -25,7 +25,12 @@ PART_BYTES = 256 * 1024
 STEPS = 2_000
 """Most pieces and places to pause that one part takes, which bounds its time."""
 AT_ONCE = 4
+"""Back-ups that are being made at once; a finished one, of which the last part is kept for a moment, is none of them."""
 IDLE = 60.0
+STALE = 5.0
+"""Seconds without a question after which a back-up gives way to a new one, if there are too many."""
+KEPT = 5.0
+"""Seconds for which the last part of a finished one is kept."""
 LONGEST = 3600.0
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,6 +43,7 @@ class _Export:
         self.offset = 0  # where `part` starts
         self.part = b""
         self.done = False
+        self._pinned = True
         self.file = self._file(SnapshotEncoder(group, meta.index, _encode(meta)))
 
     def _file(self, encoder: SnapshotEncoder) -> Generator[bytes]:
@@ -55,11 +61,19 @@ class _Export:
             data = next(self.file, None)
             if data is None:
                 self.done = True
+                self.release()
                 break
             parts.append(data)
             size += len(data)
             steps += 1
         self.part = b"".join(parts)
+
+    def release(self) -> None:
+        """The pinned state is needed no more. May be called again."""
+        self.file.close()
+        if self._pinned:
+            self._pinned = False
+            self.pin.release()
 
 
 class Exports:
@@ -91,21 +105,35 @@ class Exports:
         return SnapshotPart(export.pin.head.revision, op.ticket, export.offset, export.part, export.done)
 
     def _begin(self, meta: SnapshotMeta, now: float) -> Result:
-        if len(self._open) >= AT_ONCE:
+        if not self._room(now):
             return Failure(Reason.OVERLOADED, f"{AT_ONCE} back-ups are under way on this node, which is the limit")
         self._ticket += 1
         export = self._open[self._ticket] = _Export(self._group, meta, self._store.pin(), now)
         export.advance()
         return SnapshotPart(export.pin.head.revision, self._ticket, 0, export.part, export.done)
 
+    def _room(self, now: float) -> bool:
+        """Whether another may begin: at the cost of the one longest idle, whose client may well be gone, if need be."""
+        finished = [ticket for ticket, export in self._open.items() if export.done]
+        if len(finished) >= AT_ONCE:
+            self._end(finished[0])
+        under_way = [ticket for ticket, export in self._open.items() if not export.done]
+        if len(under_way) < AT_ONCE:
+            return True
+        idlest = min(under_way, key=lambda ticket: self._open[ticket].asked)
+        if now < self._open[idlest].asked + STALE:
+            return False
+        self._end(idlest)
+        return True
+
     def expire(self, now: float) -> None:
         """Give up those that nobody asks about, or that last too long. A finished one waits to be asked once more."""
         for ticket, export in list(self._open.items()):
-            if now >= export.asked + IDLE or now >= export.begun + LONGEST or (export.done and now >= export.asked + 5):
+            kept = KEPT if export.done else IDLE
+            if now >= export.asked + kept or now >= export.begun + LONGEST:
                 self._end(ticket)
 
     def _end(self, ticket: int) -> None:
         export = self._open.pop(ticket, None)
         if export is not None:
-            export.file.close()
-            export.pin.release()
+            export.release()

@@ -8,9 +8,11 @@ pieces, twice to restore it: what is kept in memory is its recent history, not a
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +24,10 @@ from ringleader.group.host import GROUP
 from ringleader.log import Identity, LogCorruptError, LogOptions, SnapshotDecoder, create, snapshot_name
 from ringleader.log.snapshots import SNAPSHOT_VERSION, SnapshotEncoder, publish_ops
 from ringleader.node.config import NodeConfig
-from ringleader.node.identity import claim_folder, mark_started
+from ringleader.node.identity import IDENTITY_FILE, claim_folder, mark_started
 from ringleader.ports import Create, SyncFolder, Write
 from ringleader.runtime.disk import FolderDisk
+from ringleader.runtime.lock import LOCK_FILE, FolderLock
 from ringleader.store.limits import Limits
 from ringleader.store.rebirth import FIRST_INDEX, REVISION_STEP, reborn
 from ringleader.store.survey import Survey
@@ -33,6 +36,8 @@ from ringleader.store.version import SUPPORTED_VERSION, check_supported
 __all__ = ["SnapshotStatus", "read_backup", "restore_backup"]
 
 _READ = 1 << 20
+_WORTHLESS = {"lost+found", LOCK_FILE}
+"""What may be in a folder that counts as empty: a new file system, or one in which a node was started in vain."""
 _USELESS = "The file cannot be used: take another back-up"
 _encode = msgspec.msgpack.Encoder().encode
 _meta = msgspec.msgpack.Decoder(SnapshotMeta)
@@ -122,38 +127,82 @@ def restore_backup(file: Path, config: NodeConfig) -> tuple[SnapshotStatus, str,
     Raises `UsageError` when there is something at that place already, and as `read_backup` does; then nothing is left.
     """
     folder = Path(config.data_dir)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"data_dir {folder} is not empty: a back-up makes a new node, it does not change one",
-            reason=Reason.DATA_IN_USE,
-            hint="Give another --data-dir, or move that one away",
-        )
     survey = Survey(keep=True)
-    status = _survey(file, survey)
-    check_supported(survey.head.version, SUPPORTED_VERSION)
-    names = {number: name for name, number in config.members.items()}
-    content = reborn(survey, _again(file), names, Limits())
-    unfinished = folder.with_name(folder.name + ".restoring")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with _place(folder) as unfinished:
+        status = _survey(file, survey)
+        check_supported(survey.head.version, SUPPORTED_VERSION)
+        names = {number: name for name, number in config.members.items()}
+        content = reborn(survey, _again(file), names, Limits())
         disk = FolderDisk(unfinished)
         try:
             cluster = _write(disk, content, config, f"{status.digest}-{status.size}-{status.index}")
         finally:
             disk.close()
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
-        FolderDisk(folder.parent).execute([SyncFolder()])
-    except RingleaderError:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    return status, cluster, status.revision + REVISION_STEP
+
+
+@contextlib.contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `folder`, or its content, when the block ends well; otherwise nothing is left of it.
+
+    One that is there already, and empty, is kept: it may be a mount point, or where somebody stands. Raises `UsageError` when
+    it is not empty or in use, `RingleaderError` when it cannot be written to.
+    """
+    unfinished: Path | None = None
+    lock: FolderLock | None = None
+    moved: list[Path] = []
+    there = folder.exists()
+    try:
+        if there:
+            _check_empty(folder)
+            lock = FolderLock(folder)  # no node starts there meanwhile, and no other back-up comes there
+            _check_empty(folder)
+            unfinished = Path(tempfile.mkdtemp(prefix=".restoring-", dir=folder))
+        else:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".restoring", dir=folder.parent))
+        yield unfinished
+        if there:
+            _move_in(unfinished, folder, moved)
+        else:
+            unfinished.rename(folder)
+            FolderDisk(folder.parent).execute([SyncFolder()])
+    except BaseException as error:
+        if unfinished is not None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        for path in moved:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise RingleaderError(
             f"cannot write {folder}: {error.strerror}", reason=Reason.DISK_FAILED, hint="Check space and permissions"
         ) from error
-    return status, cluster, status.revision + REVISION_STEP
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _check_empty(folder: Path) -> None:
+    """Raise `UsageError` unless `folder` is one that holds nothing of worth."""
+    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - _WORTHLESS:
+        raise UsageError(
+            f"data_dir {folder} is not empty: a back-up makes a new node, it does not change one",
+            reason=Reason.DATA_IN_USE,
+            hint="Give another --data-dir, or move that one away",
+        )
+
+
+def _move_in(unfinished: Path, folder: Path, moved: list[Path]) -> None:
+    """The identity comes last: until then no node starts from what is there. `moved` tells what is."""
+    disk = FolderDisk(folder)
+    for name in sorted(os.listdir(unfinished), key=lambda name: name == IDENTITY_FILE):
+        if name == IDENTITY_FILE:
+            disk.execute([SyncFolder()])
+        (unfinished / name).rename(folder / name)
+        moved.append(folder / name)
+    unfinished.rmdir()
+    disk.execute([SyncFolder()])
 
 
 def _again(file: Path) -> Iterator[bytes]:

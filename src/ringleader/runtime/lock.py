@@ -13,8 +13,9 @@ from ringleader.errors import Reason, UsageError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FolderLock", "holder_of"]
+__all__ = ["LOCK_FILE", "FolderLock", "holder_of"]
 
+LOCK_FILE = "LOCK"
 
 LOOK = 0.05
 """Seconds that looking at the lock takes at most."""
@@ -29,7 +30,7 @@ class FolderLock:
     def __init__(self, folder: str | Path) -> None:
         if sys.platform == "win32":
             raise UsageError("a node needs Linux or macOS; on Windows only the client works", reason=Reason.UNSUPPORTED)
-        path = Path(folder) / "LOCK"
+        path = Path(folder) / LOCK_FILE
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -74,7 +75,7 @@ def holder_of(folder: str | Path) -> str:
     if sys.platform == "win32":
         return ""
     try:
-        descriptor = os.open(Path(folder) / "LOCK", os.O_RDONLY)
+        descriptor = os.open(Path(folder) / LOCK_FILE, os.O_RDONLY)
     except OSError:
         return ""
     try:

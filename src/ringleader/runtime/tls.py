@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from ringleader.client.tls import load
+from ringleader.client.tls import load, stamps
 from ringleader.client.tlslayer import TlsLayer
 from ringleader.errors import UsageError
 from ringleader.runtime.complaints import Complaints
@@ -55,12 +53,7 @@ class TlsFiles:
         load(self._prefix + field, path, action)
 
     def _look(self) -> list[tuple[float, int]]:
-        stamp = []
-        for path in (self._cert, self._key, self._ca):
-            with contextlib.suppress(OSError):
-                found = Path(path or self._cert).stat()
-                stamp.append((found.st_mtime, found.st_ino))
-        return stamp
+        return stamps((self._cert, self._key, self._ca))
 
     def refresh(self) -> None:
         """Use the files as they are now, if they have changed; those that cannot be used change nothing. Call this often."""

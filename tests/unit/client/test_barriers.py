@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ringleader import Client, Lease
+from ringleader import Client, Lease, RangeResult
 from ringleader.errors import DeadlineError
 from unit.client.recipekit import keys, queued
 
@@ -28,6 +28,30 @@ async def test_nobody_passes_a_barrier_while_it_is_held(db: Client) -> None:
     async with db.lease(5) as lease:
         await barrier.hold(lease=lease.id)
         waiter = asyncio.create_task(barrier.wait())
+    await waiter
+
+
+async def test_a_compaction_under_the_wait_opens_no_barrier(db: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    barrier = db.barrier("gate")
+    await barrier.hold()
+    real, looks = db.kv.range, []
+
+    async def look(key: bytes) -> RangeResult:
+        """As of a revision that is compacted away before it can be watched from."""
+        found = await real(key)
+        looks.append(found.revision)
+        if len(looks) < 3:
+            await db.kv.put("other", "1")
+            await db.kv.compact((await db.kv.put("other", "2")).revision)
+        return found
+
+    monkeypatch.setattr(db.kv, "range", look)
+    with pytest.raises(DeadlineError, match="'gate'"):
+        await barrier.wait(timeout=0.2)
+    assert len(looks) == 3
+    waiter = asyncio.create_task(barrier.wait())
+    await asyncio.sleep(0.02)
+    await asyncio.gather(barrier.release(), barrier.hold())  # who waited goes on, held anew or not
     await waiter
 
 

@@ -70,3 +70,29 @@ def test_what_is_given_up_and_refused() -> None:
     assert len(world.hosts[1].member.exports) == 0
     assert world.hosts[1].store.trim() is False
     assert isinstance(read(world, conn), SnapshotPart)
+
+
+def test_neither_finished_nor_abandoned_ones_keep_a_new_one_out_for_long() -> None:
+    world = World(size=1)
+    world.run(2)
+    conn = world.connect(1)
+    for _ in range(5 * exports.AT_ONCE):  # one right after the other
+        part = read(world, conn)
+        assert isinstance(part, SnapshotPart)
+        assert part.done
+        assert read(world, conn, part.ticket, 0) == part, "a lost answer is given again"
+    assert len(world.hosts[1].member.exports) <= exports.AT_ONCE
+    for number in range(10):
+        world.results(conn, Put(b"k%d" % number, bytes(100_000)))
+    begun = [read(world, conn) for _ in range(exports.AT_ONCE)]
+    world.run(exports.STALE + 1, step=1)
+    goes_on = begun[0]
+    assert isinstance(goes_on, SnapshotPart)
+    assert isinstance(read(world, conn, goes_on.ticket, 0), SnapshotPart), "somebody still asks about this one"
+    assert isinstance(read(world, conn), SnapshotPart)
+    assert isinstance(read(world, conn, goes_on.ticket, len(goes_on.data)), SnapshotPart)
+    second = begun[1]
+    assert isinstance(second, SnapshotPart)
+    assert isinstance(read(world, conn, second.ticket, 0), Failure)
+    world.run(exports.IDLE + 1, step=1)
+    assert len(world.hosts[1].member.exports) == 0

@@ -7,13 +7,12 @@ import random
 import pytest
 
 from ringleader.consensus.paxos import Paxos, PaxosOptions
-from ringleader.consensus.paxos.membership import encode
 from ringleader.consensus.paxos.messages import (
     Accept,
     Promise,
     Run,
 )
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role
+from ringleader.consensus.shape import Config, Entry, EntryKind, Role, encode_config
 from unit.paxos.harness import Cluster, Member, command, recovering
 
 
@@ -107,7 +106,7 @@ def test_members_and_quorums_that_make_no_sense_are_refused() -> None:
 
 def test_nothing_stands_above_a_configuration_that_is_not_chosen() -> None:
     """One of the two is dead: the higher ballot says which."""
-    change = Entry(1000001, int(EntryKind.CONFIG), encode(Config((1, 2))))
+    change = Entry(1000001, int(EntryKind.CONFIG), encode_config(Config((1, 2))))
     after = command(2000002, b"after")
     core = recovering(Promise(0, 0, 0, [Run(1000001, 1, [change]), Run(2000002, 2, [after])]))
     assert core.leads

@@ -13,11 +13,10 @@ import pytest
 
 from ringleader.consensus.paxos import recovery
 from ringleader.consensus.paxos.ballot import ballot
-from ringleader.consensus.paxos.membership import decode, encode
 from ringleader.consensus.paxos.quorum import has_phase1, has_phase2
 from ringleader.consensus.paxos.recovery import Found, gather, recovered
 from ringleader.consensus.paxos.slots import SlotLog
-from ringleader.consensus.shape import Config, Entry, EntryKind
+from ringleader.consensus.shape import Config, Entry, EntryKind, decode_config, encode_config
 
 START = Entry(0, int(EntryKind.NOOP), b"")
 
@@ -46,7 +45,7 @@ class History:
         """The one that decides about the slot after `commit`."""
         for entry in reversed(self.chosen[1 : commit + 1]):
             if entry.kind == EntryKind.CONFIG:
-                return decode(entry.data)
+                return decode_config(entry.data)
         return self.founders
 
     def lead(self, round: int, id: int) -> Generator[None]:
@@ -83,7 +82,7 @@ class History:
             entries.append(Entry(number, int(EntryKind.COMMAND), b"%d.%d" % (number, count)))
         if self.changes and self.random.random() < 0.6:
             ids = self.random.sample(list(self.voters), self.random.randint(1, len(self.voters)))
-            entries.append(Entry(number, int(EntryKind.CONFIG), encode(Config(tuple(sorted(ids))))))
+            entries.append(Entry(number, int(EntryKind.CONFIG), encode_config(Config(tuple(sorted(ids))))))
         return entries
 
     def phase2_of(self, number: int, commit: int, entries: list[Entry], config: Config) -> Generator[None, None, int]:

@@ -8,6 +8,7 @@ from ringleader.client.kv import KV
 from ringleader.client.ops import key, put
 from ringleader.client.recipes.names import BARRIERS, quoted
 from ringleader.client.recipes.patience import changed, insist
+from ringleader.client.types import RangeResult
 from ringleader.errors import DeadlineError, Reason
 
 __all__ = ["Barrier"]
@@ -45,11 +46,16 @@ class Barrier:
         """
         try:
             async with asyncio.timeout(timeout):
-                found = await insist(lambda: self._kv.range(self._key), lambda _: None)
-                if found:
+                found = first = await self._look()
+                # A wait also ends when history was compacted away under it: it is over only if the hold is another one.
+                while found and found[0].create_revision == first[0].create_revision:
                     await changed(self._kv, self._key, found.revision + 1, puts=False)
+                    found = await self._look()
         except TimeoutError:
             message = f"barrier {self.name!r}: held for all of {timeout:g} s"
             raise DeadlineError(
                 message, reason=Reason.DEADLINE, hint="Wait longer, or find out who holds it."
             ) from None
+
+    async def _look(self) -> RangeResult:
+        return await insist(lambda: self._kv.range(self._key), lambda _: None)

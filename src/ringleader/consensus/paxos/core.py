@@ -9,15 +9,17 @@ quorums; Ng, Haridi and Carbone, "Omni-Paxos" (2023), for who should lead when n
 * `replication.py`: phase 2, pipelined. `learner.py`: catching up otherwise.
 * `membership.py`: who takes part. `reads.py`: when a read may be served. `quorum.py`: how many are enough.
 
+The books about records, turns and snapshots, which do not depend on the protocol, stand in `consensus.core`.
+
 What the shape calls a term is a ballot here: the highest one that this member has promised. `Entry.term` is the ballot in
 which the value was *born*, not that in which it was accepted last; it is part of the value, so all members agree on it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ringleader.consensus.core import Core
 from ringleader.consensus.paxos import acceptance, election, leader, learner, membership, reads, replication
 from ringleader.consensus.paxos.acceptor import Acceptor
 from ringleader.consensus.paxos.ballot import MEMBERS
@@ -36,6 +38,7 @@ from ringleader.consensus.paxos.messages import (
     Refused,
     TakeOver,
 )
+from ringleader.consensus.paxos.progress import Progress
 from ringleader.consensus.paxos.quorum import check_phase2
 from ringleader.consensus.paxos.records import accept_record, promise_record, replay
 from ringleader.consensus.paxos.slots import SlotLog
@@ -47,9 +50,8 @@ from ringleader.consensus.shape import (
     Output,
     Record,
     Role,
-    Send,
     SnapshotMeta,
-    Status,
+    decode_config,
 )
 from ringleader.ports import Entropy
 
@@ -64,7 +66,7 @@ class PaxosOptions(ConsensusOptions, frozen=True):
     check_quorum: bool = True
 
 
-class Paxos:
+class Paxos(Core[PaxosMessage]):
     """One member of a Paxos group; implements `consensus.shape.ReplicatedLog`.
 
     `id`: this member (1 to 999,999). `config`: the members that the group starts with; a snapshot or the log overrides it.
@@ -72,45 +74,27 @@ class Paxos:
     """
 
     def __init__(self, id: int, config: Config, entropy: Entropy, options: PaxosOptions | None = None) -> None:
-        self.id = id
+        super().__init__(id, config, entropy)
         self.options = options or PaxosOptions()
         if not 0 < id < MEMBERS:
             raise ValueError(f"member {id}: Paxos members have numbers from 1 to {MEMBERS - 1}")
         check_phase2(max(len(config.voters), self.options.phase2 if not config.voters else 0), self.options.phase2)
-        self.entropy = entropy
-        self.now = 0.0
-        self.ticked = False
         # On disk, by records.
         self.acceptor = Acceptor()
-        # Configurations known to be chosen, as (slot, config), oldest first: the base one, then those in the log.
-        self.configs: list[tuple[int, Config]] = [(0, config)]
-        # Slots above `commit` with a configuration entry.
+        # Slots above `commit` with a configuration entry; `configs` has those known to be chosen.
         self.proposed_configs: list[int] = []
         # Of every member.
-        self.role = Role.FOLLOWER
-        self.leader = 0
-        self.handed_out = 0  # up to here entries have been given out as committed
-        self.heard_leader = float("-inf")  # until one election time later this member promises nobody else
         self.promised_at = float("-inf")  # when it last promised a candidate
-        self.up_to_date_at = float("-inf")  # when it last heard a leader and held all that was committed then
-        self.deadline = 0.0  # of the election timer
         self.seen = 0  # the highest ballot heard of
         self.fetching = 0  # the index of the snapshot that was offered last
         self.fetching_since = 0.0
         # Of a candidate.
         self.canvassed = 0  # the ballot that members were asked about; 0: none
         self.granted: set[int] = set()
-        self.abstaining = False
         # Of a candidate that has prepared its ballot, and of a leader.
         self.lead: Leadership | None = None
-        self.reads = reads.Reads()
-        # Durability: records are numbered as they are emitted.
-        self.emitted = 0
-        self.durable = 0
-        self.promise_record = 0  # the record that holds the present promise
-        self.on_the_way: deque[tuple[int, int]] = deque()  # (record number, last slot of the leader's it covers)
+        # Of what has happened since the last record or answer.
         self.unwritten: list[int] = []  # [first, last] of slots accepted in this turn, without a record yet
-        self.out = Output()
         self.replies: dict[int, tuple[int, int]] = {}  # leader -> (ballot, newest round), answered once a turn
 
     # ------------------------------------------------------------------------------------------------ start-up
@@ -148,10 +132,6 @@ class Paxos:
         if self.role is not Role.LEADER and now >= self.deadline:
             election.timer_ran_out(self)
 
-    def observe(self, now: float) -> None:
-        """See `ReplicatedLog.observe`."""
-        self.now = max(self.now, now)
-
     def step(self, sender: int, message: PaxosMessage) -> None:
         """See `ReplicatedLog.step`."""
         match message:
@@ -183,13 +163,6 @@ class Paxos:
         if self.lead is None or not self.leads:
             return 0
         return leader.hold_or_propose(self, data, kind)
-
-    def read_barrier(self, token: int) -> bool:
-        """See `ReplicatedLog.read_barrier`."""
-        if self.role is not Role.LEADER:
-            return False
-        self.reads.ask(token)
-        return True
 
     def lease_valid(self) -> bool:
         """Whether no other leader can have been elected yet, if clocks run at rates that differ by less than a tenth.
@@ -227,22 +200,6 @@ class Paxos:
             self.own_promise_durable()
         replication.advance_commit(self)
 
-    def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
-        """See `ReplicatedLog.compact`."""
-        index = self.log.tail_start(index, keep_entries, keep_bytes)
-        meta = self.snapshot_meta(max(index, self.log.offset))
-        if index > self.log.offset:
-            self.log.forget(index, meta.term)
-            keep = [item for item in self.configs if item[0] > index]
-            base = self.config_at(index)
-            self.configs = [base, *keep]
-        return meta
-
-    def snapshot_meta(self, index: int) -> SnapshotMeta:
-        """See `ReplicatedLog.snapshot_meta`."""
-        assert self.log.offset <= index <= self.handed_out, (self.log.offset, index, self.handed_out)
-        return SnapshotMeta(index, self.log.birth(index), self.config_at(index)[1])
-
     def offer_snapshot(self, to: int, meta: SnapshotMeta) -> None:
         """See `ReplicatedLog.offer_snapshot`."""
         replication.send_offer(self, to, meta)
@@ -260,10 +217,7 @@ class Paxos:
     @property
     def idle(self) -> bool:
         """See `ReplicatedLog.idle`."""
-        out = self.out
-        if self.commit > self.handed_out or self.replies or self.unwritten or out.messages or out.changed:
-            return False
-        if out.records or out.barriers or out.failed_barriers or out.wants_snapshot or out.fetch or out.install:
+        if self.put_down or self.replies or self.unwritten:
             return False
         if self.role is not Role.LEADER or self.lead is None:
             return True
@@ -274,52 +228,34 @@ class Paxos:
         if self.role is Role.LEADER and self.lead is not None:
             reads.start_round(self)
             replication.send_all(self, self.lead)
-        self.flush_accepts()
+        self.flush()
         if self.replies:
             for to, (ballot, round) in self.replies.items():
                 acceptance.reply(self, to, ballot, round)
             self.replies.clear()
-        out = self.out
-        commit = self.acceptor.commit
-        if commit > self.handed_out:
-            first = self.handed_out + 1
-            out.committed = list(enumerate(self.log.slice(first, commit), first))
-            self.handed_out = commit
-        self.out = Output()
-        return out
-
-    def status(self) -> Status:
-        """See `ReplicatedLog.status`."""
-        progress = self.lead.progress if self.lead is not None else {}
-        return Status(
-            id=self.id,
-            role=Role.LEARNER if self.role is Role.FOLLOWER and self.id in self.config.learners else self.role,
-            term=self.term,
-            leader=self.leader,
-            commit=self.commit,
-            last_index=self.last_index,
-            first_index=self.log.first,
-            config=self.config,
-            match={id: peer.match for id, peer in progress.items()},
-            heard={id: peer.heard for id, peer in progress.items() if peer.answered},
-        )
+        return self.hand_out()
 
     # ---------------------------------------------------------------------------------------------- properties
 
     @property
-    def term(self) -> int:
+    def term(self) -> int:  # type: ignore[override]  # nobody sets it: it is the acceptor's
         """The highest ballot promised."""
         return self.acceptor.promised
 
     @property
-    def commit(self) -> int:
+    def commit(self) -> int:  # type: ignore[override]  # nobody sets it: it is the acceptor's
         """See `ReplicatedLog.commit`: up to here all slots are chosen and known here."""
         return self.acceptor.commit
 
     @property
-    def log(self) -> SlotLog:
+    def log(self) -> SlotLog:  # type: ignore[override]  # nobody sets it: it is the acceptor's
         """The slots held."""
         return self.acceptor.log
+
+    @property
+    def peers(self) -> Mapping[int, Progress]:
+        """See `Core.peers`."""
+        return self.lead.progress if self.lead is not None else {}
 
     @property
     def leads(self) -> bool:
@@ -341,7 +277,7 @@ class Paxos:
     def config(self) -> Config:
         """See `ReplicatedLog.config`: the latest one accepted here; `chosen_config` is the one that decides."""
         if self.proposed_configs:
-            return membership.decode(self.log.at(self.proposed_configs[-1]).data)
+            return decode_config(self.log.at(self.proposed_configs[-1]).data)
         return self.configs[-1][1]
 
     @property
@@ -349,11 +285,6 @@ class Paxos:
         """See `ReplicatedLog.config_settled`: a slot above the configuration entry is chosen, so by the new members."""
         index = self.configs[-1][0]
         return not self.proposed_configs and (index < self.commit or index == 0)
-
-    @property
-    def first_index(self) -> int:
-        """See `ReplicatedLog.first_index`."""
-        return self.log.first
 
     @property
     def last_index(self) -> int:
@@ -372,29 +303,13 @@ class Paxos:
 
     # ------------------------------------------------------------------------- what the handlers have in common
 
-    def config_at(self, index: int) -> tuple[int, Config]:
-        """The configuration in force at slot `index`, and its own slot."""
-        return next(item for item in reversed(self.configs) if item[0] <= index)
-
     def next_record(self) -> int:
         """The number of the record that will hold everything that has happened up to now."""
         return self.emitted + (1 if self.unwritten else 0)
 
-    def send(self, to: int, message: PaxosMessage, after: int) -> None:
-        """Hand out a message that may leave once record `after`, and the present promise, are durable."""
-        if after < self.promise_record:
-            after = self.promise_record
-        self.out.messages.append(Send(to, message, 0 if after <= self.durable else after))
-
-    def emit(self, record: Record) -> None:
-        """Hand out a record and number it."""
-        self.flush_accepts()
-        self.emitted += 1
-        self.out.records.append(record)
-
     def save_promise(self, ballot: int) -> None:
         """Promise `ballot`, in a record of its own."""
-        self.flush_accepts()
+        self.flush()
         self.acceptor.promise(ballot)
         self.emit(promise_record(ballot, self.acceptor.told, self.commit))
         self.promise_record = self.emitted
@@ -410,17 +325,15 @@ class Paxos:
         if unwritten and unwritten[1] + 1 == low:
             unwritten[1] = last
         else:
-            self.flush_accepts()
+            self.flush()
             self.unwritten = [low, last]
 
-    def flush_accepts(self) -> None:
+    def flush(self) -> None:
         """Emit the record of slots that have none yet."""
         if self.unwritten:
             (first, last), self.unwritten = self.unwritten, []
-            self.emitted += 1
             acceptor = self.acceptor
-            entries = acceptor.log.slice(first, last)
-            self.out.records.append(accept_record(acceptor.promised, first, acceptor.told, entries))
+            self.number(accept_record(acceptor.promised, first, acceptor.told, acceptor.log.slice(first, last)))
             if self.lead is not None:
                 self.on_the_way.append((self.emitted, last))
 
@@ -442,7 +355,7 @@ class Paxos:
         """Configuration entries that are known to be chosen by now come into force."""
         while self.proposed_configs and self.proposed_configs[0] <= self.commit:
             slot = self.proposed_configs.pop(0)
-            self.configs.append((slot, membership.decode(self.log.at(slot).data)))
+            self.configs.append((slot, decode_config(self.log.at(slot).data)))
             membership.came_into_force(self)
 
     def own_promise_durable(self) -> None:
@@ -462,10 +375,9 @@ class Paxos:
     def give_up_leading(self) -> None:
         """Forget what a candidate or leader knows."""
         if self.role is Role.LEADER:
-            self.up_to_date_at = max(self.up_to_date_at, self.contact)
-            self.out.failed_barriers.extend(self.reads.give_up())
+            self.end_leadership()
             election.restart_timer(self)
-        self.flush_accepts()
+        self.flush()
         self.lead = None
         self.canvassed = 0
         self.on_the_way.clear()

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ask", "install_snapshot", "on_chosen", "on_learn", "on_offer"]
 
-CHUNK_ENTRIES = 1024  # most entries in one answer
-
 
 def ask(paxos: Paxos, member: int) -> None:
     """Ask `member` for what follows on what is known here."""
@@ -34,14 +32,7 @@ def on_learn(paxos: Paxos, sender: int, message: Learn) -> None:
     if message.first < paxos.log.first:
         paxos.out.wants_snapshot.append(sender)
         return
-    last = min(paxos.commit, message.first + CHUNK_ENTRIES - 1)
-    entries = paxos.log.slice(message.first, last)
-    room = paxos.options.append_bytes
-    for position, entry in enumerate(entries):
-        room -= len(entry.data) + 16
-        if position and room < 0:
-            entries = entries[:position]
-            break
+    entries, _ = paxos.log.chunk(message.first, paxos.commit, paxos.options.append_bytes)
     paxos.send(sender, Chosen(0, message.first, entries, paxos.commit), 0)
 
 
@@ -109,7 +100,7 @@ def install_snapshot(paxos: Paxos, meta: SnapshotMeta) -> None:
     if meta.index > paxos.commit:
         if paxos.role is not Role.FOLLOWER:
             paxos.become_follower(0)  # it could not lead: its state is being replaced
-        paxos.flush_accepts()
+        paxos.flush()
         paxos.acceptor.begin_after(meta.index, meta.term)
         paxos.emit(reset_record(meta.index, meta.term))
         paxos.began_after(meta)

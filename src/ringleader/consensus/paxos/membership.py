@@ -17,28 +17,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ringleader.consensus.paxos import leader, reads, replication
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role
+from ringleader.consensus.shape import Config, Entry, EntryKind, Role, encode_config
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
 
-__all__ = ["came_into_force", "committed", "decode", "encode", "removed", "start_change"]
-
-_decoder = msgspec.msgpack.Decoder(Config)
-_encoder = msgspec.msgpack.Encoder()
-
-
-def encode(config: Config) -> bytes:
-    """The data of a configuration entry."""
-    return _encoder.encode(config)
-
-
-def decode(data: bytes) -> Config:
-    """Inverse of `encode`. Raises `msgspec.DecodeError`."""
-    return _decoder.decode(data)
+__all__ = ["came_into_force", "committed", "removed", "start_change"]
 
 
 def start_change(paxos: Paxos, target: Config) -> int:
@@ -50,7 +35,7 @@ def start_change(paxos: Paxos, target: Config) -> int:
     if lead is None or not reads.ready(paxos) or lead.transferee or not target.voters or not paxos.config_settled:
         return 0
     config = Config(target.voters, (), target.learners)
-    leader.propose_entries(paxos, [Entry(lead.ballot, int(EntryKind.CONFIG), encode(config))])
+    leader.propose_entries(paxos, [Entry(lead.ballot, int(EntryKind.CONFIG), encode_config(config))])
     lead.sealed = lead.last
     lead.moved_at = paxos.now
     leader.follow_members(paxos)

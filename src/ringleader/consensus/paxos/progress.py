@@ -1,69 +1,35 @@
-"""What a leader knows of one other member: how far it has accepted, and what is on the way to it."""
+"""How far another member has accepted what the leader proposes, holes included, and what of it got lost on the way."""
 
 from __future__ import annotations
 
 from collections import deque
 
+from ringleader.consensus.peer import Peer
+
 __all__ = ["Progress"]
 
 
-class Progress:
-    """One member as the leader sees it.
+class Progress(Peer):
+    """`match`: every slot up to here is accepted by it in this ballot, or known to it as chosen. `islands`: runs (first, last)
+    beyond that. `known`: it has told where it stands; until then it gets heartbeats only. `snapshot`: it needs one, up to this
+    slot at least; 0: it does not.
 
-    `match`: every slot up to here is accepted by it in this ballot, durably, or known to it as chosen; learnt during read
-    round `match_round`. `islands`: runs (first, last) beyond that. `next`: the slot to send next. `flight`: (last slot,
-    bytes) of the accepts on the way, oldest first. `pings`: (round, `next` then) of the heartbeats on the way: the answer to
-    one shows whether what left before it has arrived. `known`: it has told where it stands; until then it gets heartbeats only.
-    `heard`: time of its last answer, or when it was first sent to; `answered`: whether there was one. `round`: the latest
-    read round it has answered. `commit_told`: the commit index last sent to it.
-    `snapshot`: it needs one, up to this slot at least; 0: it does not.
+    `pings`: (round, `next` then) of the heartbeats on the way: the answer to one shows whether what left before it has arrived.
     """
 
-    __slots__ = (
-        "answered",
-        "commit_told",
-        "flight",
-        "flight_bytes",
-        "heard",
-        "islands",
-        "known",
-        "match",
-        "match_round",
-        "next",
-        "ping",
-        "pings",
-        "round",
-        "snapshot",
-        "snapshot_asked",
-    )
+    __slots__ = ("islands", "known", "pings", "snapshot")
 
     def __init__(self, now: float) -> None:
-        self.match = self.match_round = 0
+        super().__init__(1, now)
         self.islands: list[tuple[int, int]] = []
-        self.next = 1
         self.known = False
-        self.flight: deque[tuple[int, int]] = deque()
-        self.flight_bytes = 0
         self.pings: deque[tuple[int, int]] = deque()
-        self.heard = now
-        self.answered = False
-        self.round = 0
-        self.commit_told = 0
-        self.ping = True  # a heartbeat is due whatever else there is to send
         self.snapshot = 0
-        self.snapshot_asked = 0.0
-
-    def sent(self, last: int, size: int) -> None:
-        """An accept that ends at `last`, of about `size` bytes, has left."""
-        self.next = last + 1
-        self.flight.append((last, size))
-        self.flight_bytes += size
 
     def go_back(self) -> None:
         """Begin anew after `match`: whatever was on the way is taken for lost."""
         self.next = self.match + 1
-        self.flight.clear()
-        self.flight_bytes = 0
+        self.nothing_on_the_way()
         self.pings.clear()
 
     def pinged(self, round: int) -> None:
@@ -77,8 +43,7 @@ class Progress:
 
     def reached(self, upto: int) -> None:
         """The member has accepted every slot up to `upto`."""
-        while self.flight and self.flight[0][0] <= upto:
-            self.flight_bytes -= self.flight.popleft()[1]
+        self.arrived(upto)
         if upto > self.match:
             self.match = upto
         if upto >= self.next:

@@ -66,4 +66,4 @@ def confirmed_round(paxos: Paxos) -> int:
 def confirm(paxos: Paxos) -> None:
     """Hand out the reads of all rounds that a quorum has answered by now."""
     if paxos.lead is not None and paxos.reads.rounds:
-        paxos.out.barriers += paxos.reads.answered(paxos.lead.progress, confirmed_round(paxos))
+        paxos.out.barriers += paxos.reads.confirmed(paxos.lead.progress, confirmed_round(paxos))

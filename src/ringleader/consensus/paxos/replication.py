@@ -14,6 +14,7 @@ from ringleader.consensus.paxos import leader, membership, reads
 from ringleader.consensus.paxos.messages import Accept, Accepted, Offer, TakeOver
 from ringleader.consensus.paxos.progress import Progress
 from ringleader.consensus.paxos.quorum import accepted_by, has_phase2
+from ringleader.consensus.peer import SNAPSHOT_PATIENCE
 from ringleader.consensus.shape import Entry, Role, SnapshotMeta
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ __all__ = [
     "tick_leader",
     "wants_to_send",
 ]
-
-ENTRY_OVERHEAD = 16  # bytes counted for an entry beside its data
-CHUNK_ENTRIES = 1024  # most entries in one message
-SNAPSHOT_PATIENCE = 1  # election times after which an offer that was not answered is repeated
 
 # ------------------------------------------------------------------------------------------------------- time
 
@@ -102,26 +99,12 @@ def _send_entries(paxos: Paxos, lead: Leadership, member: int, peer: Progress) -
         if peer.next <= paxos.log.offset:
             _want_snapshot(paxos, member, peer)
             return
-        if peer.flight_bytes >= options.window_bytes or len(peer.flight) >= options.window_messages:
+        if peer.window_full(options):
             return
-        last = min(lead.last, peer.next + CHUNK_ENTRIES - 1)
-        if peer.islands:
-            last = peer.limit(peer.next, last)
-        entries, size = _chunk(paxos, peer.next, last)
+        last = peer.limit(peer.next, lead.last) if peer.islands else lead.last
+        entries, size = paxos.log.chunk(peer.next, last, options.append_bytes)
         _send_accept(paxos, member, peer, peer.next, entries)
         peer.sent(peer.next + len(entries) - 1, size)
-
-
-def _chunk(paxos: Paxos, first: int, last: int) -> tuple[list[Entry], int]:
-    """As many entries from `first` to `last` as fit into one message, at least one, and their size in bytes."""
-    entries = paxos.log.slice(first, last)
-    size = 0
-    for position, entry in enumerate(entries):
-        more = len(entry.data) + ENTRY_OVERHEAD
-        if position and size + more > paxos.options.append_bytes:
-            return entries[:position], size
-        size += more
-    return entries, size
 
 
 def _send_accept(paxos: Paxos, member: int, peer: Progress, first: int, entries: list[Entry]) -> None:
@@ -164,9 +147,7 @@ def on_accepted(paxos: Paxos, sender: int, message: Accepted) -> None:
     peer = lead.progress.get(sender)
     if peer is None or message.upto > lead.last:
         return
-    peer.heard, peer.answered = paxos.now, True
-    if peer.round < message.round <= paxos.reads.number:
-        peer.round = message.round
+    if peer.has_answered(paxos.now, message.round, paxos.reads.number):
         reads.confirm(paxos)
     if message.upto < peer.match:
         if message.round <= peer.match_round:

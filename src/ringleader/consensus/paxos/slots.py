@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ringleader.consensus.paxos.messages import Run
 from ringleader.consensus.shape import Entry, EntryKind
+from ringleader.consensus.tail import LogTail
 
 __all__ = ["HOLE", "SlotLog"]
 
@@ -17,51 +18,26 @@ HOLE = Entry(-1, int(EntryKind.NOOP), b"")
 """Stands where nothing has been accepted; its ballot is 0."""
 
 
-class SlotLog:
-    """Slots `first` to `last`; of the one before `first` (the snapshot's) only the birth of its entry is known.
+class SlotLog(LogTail):
+    """Slots `first` to `last`, what stands in each of them and since which ballot.
 
     `entries[i]` and `ballots[i]` belong to slot `offset + 1 + i`; both lists are equally long.
     """
 
-    __slots__ = ("ballots", "entries", "offset", "offset_birth")
+    __slots__ = ("ballots",)
 
-    def __init__(self, offset: int = 0, offset_birth: int = 0) -> None:
-        self.entries: list[Entry] = []
+    def __init__(self, offset: int = 0, birth: int = 0) -> None:
+        super().__init__(offset, birth)
         self.ballots: list[int] = []
-        self.offset = offset
-        self.offset_birth = offset_birth
-
-    @property
-    def first(self) -> int:
-        """The lowest slot held; `last + 1` when there is none."""
-        return self.offset + 1
-
-    @property
-    def last(self) -> int:
-        """The highest slot in which anything was accepted, or the snapshot's."""
-        return self.offset + len(self.entries)
 
     def birth(self, slot: int) -> int:
         """The ballot in which the entry in `slot` was born, or -1 when there is none or it is not known here any more."""
-        position = slot - self.offset - 1
-        if position >= 0:
-            return self.entries[position].term if position < len(self.entries) else -1
-        return self.offset_birth if position == -1 else -1
+        return self.term(slot)
 
     def ballot(self, slot: int) -> int:
         """The ballot in which the value in `slot` was accepted; 0 when there is none."""
         position = slot - self.offset - 1
         return self.ballots[position] if 0 <= position < len(self.ballots) else 0
-
-    def at(self, slot: int) -> Entry:
-        """The entry in `slot`, which must be held; `HOLE` where nothing was accepted."""
-        assert slot > self.offset, slot
-        return self.entries[slot - self.offset - 1]
-
-    def slice(self, first: int, last: int) -> list[Entry]:
-        """Slots `first` to `last`, both included."""
-        assert first > self.offset, (first, self.offset)
-        return self.entries[first - self.offset - 1 : last - self.offset]
 
     def put(self, ballot: int, first: int, entries: Sequence[Entry]) -> None:
         """Values accepted in `ballot` take the slots from `first` on."""
@@ -99,18 +75,7 @@ class SlotLog:
                 found.append(Run(ballot, slot, [entry]))
         return found, 0
 
-    def tail_start(self, slot: int, entries: int, size: int) -> int:
-        """The slot after which the last `entries` up to `slot` begin, or fewer, so that they have `size` bytes at most."""
-        start = slot
-        while start > self.offset and slot - start < entries:
-            size -= len(self.entries[start - self.offset - 1].data)
-            if size < 0:
-                break
-            start -= 1
-        return start
-
     def forget(self, slot: int, birth: int) -> None:
-        """Begin after `slot`, whose entry was born in `birth`; what is above stays."""
-        del self.entries[: slot - self.offset]
+        """See `LogTail.forget`."""
         del self.ballots[: slot - self.offset]
-        self.offset, self.offset_birth = slot, birth
+        super().forget(slot, birth)

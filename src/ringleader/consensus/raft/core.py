@@ -7,13 +7,16 @@ Follows Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorit
 * `replication.py`: how the leader's entries reach the others and when they are committed.
 * `reads.py`: when a read may be served.
 * `membership.py`: who takes part.
+
+The books about records, turns and snapshots, which do not depend on the protocol, stand in `consensus.core`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ringleader.consensus.core import Core
 from ringleader.consensus.raft import election, membership, reads, replication
 from ringleader.consensus.raft.entries import EntryLog
 from ringleader.consensus.raft.messages import (
@@ -36,9 +39,7 @@ from ringleader.consensus.shape import (
     Output,
     Record,
     Role,
-    Send,
     SnapshotMeta,
-    Status,
     decode_config,
 )
 from ringleader.ports import Entropy
@@ -55,55 +56,37 @@ class RaftOptions(ConsensusOptions, frozen=True):
     check_quorum: bool = True
 
 
-class Raft:
+class Raft(Core[RaftMessage]):
     """One member of a Raft group; implements `consensus.shape.ReplicatedLog`.
 
     `id`: this member (> 0). `config`: the members that the group starts with; a snapshot or the log overrides it.
     """
 
     def __init__(self, id: int, config: Config, entropy: Entropy, options: RaftOptions | None = None) -> None:
-        self.id = id
+        super().__init__(id, config, entropy)
         self.options = options or RaftOptions()
-        self.entropy = entropy
-        self.now = 0.0
-        self.ticked = False
         # On disk, by records.
         self.term = 0
         self.vote = 0
-        self.log = EntryLog()
-        # Configurations: the base one, then those in the log, as (index, config), oldest first.
-        self.configs: list[tuple[int, Config]] = [(0, config)]
+        self.log: EntryLog = EntryLog()
         # Of every member.
-        self.role = Role.FOLLOWER
-        self.leader = 0
         self.commit = 0
-        self.handed_out = 0  # up to here entries have been given out as committed
-        self.heard_leader = float("-inf")  # until one election time later this member votes for nobody else
-        self.up_to_date_at = float("-inf")  # when it last heard a leader and held all that was committed then
-        self.deadline = 0.0  # of the election timer
         # Of a candidate.
         self.pre = False
         self.votes: dict[int, bool] = {}
         self.self_vote_record = 0
         self.forced = False
-        self.abstaining = False
         # Of a leader.
         self.progress: dict[int, Progress] = {}
         self.heartbeat_due = 0.0
         self.term_start = 0  # index of the no-op of this term
-        self.reads = reads.Reads()
         self.transferee = 0
         self.transfer_until = 0.0
         self.leaving = False  # it was removed and hands over; nothing can keep it in its place
         self.handed_over = False  # an order to take over has left in this term
-        # Durability: records are numbered as they are emitted.
-        self.emitted = 0
-        self.durable = 0
-        self.term_record = 0  # the record that holds the present term
+        # Of what has happened since the last record or answer.
         self.durable_index = 0  # own log is on disk up to here
-        self.on_the_way: deque[tuple[int, int]] = deque()  # (record number, last index it covers)
         self.unwritten_first = 0  # entries from here on have no record yet; 0: none
-        self.out = Output()
         self.replies: dict[int, AppendReply] = {}  # the newest append reply for each leader, sent once a turn
 
     # ------------------------------------------------------------------------------------------------ start-up
@@ -147,10 +130,6 @@ class Raft:
         elif now >= self.deadline:
             election.timer_ran_out(self)
 
-    def observe(self, now: float) -> None:
-        """See `ReplicatedLog.observe`."""
-        self.now = max(self.now, now)
-
     def step(self, sender: int, message: RaftMessage) -> None:
         """See `ReplicatedLog.step`."""
         match message:
@@ -176,13 +155,6 @@ class Raft:
         first = self.log.last + 1
         self.append_entries([Entry(self.term, int(kind), item) for item in data])
         return first
-
-    def read_barrier(self, token: int) -> bool:
-        """See `ReplicatedLog.read_barrier`."""
-        if self.role is not Role.LEADER:
-            return False
-        self.reads.ask(token)
-        return True
 
     def lease_valid(self) -> bool:
         """Whether no other leader can have been elected yet, if clocks run at rates that differ by less than a tenth.
@@ -215,22 +187,6 @@ class Raft:
         elif self.role is Role.CANDIDATE and not self.pre:
             election.tally(self)
 
-    def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
-        """See `ReplicatedLog.compact`."""
-        index = self.log.tail_start(index, keep_entries, keep_bytes)
-        meta = self.snapshot_meta(max(index, self.log.offset))
-        if index > self.log.offset:
-            self.log.compact(index)
-            keep = [item for item in self.configs if item[0] > index]
-            self.configs = [(index, meta.config), *keep]
-        return meta
-
-    def snapshot_meta(self, index: int) -> SnapshotMeta:
-        """See `ReplicatedLog.snapshot_meta`."""
-        assert self.log.offset <= index <= self.handed_out, (self.log.offset, index, self.handed_out)
-        config = next(config for at, config in reversed(self.configs) if at <= index)
-        return SnapshotMeta(index, self.log.term(index), config)
-
     def offer_snapshot(self, to: int, meta: SnapshotMeta) -> None:
         """See `ReplicatedLog.offer_snapshot`."""
         replication.send_snapshot(self, to, meta)
@@ -248,10 +204,7 @@ class Raft:
     @property
     def idle(self) -> bool:
         """See `ReplicatedLog.idle`."""
-        out = self.out
-        if self.commit > self.handed_out or self.replies or self.unwritten_first or out.messages or out.changed:
-            return False
-        if out.records or out.barriers or out.failed_barriers or out.wants_snapshot or out.fetch or out.install:
+        if self.put_down or self.replies or self.unwritten_first:
             return False
         return self.role is not Role.LEADER or not (self.reads.waiting or replication.wants_to_send(self))
 
@@ -260,33 +213,11 @@ class Raft:
         if self.role is Role.LEADER:
             reads.start_round(self)
             replication.send_all(self)
-        self.flush_entries()
+        self.flush()
         for to, reply in self.replies.items():
             self.send(to, reply, self.emitted)
         self.replies.clear()
-        out = self.out
-        if self.commit > self.handed_out:
-            first = self.handed_out + 1
-            out.committed = list(enumerate(self.log.slice(first, self.commit), first))
-            self.handed_out = self.commit
-        self.out = Output()
-        return out
-
-    def status(self) -> Status:
-        """See `ReplicatedLog.status`."""
-        match = {id: peer.match for id, peer in self.progress.items()}
-        return Status(
-            id=self.id,
-            role=Role.LEARNER if self.role is Role.FOLLOWER and self.id in self.config.learners else self.role,
-            term=self.term,
-            leader=self.leader,
-            commit=self.commit,
-            last_index=self.log.last,
-            first_index=self.log.first,
-            config=self.config,
-            match=match,
-            heard={id: peer.heard for id, peer in self.progress.items() if peer.answered},
-        )
+        return self.hand_out()
 
     @property
     def leads(self) -> bool:
@@ -298,11 +229,6 @@ class Raft:
         """See `ReplicatedLog.config_settled`."""
         index, config = self.configs[-1]
         return index <= self.commit and not config.outgoing
-
-    @property
-    def first_index(self) -> int:
-        """See `ReplicatedLog.first_index`."""
-        return self.log.first
 
     @property
     def last_index(self) -> int:
@@ -319,6 +245,11 @@ class Raft:
     # ------------------------------------------------------------------------- what the handlers have in common
 
     @property
+    def peers(self) -> Mapping[int, Progress]:
+        """See `Core.peers`."""
+        return self.progress
+
+    @property
     def config(self) -> Config:
         """The configuration in force: the latest in the log, committed or not (Raft section 6)."""
         return self.configs[-1][1]
@@ -327,22 +258,11 @@ class Raft:
         """The number of the record that will hold everything that has happened up to now."""
         return self.emitted + (1 if self.unwritten_first else 0)
 
-    def send(self, to: int, message: RaftMessage, after: int) -> None:
-        """Hand out a message that may leave once record `after`, and the present term, are durable."""
-        after = max(after, self.term_record)
-        self.out.messages.append(Send(to, message, 0 if after <= self.durable else after))
-
-    def emit(self, record: Record) -> None:
-        """Hand out a record and number it."""
-        self.flush_entries()
-        self.emitted += 1
-        self.out.records.append(record)
-
     def save_term(self, term: int, vote: int) -> None:
         """Take up a term and a vote, in one record."""
         self.term, self.vote = term, vote
         self.emit(hard_record(term, vote))
-        self.term_record = self.emitted
+        self.promise_record = self.emitted
 
     def append_entries(self, entries: list[Entry]) -> None:
         """Add entries at the end of the own log; their record is emitted at the end of the turn."""
@@ -357,19 +277,18 @@ class Raft:
     def truncate(self, first: int) -> None:
         """Remove own entries from `first` on: a leader of a newer term has other ones. Never reaches committed ones."""
         assert first > self.commit, (first, self.commit)
-        self.flush_entries()
+        self.flush()
         self.log.truncate(first)
         self.durable_index = min(self.durable_index, first - 1)
         self.on_the_way = deque((number, min(last, first - 1)) for number, last in self.on_the_way)
         while self.configs[-1][0] >= first:
             self.configs.pop()
 
-    def flush_entries(self) -> None:
+    def flush(self) -> None:
         """Emit the record of entries that have none yet."""
         if self.unwritten_first:
             first, self.unwritten_first = self.unwritten_first, 0
-            self.emitted += 1
-            self.out.records.append(entries_record(first, self.log.slice(first, self.log.last)))
+            self.number(entries_record(first, self.log.slice(first, self.log.last)))
             self.on_the_way.append((self.emitted, self.log.last))
 
     def reset_log(self, meta: SnapshotMeta) -> None:
@@ -387,8 +306,7 @@ class Raft:
         if term > self.term:
             self.save_term(term, 0)
         if self.role is Role.LEADER:
-            self.up_to_date_at = max(self.up_to_date_at, self.contact)
-            self.out.failed_barriers.extend(self.reads.give_up())
+            self.end_leadership()
             self.progress = {}
             self.transferee = 0
             election.restart_timer(self)

@@ -41,4 +41,4 @@ def confirm(raft: Raft) -> None:
         answered = {member: peer.round for member, peer in raft.progress.items()}
         answered[raft.id] = raft.reads.number
         reached = quorum_value(raft.config, answered, 0)
-        raft.out.barriers += raft.reads.answered(raft.progress, reached)
+        raft.out.barriers += raft.reads.confirmed(raft.progress, reached)

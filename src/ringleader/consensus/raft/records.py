@@ -87,7 +87,7 @@ def _join(snapshot: SnapshotMeta | None, log: EntryLog) -> bool:
     if log.offset == index:
         log.offset_term = term
     elif log.term(index) == term:
-        log.compact(index)
+        log.forget(index, term)
     else:
         log.reset(index, term)
         return True

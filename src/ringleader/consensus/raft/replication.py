@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ringleader.consensus.peer import SNAPSHOT_PATIENCE
 from ringleader.consensus.raft import election, membership, reads
 from ringleader.consensus.raft.messages import Append, AppendReply, InstallSnapshot, SnapshotReply, TimeoutNow
 from ringleader.consensus.raft.progress import Pace, Progress
@@ -31,12 +32,6 @@ __all__ = [
     "tick_leader",
     "wants_to_send",
 ]
-
-ENTRY_OVERHEAD = 16  # bytes counted for an entry beside its data
-CHUNK_ENTRIES = 1024  # most entries in one message
-SNAPSHOT_PATIENCE = (
-    1  # election times after which an offer that was not answered is repeated: the other end may be a new one
-)
 
 # ------------------------------------------------------------------------------------------------------ leader
 
@@ -107,26 +102,14 @@ def _send_entries(raft: Raft, member: int, peer: Progress) -> None:
             return
         if peer.pace is Pace.PROBE and peer.probing:
             return
-        if peer.flight_bytes >= options.window_bytes or len(peer.flight) >= options.window_messages:
+        if peer.window_full(options):
             return
-        entries, size = _chunk(raft, peer.next)
+        entries, size = raft.log.chunk(peer.next, raft.log.last, options.append_bytes)
         _send_append(raft, member, peer, entries)
         if peer.pace is Pace.PROBE:
             peer.probing = True
             return
         peer.sent(peer.next + len(entries) - 1, size)
-
-
-def _chunk(raft: Raft, first: int) -> tuple[list[Entry], int]:
-    """As many entries from `first` on as fit into one message, at least one, and their size in bytes."""
-    entries = raft.log.slice(first, min(raft.log.last, first + CHUNK_ENTRIES - 1))
-    size = 0
-    for position, entry in enumerate(entries):
-        more = len(entry.data) + ENTRY_OVERHEAD
-        if position and size + more > raft.options.append_bytes:
-            return entries[:position], size
-        size += more
-    return entries, size
 
 
 def _send_append(raft: Raft, member: int, peer: Progress, entries: list[Entry]) -> None:
@@ -203,9 +186,7 @@ def _heard_from(raft: Raft, sender: int, term: int, round: int) -> Progress | No
     peer = raft.progress.get(sender)
     if raft.role is not Role.LEADER or term < raft.term or peer is None:
         return None
-    peer.heard, peer.answered = raft.now, True
-    if peer.round < round <= raft.reads.number:
-        peer.round = round
+    if peer.has_answered(raft.now, round, raft.reads.number):
         reads.confirm(raft)
     return peer
 

@@ -91,7 +91,7 @@ class RaftModel:
             core.handed_over = core.leaving = False
         core.emitted -= shift
         core.durable = 0
-        core.term_record = max(core.term_record - shift, 0)
+        core.promise_record = max(core.promise_record - shift, 0)
         core.self_vote_record = max(core.self_vote_record - shift, 0)
         core.on_the_way = type(core.on_the_way)((number - shift, last) for number, last in core.on_the_way)
         return shift
