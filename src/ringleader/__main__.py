@@ -1,4 +1,4 @@
-"""`python -m ringleader` is the command line, and so is the installed `ringleader`; also Ctrl-C while it loads ends it quietly."""
+"""`python -m ringleader` is the command line, as is the installed `ringleader`; Ctrl-C while it loads ends it quietly, too."""
 
 import sys
 
