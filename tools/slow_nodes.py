@@ -48,7 +48,7 @@ def latencies(protocol: str, phase2: int, slow: int, seed: int = 1) -> list[floa
     def slow_down(world: World) -> None:
         followers = [each for each in world.machines.values() if each.host is not None and not each.host.core.leads]
         for machine in followers[:slow]:
-            machine.disk_slow = SLOWER
+            machine.work.slow = SLOWER
 
     report = run_seed(seed, options, made=made)
     if not report.ok:

@@ -107,7 +107,7 @@ class Nemesis:
         world.network.heal()
         for machine in world.machines.values():
             machine.crash_point = ""
-            machine.disk_slow = 1.0
+            machine.work.slow = 1.0
             machine.disk.make_room()
             machine.disk.fail_sync = machine.absent = False
             machine.clock.set_rate(self.timeline.now, 1.0)
@@ -239,7 +239,7 @@ class Nemesis:
         """Cut the power of a machine, preferably while its disk is at work."""
         if machine.host is None or self.healed:
             return
-        if patience and not machine.busy:
+        if patience and not machine.work.busy:
             self.timeline.after(0.001, self._cut_power, machine, patience - 1)
             return
         machine.crash("no power", power=True)
@@ -256,7 +256,7 @@ class Nemesis:
     def _kill_at_work(self, machine: Machine, restart: float, cut: float, patience: int) -> None:
         if machine.host is None or self.healed:
             return
-        if patience and not machine.busy:
+        if patience and not machine.work.busy:
             self.timeline.after(0.001, self._kill_at_work, machine, restart, cut, patience - 1)
             return
         machine.crash("killed, to lose power soon after its next start", power=False)
@@ -274,7 +274,7 @@ class Nemesis:
     def _cut_all_power(self, patience: int) -> None:
         if self.healed:
             return
-        if patience and sum(machine.busy for machine in self.world.machines.values()) < 2:
+        if patience and sum(machine.work.busy for machine in self.world.machines.values()) < 2:
             self.timeline.after(0.001, self._cut_all_power, patience - 1)
             return
         self.world.probes.hit("all nodes down at once")
@@ -307,8 +307,8 @@ class Nemesis:
     def _slow_disk(self) -> None:
         machine = self._machine()
         slow = self.choice.log_uniform(5.0, 500.0)
-        machine.disk_slow = min(slow, SLOWEST_SYNC / self.world.options.disk.sync)
-        self._later(self._while(), lambda: setattr(machine, "disk_slow", 1.0))
+        machine.work.slow = min(slow, SLOWEST_SYNC / self.world.options.disk.sync)
+        self._later(self._while(), lambda: setattr(machine.work, "slow", 1.0))
 
     def _disk_full(self) -> None:
         """Others fill the disk up, but for what may be enough for a vote, or for a few entries."""

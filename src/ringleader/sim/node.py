@@ -1,8 +1,6 @@
 """A simulated machine: the real `Host` on a simulated disk and clock, which can pause, crash anywhere, and start again.
 
-Disk operations of one batch have a time each, but cost the simulator one event: they are carried out when the last is due,
-or, when the machine crashes before, as far as they had come. So a crash can fall between any two of them, or inside one.
-For what a full disk has no room the machine waits, as the runtime does (`group.space`).
+What its disk is doing stands in `sim.diskwork`.
 """
 
 from __future__ import annotations
@@ -11,14 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ringleader.errors import Reason, RingleaderError
-from ringleader.group.bulk import BulkWork
 from ringleader.group.host import Host
 from ringleader.group.roster import ROSTER_FILE
-from ringleader.group.space import NO_ROOM, ROOM_PERIOD, SpaceKeeper
-from ringleader.ports import DiskOp, Read, Rename, Sync, SyncFolder
+from ringleader.ports import DiskOp, Rename
 from ringleader.sim.choice import stream
 from ringleader.sim.clock import SimClock
 from ringleader.sim.disk import CrashPoint, SimDisk
+from ringleader.sim.diskwork import DiskWork
 from ringleader.sim.rot import Damage
 from ringleader.sim.trace import Kind
 from ringleader.sim.violation import Violation
@@ -28,33 +25,6 @@ if TYPE_CHECKING:
     from ringleader.sim.world import World
 
 __all__ = ["Machine"]
-
-
-class _Work:
-    """A batch of disk operations under way. `due[i]`: when operation i is done; `done`: how many were carried out.
-
-    `read`: of bulk work, what is to be read after them. `no_room`: the rest of it was left out.
-    """
-
-    __slots__ = ("done", "due", "no_room", "number", "ops", "read", "records")
-
-    def __init__(self, number: int, ops: list[DiskOp], due: list[float], records: int, read: Read | None) -> None:
-        self.number = number
-        self.ops = ops
-        self.due = due
-        self.records = records
-        self.read = read
-        self.no_room = False
-        self.done = 0
-
-    def next_due(self) -> float:
-        """When the next operation is carried out."""
-        return self.due[self.done] if self.done < len(self.ops) else float("inf")
-
-    def wait(self, until: float) -> None:
-        """The next operation is tried again at `until`, and the others come as much later."""
-        shift = until - self.due[self.done]
-        self.due[self.done :] = [time + shift for time in self.due[self.done :]]
 
 
 class Machine:
@@ -73,8 +43,6 @@ class Machine:
         drift = options.clock.drift
         self.clock = SimClock(self.choice.uniform(0.0, 1000.0), 1.0 + self.choice.uniform(-drift, drift))
         self.disk = SimDisk(stream(options.seed, f"disk {id}"), options.disk.habits)
-        self.disk.settle = self._settle
-        self.disk_slow = 1.0
         self.host: Host | None = None
         self.life = 0
         self.paused_until = 0.0
@@ -84,18 +52,8 @@ class Machine:
         self.absent = False  # it is not to be started
         self.damage: Damage | None = None
         self.compared = 0  # the applied index at which the state was last compared
-        self._work: _Work | None = None
-        self._bulk: _Work | None = None
-        self._space = self._keeper()
-
-    def _keeper(self) -> SpaceKeeper:
-        """What a process that starts has to carry out the log's operations."""
-        return SpaceKeeper(self.disk, self.world.options.disk.reserve_bytes, self._filled)
-
-    @property
-    def busy(self) -> bool:
-        """Whether the disk is at work."""
-        return self._work is not None or self._bulk is not None
+        self.work = DiskWork(self)
+        self.disk.settle = self.work.settle
 
     # ------------------------------------------------------------------------------------------------ start, stop
 
@@ -134,9 +92,8 @@ class Machine:
         world.oracle.recovered(self.id, core)
         world.observe(self, core)
         self.timeline.after(self.choice.uniform(0.0, world.options.tick), self._tick, self.life)
-        self._space = self._keeper()
-        self._space.recover()
-        self._drain()
+        self.work.begin_life()
+        self.drain()
 
     def wipe(self) -> None:
         """The disk is replaced by an empty one; the node keeps its name and id."""
@@ -144,7 +101,7 @@ class Machine:
         self.lost = True
         self.incarnation += ", then another"
         self.disk = SimDisk(self.choice, self.world.options.disk.habits)
-        self.disk.settle = self._settle
+        self.disk.settle = self.work.settle
         self.world.oracle.wiped(self.id)
 
     def _refused(self, error: RingleaderError) -> None:
@@ -162,30 +119,14 @@ class Machine:
         self.damage = None
         world.restart_later(self)
 
-    def _arm_recovery(self) -> None:
-        self.crash_point = ""
-        left = self.choice.randrange(4)
-
-        def count() -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise CrashPoint
-
-        self.disk.on_change = count
-
     def crash(self, why: str, *, power: bool) -> None:
         """The process is gone at once; with `power` so is the page cache."""
         world = self.world
         now = self.timeline.now
-        self._settle()
-        works = [work for work in (self._work, self._bulk) if work is not None and work.done < len(work.ops)]
-        self._work = self._bulk = None
-        if any(work.done for work in works):
-            world.probes.hit("crash in disk work")
+        begun = self.work.end_life()
         if power:
-            for work in works:
-                self.disk.begin(work.ops[work.done])
+            for op in begun:
+                self.disk.begin(op)
             report = self.disk.power_cut()
             world.probes.count_cut(report)
             why = f"{why} (power cut: {report.lost} bytes lost, {report.kept} kept)"
@@ -202,6 +143,13 @@ class Machine:
         self.clock.thaw(now)
         world.network.lose_inbound(self.id)
         world.node_is_gone(self)
+
+    def disk_failed(self, life: int, error: OSError) -> None:
+        """An operation failed: the node stops, as the runtime would make it; what was unsynced may be lost."""
+        if life == self.life and self.host is not None:
+            self.world.probes.hit("sync failed")
+            self.crash(f"stopped: {error}", power=True)
+            self.world.restart_later(self)
 
     # ------------------------------------------------------------------------------------------------------ pause
 
@@ -226,7 +174,7 @@ class Machine:
                 return
             call(*arguments)
 
-    def _held(self, call: Callable[..., None], *arguments: Any) -> bool:
+    def held(self, call: Callable[..., None], *arguments: Any) -> bool:
         """Whether the node stands still; then the event waits."""
         if self.timeline.now < self.paused_until:
             self.waiting.append((call, arguments))
@@ -239,11 +187,11 @@ class Machine:
         host = self.host
         if life != self.life or host is None:
             return
-        if self.paused_until and self._held(self._tick, life):
+        if self.paused_until and self.held(self._tick, life):
             return
         timeline = self.timeline
         host.tick(self.clock.at(timeline.now))
-        self._drain()
+        self.drain()
         if life == self.life:
             timeline.after(self.world.options.tick, self._tick, life)
 
@@ -252,7 +200,7 @@ class Machine:
         host = self.host
         if host is None:
             return
-        if self.paused_until and self._held(self.peer_messages, sender, messages, sent):
+        if self.paused_until and self.held(self.peer_messages, sender, messages, sent):
             return
         now = self.timeline.now
         host.observe(self.clock.at(now))
@@ -260,37 +208,37 @@ class Machine:
         for group, message in messages:
             add((now, Kind.DELIVER, self.id, sender, message, sent))
             host.peer_message(sender, group, message)
-        self._drain()
+        self.drain()
 
     def client_opened(self, conn: int, life: int) -> None:
         """A client connects."""
-        if self.host is None or life != self.life or self._held(self.client_opened, conn, life):
+        if self.host is None or life != self.life or self.held(self.client_opened, conn, life):
             return
         self.connections.add(conn)
         self.host.client_opened(conn)
-        self._drain()
+        self.drain()
 
     def client_frame(self, conn: int, frame: Any) -> None:
         """A frame of a client arrives."""
-        if self.host is None or (self.paused_until and self._held(self.client_frame, conn, frame)):
+        if self.host is None or (self.paused_until and self.held(self.client_frame, conn, frame)):
             return
         if conn in self.connections:
             self.host.observe(self.clock.at(self.timeline.now))
             self.host.client_frame(conn, frame)
-            self._drain()
+            self.drain()
 
     def client_closed(self, conn: int) -> None:
         """A client's connection broke or was closed."""
-        if self.host is None or self._held(self.client_closed, conn):
+        if self.host is None or self.held(self.client_closed, conn):
             return
         if conn in self.connections:
             self.connections.remove(conn)
             self.host.client_closed(conn)
-            self._drain()
+            self.drain()
 
     # ---------------------------------------------------------------------------------------------------- effects
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
         """Carry out what the host wants done."""
         host = self.host
         assert host is not None
@@ -311,9 +259,9 @@ class Machine:
             return
         point = self.crash_point
         if out.disk is not None:
-            self._start_work(out.disk.number, out.disk.ops)
+            self.work.start_log(out.disk.number, out.disk.ops)
         if out.bulk is not None:
-            self._start_bulk(out.bulk)
+            self.work.start_bulk(out.bulk)
         if out.bulk_peers:
             self._send(out.bulk_peers)
         if out.peers:
@@ -353,6 +301,21 @@ class Machine:
                 world.oracle.sent(self.id, to, [message for _, message in batch])
             world.network.send(self.id, to, batch)
 
+    # ------------------------------------------------------------------------------- crashes at effect boundaries
+
+    def _arm_recovery(self) -> None:
+        """Recovery is to end at one of the first changes that it makes on disk, if it makes so many."""
+        self.crash_point = ""
+        left = self.choice.randrange(4)
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise CrashPoint
+
+        self.disk.on_change = count
+
     def _crash_while_sending(self, peers: list[tuple[int, int, Any]]) -> bool:
         """Crash with some, perhaps none, of these messages sent."""
         self.crash_point = ""
@@ -364,37 +327,8 @@ class Machine:
         self.world.restart_later(self)
         return True
 
-    # ------------------------------------------------------------------------------------------------------- disk
-
-    def _start_work(self, number: int, ops: list[DiskOp]) -> None:
-        assert self._work is None, "two disk batches at once"
-        due = self._times(ops)
-        self._work = _Work(number, ops, due, self.world.oracle.disk_taken(self.id), None)
-        self.timeline.at(due[-1], self._work_done, self.life, self._work)
-        self._crash_if_armed(ops, due)
-
-    def _start_bulk(self, bulk: BulkWork) -> None:
-        assert self._bulk is None, "two pieces of bulk work at once"
-        due = self._times(bulk.ops)
-        work = self._bulk = _Work(bulk.number, bulk.ops, due, 0, bulk.read)
-        read = self.world.options.disk.write * self.disk_slow
-        self.timeline.at((due[-1] if due else self.timeline.now) + read, self._bulk_done, self.life, work)
-        if due:
-            self._crash_if_armed(bulk.ops, due)
-
-    def _times(self, ops: list[DiskOp]) -> list[float]:
-        """When each operation of a batch that starts now is done."""
-        options = self.world.options.disk
-        time = self.timeline.now
-        due: list[float] = []
-        sync, write = options.sync * self.disk_slow, options.write * self.disk_slow
-        for op in ops:
-            kind = type(op)
-            time += self.choice.expovariate(1.0 / sync) if kind is Sync or kind is SyncFolder else write
-            due.append(time)
-        return due
-
-    def _crash_if_armed(self, ops: list[DiskOp], due: list[float]) -> None:
+    def crash_at_work(self, ops: list[DiskOp], due: list[float]) -> None:
+        """The disk begins these operations: crash among them if that is what is to happen."""
         point = self.crash_point
         if point == "disk" or (point == "rename" and any(type(op) is Rename for op in ops)):
             self._crash_in_work(due)
@@ -410,111 +344,17 @@ class Machine:
             moment = self.choice.uniform(moment, bounds[place + 1])
         self.timeline.at(moment, self._boundary_crash, self.life, "in disk work")
 
+    def crash_unheard(self) -> bool:
+        """The log's work is done: crash before the host hears of it, if that is what is to happen; whether it was."""
+        if self.crash_point != "done":
+            return False
+        self.crash_point = ""
+        self.world.probes.hit("crash before send")
+        self.crash("at an effect boundary: work done, nobody told", power=self.choice.chance(0.7))
+        self.world.restart_later(self)
+        return True
+
     def _boundary_crash(self, life: int, where: str) -> None:
         if life == self.life and self.host is not None:
             self.crash(f"at an effect boundary: {where}", power=self.choice.chance(0.7))
-            self.world.restart_later(self)
-
-    def _settle(self) -> None:
-        """Carry out the operations of both lanes that are due by now, in the order in which they are."""
-        now = self.timeline.now
-        while True:
-            works = [work for work in (self._work, self._bulk) if work is not None]
-            work = min(works, key=_Work.next_due, default=None)
-            if work is None or work.next_due() > now:
-                return
-            op = work.ops[work.done]
-            try:
-                if work is self._bulk:
-                    self.disk.apply(op)
-                elif not self._space.attempt(op):
-                    self.world.probes.hit("waited for room")
-                    work.wait(now + ROOM_PERIOD)
-                    continue
-            except OSError as error:
-                if work is self._bulk and error.errno in NO_ROOM:
-                    work.done, work.no_room = len(work.ops), True
-                    continue
-                self._work = self._bulk = None
-                self.timeline.at(now, self._disk_failed, self.life, error)
-                return
-            work.done += 1
-
-    def _work_done(self, life: int, work: _Work) -> None:
-        if life != self.life or self._work is not work:
-            return
-        self._settle()
-        if self._work is work and work.done < len(work.ops):  # there was no room
-            self.timeline.at(work.due[-1], self._work_done, life, work)
-            return
-        if self._work is not work or self._held(self._report_done, life, work):
-            return
-        self._report_done(life, work)
-
-    def _report_done(self, life: int, work: _Work) -> None:
-        host = self.host
-        if life != self.life or host is None:
-            return
-        self._work = None
-        world = self.world
-        world.trace.add((self.timeline.now, Kind.DISK, self.id, 0, work.ops, 0.0))
-        world.oracle.disk_done(self.id, work.records)
-        if self.crash_point == "done":
-            self.crash_point = ""
-            world.probes.hit("crash before send")
-            self.crash("at an effect boundary: work done, nobody told", power=self.choice.chance(0.7))
-            world.restart_later(self)
-            return
-        host.disk_done(work.number)
-        self._drain()
-
-    def _bulk_done(self, life: int, work: _Work) -> None:
-        host = self.host
-        if life != self.life or host is None or self._bulk is not work:
-            return
-        self._settle()
-        if self._bulk is not work or self._held(self._bulk_done, life, work):
-            return
-        self._bulk = None
-        read = work.read
-        data: bytes | None = None
-        if work.no_room:
-            self.world.probes.hit("no room for a snapshot")
-        else:
-            data = self.disk.read(read.name, read.offset, read.length) if read is not None else b""
-        if work.ops:
-            self.world.trace.add((self.timeline.now, Kind.DISK, self.id, 0, work.ops, 0.0))
-        host.bulk_done(work.number, data)
-        self._drain()
-
-    def _filled(self, flag: bool) -> None:
-        """The disk has become full, or has room again; the host is told in a moment."""
-        self.timeline.at(self.timeline.now, self._tell_filled, self.life, flag)
-
-    def _tell_filled(self, life: int, flag: bool) -> None:
-        host = self.host
-        if life != self.life or host is None or self._held(self._tell_filled, life, flag):
-            return
-        self.world.probes.hit("disk full" if flag else "room again")
-        self.world.trace.add((self.timeline.now, Kind.NOTE, self.id, 0, f"the disk of n{self.id} is full: {flag}", 0.0))
-        host.disk_full(flag)
-        if flag:
-            self._look_for_room(life)
-        if life == self.life:
-            self._drain()
-
-    def _look_for_room(self, life: int) -> None:
-        if life != self.life or not self._space.full or self._held(self._look_for_room, life):
-            return
-        self._settle()
-        if self._work is None:
-            self._space.recover()
-        if self._space.full:
-            self.timeline.after(ROOM_PERIOD, self._look_for_room, life)
-
-    def _disk_failed(self, life: int, error: OSError) -> None:
-        """An operation failed: the node stops, as the runtime would make it; what was unsynced may be lost."""
-        if life == self.life and self.host is not None:
-            self.world.probes.hit("sync failed")
-            self.crash(f"stopped: {error}", power=True)
             self.world.restart_later(self)
