@@ -64,7 +64,8 @@ class Leases:
 
     def end(self, lease_id: int) -> None:
         """Forget a lease; its keys are already gone."""
-        del self.by_id[lease_id]  # its place in the heap is found empty later, or goes here: only a leader looks for what is due
+        del self.by_id[lease_id]
+        # Its place in the heap is found empty later; or goes here, since only a leader looks for what is due.
         if len(self._heap) > 2 * len(self.by_id) + _LEFTOVERS:
             self._heap = [(lease.deadline_ms, lease.id) for lease in self.by_id.values()]
             heapify(self._heap)
