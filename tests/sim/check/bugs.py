@@ -10,7 +10,7 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
-from ringleader.consensus.paxos import Paxos, leader, recovery
+from ringleader.consensus.paxos import Paxos, leader, learner, recovery
 from ringleader.consensus.paxos import quorum as paxos_quorum
 from ringleader.consensus.paxos.messages import Promise
 from ringleader.consensus.raft import Raft, election, membership, reads, replication
@@ -309,6 +309,14 @@ BUGS: tuple[Bug, ...] = (
         "",
         8,
         lambda: patch.object(leader, "on_promise", _reports_ignored),
+    ),
+    Bug(
+        "late-answer",
+        "a leader that learns another value than it has proposed goes on leading",
+        scope("paxos", "late-answer"),
+        "state machine safety",
+        46,
+        lambda: patch.object(learner, "_superseded", lambda paxos, message: False),
     ),
     Bug(
         "births-unsorted",

@@ -24,6 +24,7 @@ LEAST = {
     ("paxos", "member-change"): 400_000,
     ("paxos", "hand-over"): 40_000,
     ("paxos", "flexible-quorums"): 20_000,
+    ("paxos", "late-answer"): 400_000,
 }
 """Transitions that each has at least: a scope that has become small by mistake shows nothing any more."""
 
@@ -102,6 +103,8 @@ def test_an_opening_is_part_of_the_trace() -> None:
     """What a scope begins with is carried out first, and must make sense."""
     scope = replace(SMALL[0], opening=("n1 time", "n2 deliver 1"))
     assert scope.check().complete
+    lossy = replace(scope, opening=("n1 time", "n2 deliver 1", "n1 lose 3", "n2 lose 1", "n3 lose 2"))
+    assert lossy.check().states < replace(scope, opening=lossy.opening[:2]).check().states
     with pytest.raises(ValueError, match="only 2 messages were sent"):
         replace(scope, opening=("n1 time", "n2 deliver 3")).check()
     with pytest.raises(ValueError, match="is for n3"):

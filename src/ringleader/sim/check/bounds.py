@@ -16,8 +16,10 @@ __all__ = ["Bounds", "Event", "parse_bounds"]
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
-    """Something that happens to one member. `argument` by kind: the message's number (deliver), the data (propose),
+    """Something that happens to one member. `argument` by kind: the message's number (deliver, lose), the data (propose),
     the token (read), how many unsynced batches survive (crash), which target (change), to whom (transfer).
+
+    A message is lost only in an opening (`check.scope`): in a search it may be late for ever anyway.
     """
 
     kind: str

@@ -27,7 +27,7 @@ class Scope(msgspec.Struct, frozen=True):
     """`options`: of the protocol's model. `members` are numbered from 1; the group starts with the first `voters`.
 
     `opening`: what has happened before the search begins, in the words of a counterexample (`n2 deliver 1`); from there on
-    everything is tried.
+    everything is tried, but that what it has lost (`n2 lose 1`) does not arrive unless it is sent again.
     """
 
     name: str
@@ -102,6 +102,41 @@ LEFTOVERS = (  # n1 and n2 have led, and what each accepted alone in the open sl
     "n2 time",
     "n3 deliver 8",
     "n2 deliver 9",
+)
+LATE_ANSWER = (
+    "n1 time",  # it leads in 1n1 with n3 and n4: slot 1 is chosen, and it alone has accepted a command in slot 2
+    "n3 deliver 2",
+    "n4 deliver 3",
+    "n1 deliver 5",
+    "n1 deliver 6",
+    "n3 deliver 8",
+    "n4 deliver 9",
+    "n1 deliver 11",
+    "n1 deliver 12",
+    "n3 deliver 13",
+    "n4 deliver 14",
+    "n1 propose a",
+    "n2 time",  # it leads in 1n2 with n4 and n5, has asked n4 about slot 1, and proposes a no-op in slot 2
+    "n4 deliver 19",
+    "n5 deliver 20",
+    "n2 deliver 21",
+    "n2 deliver 22",
+    "n4 deliver 25",
+    "n2 deliver 28",
+    "n1 lose 17",
+    "n1 lose 23",
+    "n2 lose 1",
+    "n2 lose 7",
+    "n3 lose 18",
+    "n3 lose 24",
+    "n4 lose 26",
+    "n4 lose 29",
+    "n5 lose 4",
+    "n5 lose 10",
+    "n5 lose 27",
+    "n3 time",  # it stands in 2n3; whoever is with n2 does not hear of that
+    "n2 lose 32",
+    "n5 lose 34",
 )
 
 SCOPES: tuple[Scope, ...] = (
@@ -214,6 +249,15 @@ SCOPES: tuple[Scope, ...] = (
         "of three members one chooses, and all three elect",
         Bounds(term=2, standing=ONE_AND_TWO),
         options=BARE | {"phase2": 1},
+    ),
+    Scope(
+        "late-answer",
+        "paxos",
+        "of five, n2 leads with two and n3 in a higher ballot with the others; old questions of n2 are answered late",
+        Bounds(term=2, standing=(3,)),
+        members=5,
+        options=BARE | {"append_bytes": 40},
+        opening=LATE_ANSWER,
     ),
     Scope(
         "four-flexible",

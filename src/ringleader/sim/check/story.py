@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ringleader.consensus.shape import Entry
 from ringleader.sim.check.bounds import Event
 from ringleader.sim.check.model import Item, View
-from ringleader.sim.check.trace import Happening
+from ringleader.sim.check.trace import ABOUT_A_MESSAGE, Happening
 from ringleader.sim.check.world import World
 from ringleader.sim.picture import Arrow, Diagram, Mark, Sign, draw
 from ringleader.sim.picture.of_trace import message_words
@@ -18,7 +18,7 @@ __all__ = ["Scene", "Story", "tell"]
 
 
 class Scene(NamedTuple):
-    """One event. `sent`: numbers of the messages that it sent for the first time; `message`: the one that it delivered."""
+    """One event. `sent`: numbers of the messages that it sent for the first time; `message`: what arrived or got lost."""
 
     member: int
     event: Event
@@ -36,7 +36,8 @@ class Scene(NamedTuple):
         """What happens, in sentences; `numbers`: how the messages sent are called."""
         told = [_HEADS.get(self.event.kind, "")] if self.message is None else []
         if self.message is not None:
-            told = [f"n{self.sender} says: {self.spoken.message(self.message)}"]
+            lost = "will not hear: " if self.event.kind == "lose" else ""
+            told = [f"{lost}n{self.sender} says: {self.spoken.message(self.message)}"]
         told += self.changes()
         told += [
             f"#{number} to n{to}: {self.spoken.message(message)}"
@@ -105,7 +106,7 @@ def tell(world: World, trace: Iterable[Happening]) -> Story:
         before = world.tables.views[world.cells[state[place]][0]]
         action, after = world.apply(state, place, event)
         sender, message = 0, None
-        if event.kind == "deliver":
+        if event.kind in ABOUT_A_MESSAGE:
             sender, _, message = world.letter(int(event.argument))
         problem = after if isinstance(after, str) else ""
         sent = [letter for letter in world.sent(action) if letter not in known] if action else []
@@ -123,9 +124,10 @@ def tell(world: World, trace: Iterable[Happening]) -> Story:
 def _marks(scene: Scene, moment: float, sent: dict[int, float]) -> list[Mark | Arrow]:
     drawn: list[Mark | Arrow] = []
     member, kind = scene.member, scene.event.kind
-    if kind == "deliver":
+    if scene.message is not None:
         since = sent.get(int(scene.event.argument), moment)
-        drawn.append(Arrow(since, moment, scene.sender, member, message_words(scene.message)))
+        arrives = moment if kind == "deliver" else None
+        drawn.append(Arrow(since, arrives, scene.sender, member, message_words(scene.message), moment))
     elif kind == "crash":
         drawn += [Mark(moment, member, Sign.CRASH, "crash"), Mark(moment + 0.1, member, Sign.START, "starts again")]
     elif kind == "sync":

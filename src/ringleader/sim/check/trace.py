@@ -1,7 +1,8 @@
 """Events as words and back: the language of counterexamples and of openings.
 
-`n1 time`, `n2 deliver 3`, `n1 propose a`, `n1 read 2`, `n1 sync`, `n1 crash 0`, `n1 change 0`, `n1 transfer 2`. Messages are
-numbered from 1 in the order in which they are first sent in this trace, so that the words mean the same in every world.
+`n1 time`, `n2 deliver 3`, `n1 propose a`, `n1 read 2`, `n1 sync`, `n1 crash 0`, `n1 change 0`, `n1 transfer 2`, `n2 lose 3`.
+Messages are numbered from 1 in the order in which they are first sent in this trace, so that the words mean the same in every
+world.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import NamedTuple
 from ringleader.sim.check.bounds import Event
 from ringleader.sim.check.world import State, World
 
-__all__ = ["Happening", "read_events", "words_of", "write_events"]
+__all__ = ["ABOUT_A_MESSAGE", "Happening", "read_events", "words_of", "write_events"]
 
 ALONE = ("time", "sync")
-KINDS = (*ALONE, "deliver", "propose", "read", "crash", "change", "transfer")
+ABOUT_A_MESSAGE = ("deliver", "lose")
+KINDS = (*ALONE, *ABOUT_A_MESSAGE, "propose", "read", "crash", "change", "transfer")
 
 
 class Happening(NamedTuple):
@@ -33,7 +35,7 @@ def words_of(happening: Happening, numbers: dict[int, int]) -> str:
         return f"n{member} {event.kind}"
     if isinstance(argument, bytes):
         return f"n{member} {event.kind} {argument.decode()}"
-    return f"n{member} {event.kind} {numbers[argument] if event.kind == 'deliver' else argument}"
+    return f"n{member} {event.kind} {numbers[argument] if event.kind in ABOUT_A_MESSAGE else argument}"
 
 
 def write_events(world: World, trace: Iterable[Happening]) -> list[str]:
@@ -87,7 +89,7 @@ def _read(world: World, line: str, letters: list[int]) -> Happening:
     number = int(rest[0])
     if kind == "change" and number >= len(world.bounds.changes):
         raise ValueError(f"{line.strip()!r}: the scope has {len(world.bounds.changes)} changes, numbered from 0")
-    if kind == "deliver":
+    if kind in ABOUT_A_MESSAGE:
         if not 0 < number <= len(letters):
             raise ValueError(f"{line.strip()!r}: only {len(letters)} messages were sent by then")
         number = letters[number - 1]

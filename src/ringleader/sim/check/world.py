@@ -177,11 +177,19 @@ class World:
 
     def apply(self, state: State, place: int, event: Event) -> tuple[Action | None, State | str]:
         """What one event makes of a state; without an action: nothing, or it is outside the bounds."""
+        if event.kind == "lose":
+            return None, self._lost(state, place, int(event.argument))
         step = self.tables.step(self.cells[state[place]][0], event)
         if step is None:
             return None, state
         action = self._action(state[place], step)
         return action, self._after(state, place, action)
+
+    def _lost(self, state: State, place: int, letter: int) -> State:
+        """The state without that letter in the inbox."""
+        local, inbox = self.cells[state[place]]
+        rest = self.cell(local, inbox & ~(1 << self.tables.letters[letter].bit))
+        return (*state[:place], rest, *state[place + 1 :])
 
     def sent(self, action: Action) -> list[int]:
         """The numbers of the letters that an action sends."""
