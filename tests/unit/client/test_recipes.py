@@ -92,12 +92,12 @@ async def test_a_lease_that_cannot_be_kept_is_lost_in_time(monkeypatch: pytest.M
 
 async def test_a_lease_does_not_outlive_a_suspension_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop's clock stands still meanwhile, and its timers with it; the store's does not."""
-    asleep = 0.0
-    monkeypatch.setattr(leases, "steady", lambda: steady() + asleep)
+    asleep = [0.0]
+    monkeypatch.setattr(leases, "steady", lambda: steady() + asleep[0])
     cluster = FakeCluster(1)
     async with Client(Engine(["n1:1"], DirectDialer(cluster), ClientOptions())) as db, db.lock("a", ttl=600) as lock:
         held = []
-        for asleep in (590.0, 600.0):
+        for asleep[0] in (590.0, 600.0):
             held.append(lock.held)
         assert held == [True, False]
         with pytest.raises(NotAppliedError) as lost:
