@@ -67,7 +67,7 @@ async def test_a_lease_taken_away_is_told(db: Client) -> None:
             await lease.lost.wait()
         assert not lease.alive
         with pytest.raises(NotAppliedError) as caught:
-            lease.id  # noqa: B018
+            _ = lease.id
         assert caught.value.reason is Reason.LEASE_LOST
         assert caught.value.hint
 
