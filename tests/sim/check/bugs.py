@@ -149,6 +149,11 @@ def _promise_forgotten(paxos: Paxos, snapshot: Any, records: Any) -> None:
     paxos.acceptor.promised = 0
 
 
+def _ballots_forgotten(paxos: Paxos, snapshot: Any, records: Any) -> None:
+    _paxos_recover(paxos, snapshot, records)
+    paxos.log.ballots = [entry.term for entry in paxos.log.entries]
+
+
 def _reports_ignored(paxos: Paxos, sender: int, message: Promise) -> None:
     _on_promise(paxos, sender, replace(message, runs=[]))
 
@@ -295,6 +300,14 @@ BUGS: tuple[Bug, ...] = (
         lambda: patch.object(Paxos, "recover", _promise_forgotten),
     ),
     Bug(
+        "ballot-forgotten",
+        "a restarted acceptor takes the ballot in which a value was born for the one in which it was accepted",
+        scope("paxos", "crash"),
+        "promises are durable",
+        14,
+        lambda: patch.object(Paxos, "recover", _ballots_forgotten),
+    ),
+    Bug(
         "quorums-apart",
         "phase 1 is content with one member less than meets every phase-2 quorum",
         scope("paxos", "competing-leaders"),
@@ -323,7 +336,7 @@ BUGS: tuple[Bug, ...] = (
         "a leader keeps every value that phase 1 found, whatever their births say",
         scope("paxos", "leftovers"),
         "births go back",
-        13,
+        14,
         lambda: patch.object(recovery, "births_fit", lambda before, birth, after: True),
     ),
 )
