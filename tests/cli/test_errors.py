@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -72,6 +73,20 @@ def test_a_standard_output_that_is_full_is_said(cli: Shell, arguments: list[str]
         )
     assert done.returncode == 74
     assert done.stderr == b"ringleader: cannot write to standard output: No space left on device\n"
+
+
+def test_an_interruption_while_it_loads() -> None:
+    code = """
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "ringleader.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+runpy.run_module("ringleader", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment(), check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 def test_closed_streams(cli: Shell) -> None:

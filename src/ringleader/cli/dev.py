@@ -34,6 +34,8 @@ HOST = "127.0.0.1"
 READY_WITHIN = 60.0
 STOP_WITHIN = 10.0
 PORTS_PER_NODE = 10
+MAKES_NO_SENSE = 2
+"""The exit code of a call that fails again when it is repeated unchanged."""
 TOKEN = "dev"
 """The cluster token: no secret, since all of it listens on this machine alone."""
 WIDE = 200
@@ -310,7 +312,8 @@ class Cluster:
             if node.process is not None and node.process.poll() is not None:
                 code = node.process.returncode
                 node.process = None
-                node.restart_at = now + 2.0 if self.restart else None
+                # A start that makes no sense, such as that of a node that was removed, makes none the next time either.
+                node.restart_at = now + 2.0 if self.restart and code != MAKES_NO_SENSE else None
                 self._event("exited", node, how=f"signal {-code}" if code < 0 else f"exit code {code}")
             elif node.process is None and node.restart_at is not None and now >= node.restart_at:
                 node.start(self.peers, self.engine)

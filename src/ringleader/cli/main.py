@@ -109,7 +109,7 @@ def _run(json_: bool) -> int:
         return code if isinstance(code, int) else 0
     except RingleaderError as error:
         fail(error, json_)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except OSError as error:
         if error.filename is not None or error.errno not in _OUTPUT_FAILS:

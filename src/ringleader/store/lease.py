@@ -14,6 +14,10 @@ import msgspec
 __all__ = ["Lease", "Leases"]
 
 
+_LEFTOVERS = 1000
+"""So many places of ended leases, besides as many as there are leases twice over, are left in the heap."""
+
+
 class Lease(msgspec.Struct):
     """One lease: granted time and deadline in milliseconds of log time, and its keys.
 
@@ -28,7 +32,7 @@ class Lease(msgspec.Struct):
 
 
 class Leases:
-    """All leases, and a heap of (a deadline no later than the true one, id), each lease in it once."""
+    """All leases, and a heap of (a deadline no later than the true one, id): each lease, and some that have ended."""
 
     __slots__ = ("_heap", "by_id", "next_id")
 
@@ -60,7 +64,11 @@ class Leases:
 
     def end(self, lease_id: int) -> None:
         """Forget a lease; its keys are already gone."""
-        del self.by_id[lease_id]  # its place in the heap is found empty later
+        del self.by_id[lease_id]
+        # Its place in the heap is found empty later; or goes here, since only a leader looks for what is due.
+        if len(self._heap) > 2 * len(self.by_id) + _LEFTOVERS:
+            self._heap = [(lease.deadline_ms, lease.id) for lease in self.by_id.values()]
+            heapify(self._heap)
 
     def due(self, time_ms: int, limit: int) -> list[int]:
         """Up to `limit` leases whose deadline is reached at `time_ms`, ordered by deadline and id. Changes no state."""

@@ -176,7 +176,7 @@ class Cache(Mirror[AsyncCache], Mapping[str | bytes, KeyValue]):
     def on_change(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Have `callback(event)` called for every change, in the background thread; returns a function that ends that.
 
-        It must not raise, block or call anything of `ringleader.sync`.
+        It must not block or call anything of `ringleader.sync`.
         """
         stop = run(call(lambda: self._inner.on_change(callback)))
         return lambda: run(call(stop))

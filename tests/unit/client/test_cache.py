@@ -120,3 +120,21 @@ async def test_a_cache_of_more_than_one_answer_can_hold(db: Client) -> None:
     async with db.cache("k/") as cache:
         assert len(cache) == 7
         assert len(cache["k/6"].value) == 900_000
+
+
+async def test_a_callback_that_fails_does_not_end_the_following(db: Client) -> None:
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    called: list[str] = []
+
+    def fails(event: Event) -> None:
+        raise ZeroDivisionError(event.key_text)
+
+    async with db.cache("config/") as cache:
+        cache.on_change(fails)
+        cache.on_change(lambda event: called.append(event.key_text))
+        for name in ("config/a", "config/b"):
+            await cache.wait_for((await db.kv.put(name, "1")).revision)
+        assert cache.error is None
+    assert called == ["config/a", "config/b"]
+    assert [type(context["exception"]) for context in told] == [ZeroDivisionError] * 2

@@ -11,6 +11,7 @@ import ringleader
 from ringleader import Client, key, op
 from ringleader.client.engine import Engine
 from ringleader.client.options import ClientOptions
+from ringleader.client.recipes import patience
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
 from ringleader.wire.frames import Submit
 from unit.client.fakes import FakeCluster
@@ -193,6 +194,28 @@ async def test_waiting_is_bounded_on_request(db: Client) -> None:
             await db.lock("job", timeout=0.05).acquire()
         assert isinstance(caught.value, TimeoutError)
         assert len(await keys(db)) == 1
+
+
+async def test_a_store_without_room_is_said_and_not_waited_for_for_ever(
+    db: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await db.queue("mail").put("work")
+    await db.kv.put("fill", bytes(10_000))
+    await db.configure(quota_bytes=5_000)
+    with pytest.raises(DeadlineError, match=r"not got within 0\.2 s: .*the store is full"):
+        await db.lock("a", timeout=0.2).acquire()
+    monkeypatch.setattr(patience, "ROOM", 0.1)
+    with pytest.raises(NotAppliedError) as refused:
+        await db.lock("a").acquire()
+    assert refused.value.reason is Reason.NO_SPACE
+    async with db.queue("mail").consumer() as consumer:
+        with pytest.raises(NotAppliedError) as refused:
+            await consumer.get()
+        assert refused.value.reason is Reason.NO_SPACE
+    await no_leases(db)
+    await db.configure(quota_bytes=0)
+    async with db.lock("a"), db.queue("mail").consumer() as consumer:
+        assert (await consumer.get()).text == "work"
 
 
 async def test_a_lost_lock_is_told(db: Client) -> None:

@@ -196,3 +196,17 @@ def test_garbage_is_refused_by_a_value_error(raw: bytes) -> None:
 def test_a_batch_of_a_later_format_is_not_taken() -> None:
     with pytest.raises(ValueError, match="format version 2"):
         decode_batch(ENCODER.encode(Batch(2, 0, [])))
+
+
+def test_leases_that_have_ended_are_not_remembered_for_ever() -> None:
+    """Also where nobody asks what is due: only a leader does."""
+    log = Log()
+    for number in range(10):
+        log.do(LeaseGrant(50_000 + number, 1 + number))
+    for number in range(5_000):
+        log.do(LeaseGrant(1 << 40, 100 + number % 3))
+        log.do(LeaseRevoke(100 + number % 3))
+    assert len(log.store._leases._heap) < 2_000
+    log.do(LeaseGrant(1 << 40, 100))
+    assert log.store.due_leases(50_004) == [1, 2, 3, 4, 5]
+    assert log.store.due_leases(1 << 39) == list(range(1, 11))

@@ -131,7 +131,7 @@ class Cache(Mapping[str | bytes, KeyValue]):
     def on_change(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Have `callback(event)` called for every change, after it was made here; returns a function that ends that.
 
-        It must not raise or block: it runs in between.
+        It must not block: it runs in between. What it raises goes to the event loop's exception handler, and nowhere else.
         """
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
@@ -286,7 +286,11 @@ class Cache(Mapping[str | bytes, KeyValue]):
                 reader.events.append(event)
             reader.news.set()
         for callback in list(self._callbacks):
-            callback(event)
+            try:
+                callback(event)
+            except Exception as error:  # of the user's: it must not end the following, which nobody would notice
+                context = {"message": f"a callback of {self!r} failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     def _reached(self, revision: int) -> None:
         if revision <= self._revision:

@@ -32,7 +32,8 @@ class Line:
     """A place in the line under `prefix`, for as long as `lease` lives. `token`: its create revision, 0 before `join`.
 
     `folder`: what comes between the prefix and the lease in the key, for those who tell several kinds of places apart.
-    `gone`: the reason to give when the place is lost; `what` it stands for, in words.
+    `gone`: the reason to give when the place is lost; `what` it stands for, in words. `trouble`: why the cluster does not
+    serve, while it does not.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Line:
         self.what = what
         self.key = b""
         self.token = 0
+        self.trouble: RingleaderError | None = None
         self._folder = folder
 
     @property
@@ -93,12 +95,15 @@ class Line:
         """Repeat what is safe to repeat for as long as the lease lives."""
 
         def may_go_on(error: RingleaderError) -> None:
+            self.trouble = error
             if error.reason is self.gone:
                 raise error
             if error.reason is Reason.LEASE_NOT_FOUND or not self.lease.alive:
                 raise self.lease.error() from error
 
-        return await insist(attempt, may_go_on)
+        result = await insist(attempt, may_go_on)
+        self.trouble = None
+        return result
 
     def gone_error(self) -> NotAppliedError:
         """What is raised when the key is not there any more."""

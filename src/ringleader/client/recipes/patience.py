@@ -15,7 +15,10 @@ __all__ = ["PAUSE", "Budget", "changed", "insist"]
 
 T = TypeVar("T")
 PAUSE = 0.05
-"""Between attempts when the cluster cannot serve, seconds."""
+"""Between attempts when the cluster cannot serve, seconds; twice as long each time in a row."""
+LONGEST_PAUSE = 1.0
+ROOM = 15.0
+"""For so long room is waited for, seconds: a leader with a full disk hands over within ten, a used up quota needs somebody."""
 
 
 class Budget:
@@ -37,10 +40,13 @@ class Budget:
 
 
 async def insist(attempt: Callable[[], Awaitable[T]], may_go_on: Callable[[RingleaderError], None]) -> T:
-    """Repeat what is safe to repeat for as long as the cluster cannot serve it.
+    """Repeat what is safe to repeat for as long as the cluster cannot serve it; but not for ever when it has no room.
 
     Before each repetition `may_go_on` is asked with the error that came; it raises when there is no use in it.
     """
+    clock = asyncio.get_running_loop().time
+    pause = PAUSE
+    full_since = 0.0
     while True:
         try:
             return await attempt()
@@ -48,10 +54,14 @@ async def insist(attempt: Callable[[], Awaitable[T]], may_go_on: Callable[[Ringl
             if error.reason is Reason.CLOSED:
                 raise
             may_go_on(error)
+            full_since = (full_since or clock()) if error.reason is Reason.NO_SPACE else 0.0
+            if full_since and clock() > full_since + ROOM:
+                raise
         except UsageError as error:
             may_go_on(error)
             raise
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def changed(

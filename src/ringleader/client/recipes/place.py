@@ -52,13 +52,18 @@ class Place:
         except BaseException as error:
             await self._lease.revoke()
             if isinstance(error, TimeoutError) and not isinstance(error, RingleaderError):
-                message = f"{self._what}: others held it for all of {timeout:g} s"
-                raise DeadlineError(
-                    message, reason=Reason.DEADLINE, hint="Wait longer, or find out who holds it."
-                ) from None
+                raise self._too_late(timeout or 0.0) from None
             raise
         self._held = True
         self._guard = asyncio.get_running_loop().create_task(self._watch_own_key(), name=self._what)
+
+    def _too_late(self, timeout: float) -> DeadlineError:
+        trouble = self._line.trouble
+        if trouble is not None:
+            message = f"{self._what}: not got within {timeout:g} s: {trouble.message}"
+            return DeadlineError(message, reason=Reason.DEADLINE, hint=trouble.hint)
+        message = f"{self._what}: others held it for all of {timeout:g} s"
+        return DeadlineError(message, reason=Reason.DEADLINE, hint="Wait longer, or find out who holds it.")
 
     async def leave(self) -> None:
         """Give the place up; whoever is next has its turn then."""
