@@ -84,8 +84,8 @@ def replay(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Acceptor
             ballot, first, told, entries = _accept.decode(record.payload)
             _promised(acceptor, ballot)
             if ballot < acceptor.promised:
-                told = f"in ballot {ballot_word(ballot)} after a promise of {ballot_word(acceptor.promised)}"
-                raise ValueError(f"slot {first} is accepted {told}")
+                where = f"in ballot {ballot_word(ballot)} after a promise of {ballot_word(acceptor.promised)}"
+                raise ValueError(f"slot {first} is accepted {where}")
             acceptor.accept(ballot, first, entries)
             acceptor.tell(told)
         elif record.kind == CHOSEN:
