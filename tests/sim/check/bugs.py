@@ -336,7 +336,7 @@ BUGS: tuple[Bug, ...] = (
         "a leader keeps every value that phase 1 found, whatever their births say",
         scope("paxos", "leftovers"),
         "births go back",
-        14,
+        13,
         lambda: patch.object(recovery, "births_fit", lambda before, birth, after: True),
     ),
 )
