@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from conformance.kinds import KINDS, Kind
 from conformance.member import Member
 from conformance.world import World
-from ringleader.consensus.protocols import make_core
+from ringleader.consensus.paxos.messages import TakeOver
+from ringleader.consensus.protocols import Choice, make_core
+from ringleader.consensus.raft.messages import TimeoutNow
 from ringleader.consensus.shape import Config, EntryKind, Record, Role
 
 pytestmark = pytest.mark.parametrize("kind", KINDS, ids=str)
+
+
+def alone(kind: Kind) -> Kind:
+    """The same protocol with one voter."""
+    return Kind(Choice(kind.choice.protocol), 1)
 
 
 def commands(member: Member) -> list[bytes]:
@@ -77,7 +86,7 @@ def test_nothing_is_promised_or_decided_before_it_is_durable(kind: Kind) -> None
 
 
 def test_a_single_voter_decides_only_what_is_durable(kind: Kind) -> None:
-    world = World(Kind(kind.choice if not kind.choice.phase2 else type(kind.choice)(kind.choice.protocol), 1))
+    world = World(alone(kind))
     (member,) = world.members.values()
     world.tick(0.01)
     world.settle()
@@ -86,6 +95,28 @@ def test_a_single_voter_decides_only_what_is_durable(kind: Kind) -> None:
     assert member.state == []
     world.sync(member)
     assert member.state == [b"a"]
+
+
+def test_a_candidate_does_not_stand_again_before_its_slow_disk_has_its_promise(kind: Kind) -> None:
+    """It began a new term every time its timer ran out, and so never led while the disk took longer than that."""
+    for voters in (1, kind.voters):
+        world = World(kind if voters > 1 else alone(kind))
+        slow = world.members[1]
+
+        def wait(seconds: float, world: World = world, slow: Member = slow) -> None:
+            world.now += seconds
+            slow.core.tick(world.now)
+            world.settle(sync=False)
+
+        while not slow.core.term:
+            wait(0.1)
+        stands_in = slow.core.term
+        for _ in range(100):
+            wait(0.5)
+        assert slow.core.term == stands_in
+        world.settle()
+        assert world.leader() is slow
+        assert slow.core.term == stands_in
 
 
 def test_a_turn_costs_one_record_and_one_message_a_member(kind: Kind) -> None:
@@ -113,6 +144,27 @@ def test_entries_keep_the_order_of_their_proposals(kind: Kind) -> None:
     assert second == first + 20
     for each in data:
         world.proposed[each] = leader.core.term
+    world.run(1.0)
+    assert all(member.state == data for member in world.members.values())
+
+
+def test_what_is_lost_of_a_full_window_is_sent_again(kind: Kind) -> None:
+    world = World(kind, window_messages=4, append_bytes=64)
+    leader = world.lead()
+    lost: list[Any] = []
+
+    def lose(sender: int, to: int, message: Any) -> bool:
+        if sender == leader.id and getattr(message, "entries", None):
+            lost.append(message)
+        return message in lost
+
+    world.drop = lose
+    data = [b"%060d" % number for number in range(20)]
+    for each in data:
+        world.propose(leader, each)
+    world.run(0.25)
+    assert len(lost) >= 4 * (kind.voters - 1), "the windows are full"
+    world.heal()
     world.run(1.0)
     assert all(member.state == data for member in world.members.values())
 
@@ -270,6 +322,7 @@ def test_a_leader_that_is_cut_off_answers_no_read_and_steps_down(kind: Kind) -> 
     world.run(5.0)
     assert world.answered == 0
     assert old.failed == [1]
+    assert old.core.role is not Role.LEADER
     assert not old.core.leads
     assert not old.core.lease_valid()
     assert old.core.contact <= world.now - 4.0
@@ -346,6 +399,29 @@ def test_a_transfer_to_nobody_is_refused_or_given_up(kind: Kind) -> None:
     assert world.propose(again, b"b")
     world.run(1.0)
     assert b"b" in again.state or kind.choice.phase2 == kind.voters
+
+
+def test_a_transfer_that_came_to_nothing_ends_lease_reads(kind: Kind) -> None:
+    """The order to stand for election may still arrive, and it is obeyed in spite of a living leader."""
+    world = started(kind, b"a")
+    leader, to = world.leader(), world.followers()[0]
+    assert leader.core.lease_valid()
+    late: list[Any] = []
+
+    def hold_back(sender: int, to: int, message: Any) -> bool:
+        if isinstance(message, TimeoutNow | TakeOver):
+            late.append(message)
+        return message in late
+
+    world.drop = hold_back
+    assert leader.core.transfer(to.id)
+    world.run(2.0)
+    assert late, "the order left"
+    assert leader.core.leads
+    assert not leader.core.lease_valid()
+    assert world.read(leader)
+    world.settle()
+    assert world.answered == 1, "reads with a round go on"
 
 
 def test_who_abstains_does_not_lead(kind: Kind) -> None:
@@ -440,3 +516,14 @@ def test_a_change_is_refused_while_another_is_under_way(kind: Kind) -> None:
     assert world.lead().core.config_settled
     kinds = {entry.kind for entry in world.ledger}
     assert int(EntryKind.CONFIG) in kinds
+
+
+def test_a_snapshot_never_carries_a_configuration_that_is_not_decided(kind: Kind) -> None:
+    """Hazard 18."""
+    world = started(kind, b"a")
+    leader, before = world.leader(), world.founders
+    assert leader.core.change_members(Config(before.voters[:1]))
+    world.collect(leader)
+    assert leader.core.config != before
+    assert leader.core.snapshot_meta(leader.core.commit).config == before
+    assert leader.core.compact(leader.core.commit).config == before

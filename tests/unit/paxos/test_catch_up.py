@@ -21,37 +21,6 @@ from ringleader.consensus.shape import Config, Role, SnapshotMeta
 from unit.paxos.harness import Cluster, command, sent, voter
 
 
-def test_crash_loses_unsynced_records_and_recovery_replays_the_rest() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    leader.core.propose([b"kept"])
-    cluster.settle()
-    follower = next(id for id in cluster.members if id != leader.id)
-    cluster.crash(follower)
-    leader.core.propose([b"later"])
-    cluster.settle()
-    cluster.restart(follower)
-    cluster.run(1)
-    assert cluster.commands(follower) == [b"kept", b"later"]
-
-
-def test_a_whole_cluster_restart_keeps_promises_and_log() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    cluster.leader().core.propose([b"a"])
-    cluster.settle()
-    before = cluster.leader().core.term
-    for id in list(cluster.members):
-        cluster.crash(id)
-    for id in list(cluster.members):
-        cluster.restart(id)
-    cluster.run(4)
-    assert cluster.leader().core.term > before
-    cluster.run(0.3)
-    assert all(cluster.commands(id) == [b"a"] for id in cluster.members)
-
-
 def test_a_restarted_member_knows_at_once_what_its_records_say_is_chosen() -> None:
     cluster = Cluster(3)
     cluster.run(3)
@@ -64,22 +33,6 @@ def test_a_restarted_member_knows_at_once_what_its_records_say_is_chosen() -> No
     cluster.crash(follower)
     cluster.restart(follower)
     assert cluster.members[follower].core.commit >= known - 1
-
-
-def test_a_member_too_far_behind_gets_a_snapshot() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    behind = next(id for id in cluster.members if id != leader.id)
-    cluster.drop = lambda sender, to, message: behind in (sender, to)
-    leader.core.propose([b"1", b"2", b"3"])
-    cluster.settle()
-    leader.core.compact(leader.core.commit)
-    cluster.drop = lambda sender, to, message: False
-    cluster.run(1)
-    follower = cluster.members[behind].core
-    assert follower.commit == leader.core.commit
-    assert follower.log.offset == leader.core.log.offset
 
 
 def test_what_is_accepted_above_a_snapshot_stays() -> None:

@@ -12,7 +12,7 @@ import pytest
 from ringleader.consensus.paxos.ballot import round_of
 from ringleader.consensus.paxos.quorum import phase1_size, phase2_size
 from ringleader.consensus.shape import Config
-from unit.paxos.harness import Cluster, Member
+from unit.paxos.harness import Cluster
 
 Link = tuple[int, int]
 
@@ -120,7 +120,7 @@ def test_any_graph_in_which_somebody_reaches_a_quorum(seed: int) -> None:
 
 def test_a_learner_that_the_leader_cannot_reach_learns_from_others() -> None:
     cluster = Cluster(3)
-    cluster.members[4] = Member(4, Config((1, 2, 3)), 44, cluster.options)
+    cluster.start(4, Config((1, 2, 3)), 44)
     cluster.run(3)
     led_by(cluster, 1)
     assert cluster.leader().core.change_members(Config((1, 2, 3), (), (4,)))

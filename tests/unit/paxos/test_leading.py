@@ -2,58 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ringleader.consensus.paxos.ballot import owner
 from ringleader.consensus.paxos.messages import (
     Canvass,
     Prepare,
-    TakeOver,
 )
 from ringleader.consensus.shape import Role
 from unit.paxos.harness import Cluster, sent, voter
-
-
-@pytest.mark.parametrize("size", [1, 3])
-def test_a_candidate_does_not_stand_again_before_its_promise_is_on_its_slow_disk(size: int) -> None:
-    """It chose a new ballot every time its timer ran out, and so never led while the disk took longer than that."""
-    cluster = Cluster(size)
-    slow = cluster.members[1]
-    while not slow.core.term:
-        cluster.now += 0.1
-        slow.core.tick(cluster.now)
-        cluster.settle(sync=False)
-    stands_in = slow.core.term
-    for _ in range(100):
-        cluster.now += 0.5
-        slow.core.tick(cluster.now)
-        cluster.settle(sync=False)
-    assert slow.core.term == stands_in
-    cluster.settle()
-    assert cluster.leader() is slow
-    assert slow.core.term == stands_in
-
-
-def test_one_leader_is_elected_and_replicates() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    assert owner(leader.core.term) == leader.id
-    assert leader.core.propose([b"a", b"b"]) == 2
-    cluster.settle()
-    cluster.run(0.3)
-    assert all(cluster.commands(id) == [b"a", b"b"] for id in cluster.members)
-
-
-def test_a_single_voter_leads_at_once_and_commits_only_what_is_durable() -> None:
-    cluster = Cluster(1)
-    cluster.run(0.05)
-    leader = cluster.leader()
-    leader.core.propose([b"x"])
-    cluster.settle(sync=False)
-    assert cluster.commands(1) == []
-    cluster.settle()
-    assert cluster.commands(1) == [b"x"]
 
 
 def test_a_leader_that_slept_through_its_fall_serves_no_read() -> None:
@@ -73,41 +28,6 @@ def test_a_leader_that_slept_through_its_fall_serves_no_read() -> None:
     assert old.failed == [1]
 
 
-def test_a_deposed_leader_serves_no_read() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    old = cluster.leader()
-    cluster.drop = lambda sender, to, message: old.id in (sender, to)
-    cluster.run(0.3)
-    assert old.core.read_barrier(77)
-    cluster.run(4)
-    assert old.barriers == []
-    assert old.failed == [77]
-    assert cluster.leader().id != old.id
-
-
-def test_a_member_that_was_cut_off_does_not_depose_the_leader() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    before = leader.core.term
-    away = next(id for id in cluster.members if id != leader.id)
-    cluster.drop = lambda sender, to, message: away in (sender, to)
-    cluster.run(10)
-    cluster.drop = lambda sender, to, message: False
-    cluster.run(3)
-    assert (cluster.leader().id, cluster.leader().core.term) == (leader.id, before)
-
-
-def test_a_leader_that_hears_no_quorum_steps_down() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    cluster.drop = lambda sender, to, message: leader.id in (sender, to)
-    cluster.run(2.5)
-    assert leader.core.role is not Role.LEADER
-
-
 def test_the_one_that_reaches_a_quorum_leads_however_short_its_log() -> None:
     """The constrained election of the Omni-Paxos paper: only member 1 reaches others, and it lacks what was chosen."""
     cluster = Cluster(5)
@@ -124,7 +44,7 @@ def test_the_one_that_reaches_a_quorum_leads_however_short_its_log() -> None:
     cluster.crash(old.id)
     cluster.drop = lambda sender, to, message: 1 not in (sender, to)
     cluster.run(6)
-    assert cluster.leader().id == 1
+    assert cluster.leader().id == owner(cluster.leader().core.term) == 1
     cluster.leader().core.propose([b"c"])
     cluster.run(0.5)
     assert cluster.commands(1) == [b"a", b"b", b"c"]
@@ -152,32 +72,6 @@ def test_a_quorum_of_two_of_five_decides_and_four_elect() -> None:
     cluster.restart(others[2])
     cluster.run(4)
     assert b"a" in cluster.commands(cluster.leader().id)
-
-
-def test_leadership_is_handed_over() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    to = next(id for id in cluster.members if id != leader.id)
-    assert leader.core.transfer(to)
-    cluster.settle()
-    cluster.run(0.2)
-    assert cluster.leader().id == to
-
-
-def test_a_transfer_that_came_to_nothing_ends_lease_reads_for_the_ballot() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    assert leader.core.lease_valid()
-    cluster.drop = lambda sender, to, message: isinstance(message, TakeOver)
-    assert leader.core.transfer(next(id for id in cluster.members if id != leader.id))
-    cluster.run(2)
-    assert leader.core.leads
-    assert not leader.core.lease_valid()
-    assert leader.core.read_barrier(1)
-    cluster.settle()
-    assert [token for token, _ in leader.barriers] == [1], "reads with a round go on"
 
 
 def test_nobody_is_promised_while_a_leader_is_heard_after_a_restart_too() -> None:

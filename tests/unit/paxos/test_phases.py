@@ -162,20 +162,6 @@ def test_an_accept_from_nowhere_is_not_believed() -> None:
     assert core.log.last == 0, "the ballot belongs to somebody else"
 
 
-def test_lost_messages_in_a_full_window_are_sent_again() -> None:
-    cluster = Cluster(3, window_messages=4, append_bytes=64)
-    cluster.run(3)
-    leader = cluster.leader().core
-    cluster.drop = lambda sender, to, message: (
-        sender == leader.id and isinstance(message, Accept) and bool(message.entries)
-    )
-    leader.propose([b"x" * 60 for _ in range(20)])
-    cluster.run(0.25)
-    cluster.drop = lambda sender, to, message: False
-    cluster.run(1)
-    assert all(len(cluster.commands(id)) == 20 for id in cluster.members)
-
-
 def test_only_what_is_missing_is_sent_again() -> None:
     cluster = Cluster(3, append_bytes=64)
     cluster.run(3)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from ringleader.consensus.raft import Raft
 from ringleader.consensus.raft.messages import (
     Append,
@@ -20,46 +18,6 @@ from ringleader.consensus.raft.progress import Pace
 from ringleader.consensus.raft.records import entries_record, hard_record
 from ringleader.consensus.shape import Config, Entry, Role, SnapshotMeta
 from unit.raft.harness import Cluster
-
-
-def test_one_leader_is_elected_and_replicates() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    assert leader.core.propose([b"a", b"b"]) == 2
-    cluster.settle()
-    cluster.run(0.3)
-    assert all(cluster.commands(id) == [b"a", b"b"] for id in cluster.members)
-
-
-def test_a_single_voter_leads_at_once_and_commits_only_what_is_durable() -> None:
-    cluster = Cluster(1)
-    cluster.run(0.05)
-    leader = cluster.leader()
-    leader.core.propose([b"x"])
-    cluster.settle(sync=False)
-    assert cluster.commands(1) == []
-    cluster.settle()
-    assert cluster.commands(1) == [b"x"]
-
-
-@pytest.mark.parametrize("size", [1, 3])
-def test_a_candidate_does_not_stand_again_before_its_vote_is_on_its_slow_disk(size: int) -> None:
-    """It began a new term every time its timer ran out, and so never led while the disk took longer than that."""
-    cluster = Cluster(size)
-    slow = cluster.members[1]
-    while slow.core.role is not Role.CANDIDATE or slow.core.pre:
-        cluster.now += 0.1
-        slow.core.tick(cluster.now)
-        cluster.settle(sync=False)
-    for _ in range(100):
-        cluster.now += 0.5
-        slow.core.tick(cluster.now)
-        cluster.settle(sync=False)
-    assert slow.core.term == 1
-    cluster.settle()
-    assert cluster.leader() is slow
-    assert slow.core.term == 1
 
 
 def test_a_vote_leaves_only_after_it_is_on_disk() -> None:
@@ -126,33 +84,6 @@ def test_figure_8_an_older_term_is_not_committed_by_counting() -> None:
     assert again.log.term(again.commit) == again.term
 
 
-def test_lost_messages_in_a_full_window_are_sent_again() -> None:
-    cluster = Cluster(3, window_messages=4, append_bytes=64)
-    cluster.run(3)
-    leader = cluster.leader().core
-    cluster.drop = lambda sender, to, message: (
-        sender == leader.id and isinstance(message, Append) and bool(message.entries)
-    )
-    leader.propose([b"x" * 60 for _ in range(20)])
-    cluster.run(0.25)
-    cluster.drop = lambda sender, to, message: False
-    cluster.run(1)
-    assert all(len(cluster.commands(id)) == 20 for id in cluster.members)
-
-
-def test_a_deposed_leader_serves_no_read() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    old = cluster.leader()
-    cluster.drop = lambda sender, to, message: old.id in (sender, to)
-    cluster.run(0.3)
-    assert old.core.read_barrier(77)
-    cluster.run(4)
-    assert old.barriers == []
-    assert old.failed == [77]
-    assert cluster.leader().id != old.id
-
-
 def test_a_read_waits_for_an_entry_of_the_leaders_own_term() -> None:
     cluster = Cluster(3)
     for member in cluster.members.values():
@@ -165,75 +96,6 @@ def test_a_read_waits_for_an_entry_of_the_leaders_own_term() -> None:
     assert leader.core.read_barrier(5)
     cluster.run(0.3)
     assert next(index for token, index in leader.barriers if token == 5) >= leader.core.term_start
-
-
-def test_a_member_that_was_cut_off_does_not_depose_the_leader() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    term = leader.core.term
-    away = next(id for id in cluster.members if id != leader.id)
-    cluster.drop = lambda sender, to, message: away in (sender, to)
-    cluster.run(10)
-    cluster.drop = lambda sender, to, message: False
-    cluster.run(3)
-    assert (cluster.leader().id, cluster.leader().core.term) == (leader.id, term)
-
-
-def test_a_leader_that_hears_no_quorum_steps_down() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    cluster.drop = lambda sender, to, message: leader.id in (sender, to)
-    cluster.run(2.5)
-    assert leader.core.role is not Role.LEADER
-
-
-def test_crash_loses_unsynced_records_and_recovery_replays_the_rest() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    leader.core.propose([b"kept"])
-    cluster.settle()
-    follower = next(id for id in cluster.members if id != leader.id)
-    cluster.crash(follower)
-    leader.core.propose([b"later"])
-    cluster.settle()
-    cluster.restart(follower)
-    cluster.run(1)
-    assert cluster.commands(follower) == [b"kept", b"later"]
-
-
-def test_a_whole_cluster_restart_keeps_term_and_log() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    cluster.leader().core.propose([b"a"])
-    cluster.settle()
-    term = cluster.leader().core.term
-    for id in list(cluster.members):
-        cluster.crash(id)
-    for id in list(cluster.members):
-        cluster.restart(id)
-    cluster.run(4)
-    assert cluster.leader().core.term > term
-    cluster.run(0.3)
-    assert all(cluster.commands(id) == [b"a"] for id in cluster.members)
-
-
-def test_a_follower_too_far_behind_gets_a_snapshot() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    behind = next(id for id in cluster.members if id != leader.id)
-    cluster.drop = lambda sender, to, message: behind in (sender, to)
-    leader.core.propose([b"1", b"2", b"3"])
-    cluster.settle()
-    leader.core.compact(leader.core.commit)
-    cluster.drop = lambda sender, to, message: False
-    cluster.run(1)
-    follower = cluster.members[behind].core
-    assert follower.commit == leader.core.commit
-    assert follower.log.offset == leader.core.log.offset
 
 
 def test_a_snapshot_of_what_is_already_here_only_moves_the_commit_index() -> None:
@@ -317,20 +179,6 @@ def test_an_older_snapshot_than_the_one_offered_last_will_do() -> None:
     assert leader.core.progress[behind].next == old.index + 1
 
 
-def test_a_snapshot_never_carries_a_configuration_that_is_not_committed() -> None:
-    """Hazard 18."""
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    before = leader.core.config
-    cluster.drop = lambda sender, to, message: True
-    assert leader.core.change_members(Config(before.voters[:1]))
-    cluster.settle()
-    assert leader.core.config != before
-    assert leader.core.snapshot_meta(leader.core.commit).config == before
-    assert leader.core.compact(leader.core.commit).config == before
-
-
 def test_what_stays_behind_a_snapshot_is_bounded_in_entries_and_in_bytes() -> None:
     core, meta = fetching()
     core.install(meta)
@@ -379,17 +227,6 @@ def test_an_append_from_before_the_compaction_deletes_nothing() -> None:
     assert any(isinstance(send.message, AppendReply) and send.message.ok for send in out.messages)
 
 
-def test_leadership_is_handed_over() -> None:
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    to = next(id for id in cluster.members if id != leader.id)
-    assert leader.core.transfer(to)
-    cluster.settle()
-    cluster.run(0.2)
-    assert cluster.leader().id == to
-
-
 def test_members_change_by_joint_consensus() -> None:
     cluster = Cluster(5)
     cluster.run(3)
@@ -418,31 +255,6 @@ def test_what_follows_a_snapshot_that_contradicts_the_old_log_survives_a_second_
     again.recover(meta, [*disk, *out.records])  # all durable, so entry 31 was acknowledged
     assert again.log.last == 31
     assert again.log.slice(31, 31) == [Entry(3, 0, b"kept")]
-
-
-def test_a_transfer_that_came_to_nothing_ends_lease_reads_for_the_term() -> None:
-    """The order to stand for election may still arrive, and its votes are granted in spite of a living leader."""
-    cluster = Cluster(3)
-    cluster.run(3)
-    leader = cluster.leader()
-    assert leader.core.lease_valid()
-    late: list[TimeoutNow] = []
-
-    def hold_back(sender: int, to: int, message: object) -> bool:
-        if isinstance(message, TimeoutNow):
-            late.append(message)
-        return isinstance(message, TimeoutNow)
-
-    cluster.drop = hold_back
-    to = next(id for id in cluster.members if id != leader.id)
-    assert leader.core.transfer(to)
-    cluster.run(2)
-    assert late, "the order left"
-    assert leader.core.leads
-    assert not leader.core.lease_valid()
-    assert leader.core.read_barrier(1)
-    cluster.settle()
-    assert [token for token, _ in leader.barriers] == [1], "reads with a round go on"
 
 
 def test_contact_is_what_was_really_heard() -> None:
