@@ -12,7 +12,7 @@ from conformance.world import World
 from ringleader.consensus.paxos.messages import TakeOver
 from ringleader.consensus.protocols import Choice, make_core
 from ringleader.consensus.raft.messages import TimeoutNow
-from ringleader.consensus.shape import Config, EntryKind, Record, Role
+from ringleader.consensus.shape import Config, ConsensusOptions, EntryKind, Record, Role
 
 pytestmark = pytest.mark.parametrize("kind", KINDS, ids=str)
 
@@ -308,6 +308,40 @@ def test_a_read_sees_what_was_decided_before(kind: Kind) -> None:
     assert world.read(leader)
     world.settle()
     assert world.answered == 1  # that it sees enough is judged by the world
+
+
+def test_a_read_asks_no_more_members_than_it_takes_until_one_is_silent(kind: Kind) -> None:
+    world = started(kind, b"a")
+    leader = world.leader()
+    needed = (kind.choice.phase2 or kind.voters // 2 + 1) - 1
+    while not world.wire:
+        world.tick(0.005)  # until a heartbeat, so that the next one is far
+    world.settle()
+
+    def asked() -> list[int]:
+        assert world.read(leader)
+        return [send.to for _, send in world.wire]
+
+    first = asked()
+    assert len(first) == needed
+    world.settle()
+    assert world.answered == 1
+    if not needed:
+        return
+    gone = world.members[first[0]]
+    world.crash(gone)
+    assert gone.id in asked()
+    world.settle()
+    assert world.answered == 1
+    world.tick(ConsensusOptions().heartbeat / 9)
+    assert len(world.wire) == kind.voters - 1
+    world.settle()
+    assert world.answered == 2
+    second = asked()
+    assert len(second) == needed
+    assert gone.id not in second
+    world.settle()
+    assert world.answered == 3
 
 
 def test_a_leader_that_is_cut_off_answers_no_read_and_steps_down(kind: Kind) -> None:

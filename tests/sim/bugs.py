@@ -412,8 +412,8 @@ def barrier_before_own_term(stack: ExitStack) -> None:
 
     def start_round(raft: Raft) -> None:
         if raft.reads.waiting:
-            tokens, raft.reads.waiting = raft.reads.waiting, []
-            reads._new_round(raft, tokens)
+            raft.reads.start(raft.now, raft.commit)
+            raft.reads.ask_all(raft.progress)
 
     set_(stack, reads, "start_round", start_round)
 

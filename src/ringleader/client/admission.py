@@ -81,6 +81,7 @@ class Admission:
     def forget(self, call: Call) -> None:
         """The call is over: its numbers are free to be acknowledged, and copies on their way mean nothing any more."""
         call.done = True
+        call.commands, call.raws = (), []  # it may stay in a queue or a frame for a while: what it carried need not
         del self.calls[call.number]
         self._pending_bytes -= call.size
         if call.session is not None:

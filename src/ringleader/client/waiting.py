@@ -17,6 +17,8 @@ from ringleader.wire.frames import Query, StatusQuery, Submit
 __all__ = ["Waiting"]
 
 _ENCODER = msgspec.msgpack.Encoder()
+_TIDY = 1024
+"""A queue of that length, or twice as long as after the last time, is looked through for calls that are over."""
 
 
 class Waiting:
@@ -26,11 +28,17 @@ class Waiting:
         self._options = options
         self._queues: dict[Kind, deque[Call]] = {kind: deque() for kind in Kind}
         self._stranded: list[tuple[Call, RingleaderError]] = []
+        self._tidy_at = _TIDY
         self.session: Session | None = None
 
     def add(self, call: Call) -> None:
         """A new call."""
-        self._queues[call.kind].append(call)
+        queue = self._queues[call.kind]
+        if len(queue) >= self._tidy_at:
+            # Calls that nobody waits for any more: while no node can be reached, nothing else takes them out.
+            self._queues[call.kind] = queue = deque([each for each in queue if not each.done])
+            self._tidy_at = max(_TIDY, 2 * len(queue))
+        queue.append(call)
 
     def add_first(self, call: Call) -> None:
         """A call to be sent again."""

@@ -100,8 +100,8 @@ def _tail_kept(raft: Raft, first: int, entries: list[Entry]) -> None:
 
 def _barrier_before_own_term(raft: Raft) -> None:
     if raft.reads.waiting:
-        tokens, raft.reads.waiting = raft.reads.waiting, []
-        reads._new_round(raft, tokens)  # the step after the one that is left out
+        raft.reads.start(raft.now, raft.commit)  # the step after the one that is left out
+        raft.reads.ask_all(raft.progress)
 
 
 def _confirms_alone(raft: Raft) -> None:

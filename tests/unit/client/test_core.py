@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ringleader.client.core import ClientCore
 from ringleader.client.options import ClientOptions
 from ringleader.errors import (
     DeadlineError,
@@ -359,3 +360,24 @@ def test_cancelled_at_any_moment_no_slot_leaks_and_no_number_is_used_twice(seed:
     last = [core.submit([put(n)], 5.0) for n in range(40)]
     bench.settle(1.0)
     assert all(isinstance(bench.done[call], list) for call in last), "all slots are free again"
+
+
+def test_calls_that_are_over_are_not_kept_while_no_node_can_be_reached() -> None:
+    core = ClientCore(["n1:1"], random.Random(1), 0.0)
+    value = bytearray(1000)
+    gone = 0
+    for turn in range(1, 10_001):
+        core.tick(turn * 0.01)
+        core.submit([Put(b"k", bytes(value))], 1.0)
+        core.query([Range(b"k")], 1.0)
+        last = core.submit([Put(b"k", bytes(value))], 1e6)
+        core.cancel(last)
+        out = core.take_output()
+        gone += len(out.done)
+        for link, _ in out.dial:
+            core.closed(link, "refused")
+    assert gone > 19_000
+    queues = core._traffic._waiting._queues.values()
+    assert sum(map(len, queues)) < 5_000
+    assert sum(len(call.raws) + len(call.commands) for queue in queues for call in queue if call.done) == 0
+    assert sum(not call.done for queue in queues for call in queue) == len(core._under_way.calls)

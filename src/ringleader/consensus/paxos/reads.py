@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringleader.consensus.paxos.quorum import accepted_by
+from ringleader.consensus.paxos.quorum import accepted_by, has_phase2
 from ringleader.consensus.rounds import Reads
 
 if TYPE_CHECKING:
@@ -33,28 +33,26 @@ def ready(paxos: Paxos) -> bool:
 
 def start_round(paxos: Paxos) -> None:
     """Start a round for all reads that wait, if the leader may serve reads yet."""
-    if paxos.reads.waiting and ready(paxos):
-        tokens, paxos.reads.waiting = paxos.reads.waiting, []
-        _new_round(paxos, tokens)
+    reads, lead = paxos.reads, paxos.lead
+    if reads.waiting and lead is not None and ready(paxos):
+        voters, phase2 = paxos.chosen_config.voters, paxos.options.phase2
+        reads.start(paxos.now, paxos.commit)
+        reads.ask_some(lead.progress, lambda members: has_phase2(voters, [*members, paxos.id], phase2))
+        confirm(paxos)
 
 
 def heartbeat_round(paxos: Paxos) -> None:
     """Number the heartbeats too: their answers renew the leader's lease, and show what was lost on the way."""
-    _new_round(paxos, [])
+    assert paxos.lead is not None
+    paxos.reads.start_empty(paxos.now, paxos.commit)
+    paxos.reads.ask_all(paxos.lead.progress)
+    confirm(paxos)
 
 
 def begin_anew(paxos: Paxos) -> None:
     """Another configuration is in force: what was asked of the old one has to be asked again."""
     tokens = paxos.reads.give_up()
     paxos.reads.waiting = tokens
-
-
-def _new_round(paxos: Paxos, tokens: list[int]) -> None:
-    assert paxos.lead is not None
-    paxos.reads.begin(paxos.now, paxos.commit, tokens)
-    for peer in paxos.lead.progress.values():
-        peer.ping = True
-    confirm(paxos)
 
 
 def confirmed_round(paxos: Paxos) -> int:
@@ -67,5 +65,5 @@ def confirmed_round(paxos: Paxos) -> int:
 
 def confirm(paxos: Paxos) -> None:
     """Hand out the reads of all rounds that a quorum has answered by now."""
-    if paxos.reads.rounds:
-        paxos.out.barriers += paxos.reads.confirmed(confirmed_round(paxos))
+    if paxos.lead is not None and paxos.reads.rounds:
+        paxos.out.barriers += paxos.reads.confirmed(paxos.lead.progress, confirmed_round(paxos))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringleader.consensus.raft.quorum import quorum_value
+from ringleader.consensus.raft.quorum import has_quorum, quorum_value
 from ringleader.consensus.rounds import Reads
 
 if TYPE_CHECKING:
@@ -23,26 +23,22 @@ def start_round(raft: Raft) -> None:
     reads = raft.reads
     if not reads.waiting or raft.commit < raft.term_start:
         return
-    tokens, reads.waiting = reads.waiting, []
-    _new_round(raft, tokens)
+    reads.start(raft.now, raft.commit)
+    reads.ask_some(raft.progress, lambda members: has_quorum(raft.config, [*members, raft.id]))
+    confirm(raft)
 
 
 def heartbeat_round(raft: Raft) -> None:
     """Number the heartbeats too: their answers renew the leader's lease."""
-    _new_round(raft, [])
-
-
-def _new_round(raft: Raft, tokens: list[int]) -> None:
-    raft.reads.begin(raft.now, raft.commit, tokens)
-    for peer in raft.progress.values():
-        peer.ping = True
+    raft.reads.start_empty(raft.now, raft.commit)
+    raft.reads.ask_all(raft.progress)
     confirm(raft)
 
 
 def confirm(raft: Raft) -> None:
     """Hand out the reads of all rounds that a quorum has answered by now."""
-    if not raft.reads.rounds:
-        return
-    answered = {member: peer.round for member, peer in raft.progress.items()}
-    answered[raft.id] = raft.reads.number
-    raft.out.barriers += raft.reads.confirmed(quorum_value(raft.config, answered, 0))
+    if raft.reads.rounds:
+        answered = {member: peer.round for member, peer in raft.progress.items()}
+        answered[raft.id] = raft.reads.number
+        reached = quorum_value(raft.config, answered, 0)
+        raft.out.barriers += raft.reads.confirmed(raft.progress, reached)
