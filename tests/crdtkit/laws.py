@@ -37,7 +37,8 @@ def run(kind: Kind, script: Script, *, garbage: bool = False) -> None:
     mail: list[tuple[int, Delta]] = []
     snapshots: list[Delta] = []
     believed: dict[tuple[int, int], VersionVector] = {}
-    stable = [Stability([r._doc.me for r in world.replicas if r is not own]) for own in world.replicas]  # type: ignore[misc]
+    names = [root._doc.me or b"" for root in world.replicas]
+    stable = [Stability([name for name in names if name != own]) for own in names]
     for root in world.replicas:
         list(root.ops())
     for action, x, y, z in script:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from node.wireclient import WireClient, single, until
+from ringleader.client.steady import steady
 from ringleader.node import Node, http
 from ringleader.node.http import HttpServer, health, readiness
 from ringleader.node.stats import Histogram, Stats
@@ -118,7 +119,7 @@ def test_slow_callers_give_way_to_one_who_asks(monkeypatch: pytest.MonkeyPatch) 
 def test_a_caller_who_drips_is_hung_up_on() -> None:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    server = HttpServer(sock, Stats(last_turn=time.monotonic()), threads=1, timeout=0.2)
+    server = HttpServer(sock, Stats(last_turn=steady()), threads=1, timeout=0.2)
     server.start()
     with socket.create_connection(sock.getsockname()) as slow, contextlib.suppress(ConnectionError):
         slow.settimeout(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from ringleader.errors import Reason, UsageError
 from ringleader.log import Identity, LogCorruptError, LogOptions, create
 from ringleader.node.config import NodeConfig
 from ringleader.node.identity import IDENTITY_FILE, claim_folder, mark_started
-from ringleader.ports import Create, Sync, Truncate, Unlink, Write
+from ringleader.ports import Create, DiskOp, Sync, Truncate, Unlink, Write
 from ringleader.runtime.disk import FolderDisk
 from unit.log.crashdisk import CrashDisk
 
@@ -63,8 +64,8 @@ def test_a_cluster_keeps_the_consensus_that_it_began_with() -> None:
 
 def test_a_crash_anywhere_leaves_no_claim_or_a_whole_one() -> None:
     class Stepwise(CrashDisk):
-        def execute(self, ops: object) -> None:
-            for op in ops:  # type: ignore[attr-defined]
+        def execute(self, ops: Iterable[DiskOp]) -> None:
+            for op in ops:
                 self.step(op)
                 ends.extend(self.crashes(limit=4))
 

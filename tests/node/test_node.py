@@ -147,7 +147,7 @@ async def test_commands_that_make_no_sense_do_not_harm_the_node(tmp_path: Path) 
         for commands in (nested, no_text, b"\x90", b"\xc0", msgspec.msgpack.encode([(1, [99])])):
             client = await WireClient(node.client_address).open()
             client.send(Submit(1, 1000, 0, 0, msgspec.Raw(commands)))
-            assert isinstance(await client.receive(Results | Refused), Results | Refused)  # type: ignore[arg-type]
+            await client.answer()
             assert not node.failed.done()
             await client.close()
         assert isinstance(await good.put(b"k", b"v"), Results)
@@ -188,7 +188,7 @@ async def test_a_client_that_never_reads_is_stopped_then_closed(
         assert isinstance(await good.put(b"big", bytes(500_000)), Results)
         lazy = await WireClient(node.client_address).open()
         lazy.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        (lazy.reader._transport).pause_reading()  # type: ignore[attr-defined]
+        lazy.stop_reading()
         asked = 0
         async with asyncio.timeout(60):
             while not any(c.paused_since is not None for c in node._callers.door.connections.values()):
@@ -219,7 +219,7 @@ async def test_too_many_bytes_of_answers_end_a_connection(tmp_path: Path, caplog
         node._callers.door.limit = 200_000
         client = await WireClient(node.client_address).open()
         assert isinstance(await client.put(b"big", bytes(150_000)), Results)
-        (client.reader._transport).pause_reading()  # type: ignore[attr-defined]
+        client.stop_reading()
         for asked in range(100):
             client.send(Query(asked, 60_000, "stale", [Range(b"big")]))
         await until(lambda: not node._callers.door.connections)

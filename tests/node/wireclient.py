@@ -75,14 +75,27 @@ class WireClient:
             if isinstance(frame, kind):
                 return frame
 
+    async def answer(self) -> Results | Refused:
+        """The next answer to a call; other frames are passed over."""
+        while True:
+            frame = await self.next()
+            if isinstance(frame, Results | Refused):
+                return frame
+
+    def stop_reading(self) -> None:
+        """Take nothing more out of the connection."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+
     async def put(self, key: bytes, value: bytes, timeout_ms: int = 60_000) -> Results | Refused:
         self.frame += 1
         self.send(submit(self.frame, Put(key, value), timeout_ms=timeout_ms))
-        return await self.receive(Results | Refused)  # type: ignore[arg-type]
+        return await self.answer()
 
     async def query(self, query: Query) -> Results | Refused:
         self.send(query)
-        return await self.receive(Results | Refused)  # type: ignore[arg-type]
+        return await self.answer()
 
     async def at_end(self) -> bool:
         """Whether the node has closed the connection, and nothing more came."""

@@ -53,7 +53,7 @@ def test_every_public_name_is_there_on_purpose(module: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
-        ringleader.no_such_name  # noqa: B018
+        _ = ringleader.no_such_name
     assert {"connect", "embedded", "__version__"} <= set(dir(ringleader))
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from ringleader.client.engine import Engine
+from ringleader.client.steady import steady
 from ringleader.client.types import LeaseInfo, to_timeout_ms, whole
 from ringleader.errors import NotAppliedError, Reason, RingleaderError, UsageError
 from ringleader.store import commands as wire
@@ -84,6 +85,9 @@ class Lease:
         self._id = 0
         self._ttl = 0.0
         self._until = 0.0
+        self._awake_until = (
+            0.0  # the same by the steady clock: the machine may be suspended, and the loop's clock with it
+        )
         self._due = 0.0  # when to keep it alive next: counted, as its time is, from before the last request was sent
         self._ended = False
         self._why = ""
@@ -107,7 +111,16 @@ class Lease:
         """For how many seconds from now it certainly lives, by this process's clock; 0 when it may have ended."""
         if self._id == 0 or self._ended or self.lost.is_set() or self._pid != os.getpid():
             return 0.0
-        return max(0.0, self._until - asyncio.get_running_loop().time())
+        return max(0.0, self._left())
+
+    def _left(self) -> float:
+        return min(self._until - asyncio.get_running_loop().time(), self._awake_until - steady())
+
+    def _renewed(self, sent_at: float, sent_steady: float, ttl: float) -> None:
+        """The store has granted `ttl` seconds after the request left at these times, of the loop's and the steady clock."""
+        self._ttl = ttl
+        self._until, self._awake_until = sent_at + ttl * _DRIFT, sent_steady + ttl * _DRIFT
+        self._due = sent_at + ttl / 3
 
     @property
     def alive(self) -> bool:
@@ -137,7 +150,7 @@ class Lease:
             self._pid = os.getpid()
         if self._id or self._ended:
             raise UsageError("a lease is granted once", reason=Reason.INVALID_ARGUMENT, hint="Make a new one.")
-        sent_at = asyncio.get_running_loop().time()
+        sent_at, sent_steady = asyncio.get_running_loop().time(), steady()
         _number, future = self._engine.submit((wire.LeaseGrant(self._ask_ms),), self._timeout)
         try:
             (result,) = await asyncio.shield(future)
@@ -146,8 +159,7 @@ class Lease:
             raise
         assert isinstance(result, wire.LeaseResult)
         self._id = result.id
-        self._ttl = result.ttl_ms / 1000
-        self._until, self._due = sent_at + self._ttl * _DRIFT, sent_at + self._ttl / 3
+        self._renewed(sent_at, sent_steady, result.ttl_ms / 1000)
         self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=f"lease-{self._id:x}")
         return self
 
@@ -201,8 +213,7 @@ class Lease:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(max(0.0, min(self._due, self._until) - loop.time()))
-            sent_at = loop.time()
-            left = self._until - sent_at
+            sent_at, sent_steady, left = loop.time(), steady(), self._left()
             if self._pid != os.getpid():
                 return  # a copy of the task in a forked process: only the one that took the lease keeps it
             if left <= 0:
@@ -223,8 +234,7 @@ class Lease:
                 continue
             assert isinstance(result, wire.LeaseResult)
             self._why = ""
-            self._ttl = result.ttl_ms / 1000
-            self._until, self._due = sent_at + self._ttl * _DRIFT, sent_at + self._ttl / 3
+            self._renewed(sent_at, sent_steady, result.ttl_ms / 1000)
 
     def _lose(self, why: str) -> None:
         self._why = why

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
+from ringleader.client.steady import steady
 from ringleader.node.driver import Driver
 from ringleader.node.local import LocalLink
 from ringleader.runtime.clients import ClientDoor
@@ -41,7 +41,7 @@ class Callers:
             return
         self.stats.client_frames += 1
         try:
-            host.observe(time.monotonic())
+            host.observe(steady())
             host.client_frame(conn, frame)
         except Exception as error:
             self.driver.fail_unexpectedly(error)

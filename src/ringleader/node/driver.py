@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from ringleader.client.steady import steady
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.host import DiskWork, Host, HostOutput
 from ringleader.node.config import NodeConfig
@@ -95,7 +96,7 @@ class Driver:
         host = self.running
         if host is None:
             return
-        begun = time.monotonic()
+        begun = steady()
         try:
             host.tick(begun)
             if self._carry_out(host.take_output(), self._patience.seconds) and not host.idle:
@@ -110,7 +111,7 @@ class Driver:
         stats = self.stats
         stats.turns += 1
         stats.last_turn = begun
-        stats.turn_seconds.add(time.monotonic() - begun)
+        stats.turn_seconds.add(steady() - begun)
 
     def _time_passed(self) -> None:
         """A turn if there has been none for a period. (To move the timer at every turn would cost more than to look.)"""

@@ -19,6 +19,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from ringleader.client.steady import steady
 from ringleader.client.tls import explain
 from ringleader.node.stats import NodeCollector, Stats
 from ringleader.runtime.complaints import Complaints
@@ -37,7 +38,7 @@ LATE = 2.0
 
 
 def health(stats: Stats, now: float) -> str:
-    """ "" when the node works, else what is wrong. `now`: monotonic seconds."""
+    """ "" when the node works, else what is wrong. `now`: seconds of the steady clock."""
     if stats.failure:
         return stats.failure
     if now - stats.last_turn > STALLED:
@@ -168,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        now = time.monotonic()
+        now = steady()
         stats = self.server.stats
         if path == "/healthz":
             self._verdict(health(stats, now))

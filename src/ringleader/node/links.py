@@ -94,6 +94,7 @@ class PeerLinks:
             link.start()
         elif address is not None and address != self._told.get(peer.id):
             link.move(address)
+        link.name = peer.name or link.name  # of one that came while this node was away it becomes known later
         if address is not None:
             self._told[peer.id] = address
         first = _place(self.config.peers.get(peer.name, ""))
@@ -141,7 +142,7 @@ class PeerLinks:
             link = self._bulk[node] = control.beside("bulk")
             link.start()
         if link is not None and control is not None:
-            link.places = control.places  # wherever it has moved to
+            link.places, link.name = control.places, control.name  # wherever it has moved to
         return link
 
     # ----------------------------------------------------------------------------------------------------------- end

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from ringleader.client.steady import steady
 from ringleader.errors import Reason, RingleaderError
 from ringleader.group.roster import Peer
 from ringleader.group.standing import expulsion
@@ -90,7 +90,7 @@ class Neighbours:
             return
         self.driver.stats.peer_messages_in += len(messages)
         try:
-            host.observe(time.monotonic())
+            host.observe(steady())
             for group, message in messages:
                 absurd = host.peer_message(sender, group, message)
                 if absurd:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ringleader.client.steady import steady
 from ringleader.errors import NotAppliedError, Reason, RingleaderError
 from ringleader.group.host import Host, HostOutput
 from ringleader.node.callers import Callers
@@ -227,7 +228,7 @@ class Node:
             disk = self._disk = FolderDisk(config.data_dir)
             identity = self._identity = claim_folder(disk, config, secrets.token_hex(8))
             told = host_config(config, identity, self.client_info, self.advertised_peer)
-            host = Host.open(told, disk, self._entropy, time.monotonic())
+            host = Host.open(told, disk, self._entropy, steady())
             self._identity = self._neighbours.identity = mark_started(disk, identity)
         except OSError as error:
             raise DiskFailedError(f"cannot open the data folder {config.data_dir}: {error}") from error

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ringleader.errors import Reason
@@ -92,50 +91,62 @@ def evaluate(mvcc: Mvcc, op: Range, budget: Budget) -> RangeResult:
         if op.count_only:
             count = sum(1 for _ in mvcc.scan_at(low, high, past)) if past else mvcc.index.count(low, high)
             return RangeResult(now, [], count)
-        found, count = _collect(mvcc, op, low, high, past, limit)
+        if op.sort_target == "key":
+            return _in_key_order(mvcc, op, low, high, past, limit, budget)
+        found = list(mvcc.scan_at(low, high, past) if past else mvcc.scan(low, high))
+        count = len(found)
     if op.count_only:
         return RangeResult(now, [], count)
-    found = _filtered(op, found)
+    found = list(_filtered(op, found))
     if op.sort_target != "key":
         found.sort(key=_SORT_KEYS[op.sort_target], reverse=op.sort_order == "descend")
     more = 0 < limit < len(found)
     if more:
         del found[limit:]
+    return RangeResult(now, [_shown(op, kv, budget) for kv in found], count, more)
+
+
+def _in_key_order(
+    mvcc: Mvcc, op: Range, low: bytes, high: bytes | None, past: int, limit: int, budget: Budget
+) -> RangeResult:
+    """Looks at no more keys than it takes to fill the limit, or to see that the result would be too large."""
+    backwards = op.sort_order == "descend"
+    kvs = mvcc.scan_at(low, high, past, backwards) if past else mvcc.scan(low, high, backwards)
+    found: list[KeyValue] = []
+    more = False
+    for kv in _filtered(op, kvs):
+        if limit and len(found) == limit:
+            more = True
+            break
+        found.append(_shown(op, kv, budget))
+    if not past:
+        count = mvcc.index.count(low, high)
+    elif more or _filters(op):
+        count = sum(1 for _ in mvcc.scan_at(low, high, past))
+    else:
+        count = len(found)
+    return RangeResult(mvcc.pending, found, count, more)
+
+
+def _shown(op: Range, kv: KeyValue, budget: Budget) -> KeyValue:
+    """As it stands in the result. Raises `Refusal` when that becomes too large."""
     if op.keys_only:
-        found = [KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease) for kv in found]
-    for kv in found:
-        budget.spend(kv)
-    return RangeResult(now, found, count, more)
-
-
-def _collect(
-    mvcc: Mvcc, op: Range, low: bytes, high: bytes | None, past: int, limit: int
-) -> tuple[list[KeyValue], int]:
-    """What is needed of the interval, in key order (backwards when asked), and how many there are in all."""
-    backwards = op.sort_target == "key" and op.sort_order == "descend"
-    if past:
-        found = list(mvcc.scan_at(low, high, past, backwards))
-        return found, len(found)
-    kvs: Iterator[KeyValue] = mvcc.scan(low, high, backwards)
-    if limit and op.sort_target == "key":
-        # One more than asked for tells whether there is more; filters have to see them all.
-        wanted: Iterable[KeyValue] = kvs if _filters(op) else islice(kvs, limit + 1)
-        return list(wanted), mvcc.index.count(low, high)
-    found = list(kvs)
-    return found, len(found)
+        kv = KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease)
+    budget.spend(kv)
+    return kv
 
 
 def _filters(op: Range) -> bool:
     return bool(op.min_mod_revision or op.max_mod_revision or op.min_create_revision or op.max_create_revision)
 
 
-def _filtered(op: Range, kvs: list[KeyValue]) -> list[KeyValue]:
+def _filtered(op: Range, kvs: Iterable[KeyValue]) -> Iterable[KeyValue]:
     if not _filters(op):
         return kvs
     lowest_mod, highest_mod = op.min_mod_revision, op.max_mod_revision or float("inf")
     lowest_create, highest_create = op.min_create_revision, op.max_create_revision or float("inf")
-    return [
+    return (
         kv
         for kv in kvs
         if lowest_mod <= kv.mod_revision <= highest_mod and lowest_create <= kv.create_revision <= highest_create
-    ]
+    )

@@ -10,6 +10,7 @@ from ringleader.errors import (
 from ringleader.store.commands import (
     Command,
     Put,
+    Result,
 )
 from ringleader.wire.frames import (
     Submit,
@@ -26,6 +27,12 @@ def put(number: int) -> Put:
 def error_of(bench: Bench, call: int) -> RingleaderError:
     answer = bench.done[call]
     assert isinstance(answer, RingleaderError), answer
+    return answer
+
+
+def results_of(bench: Bench, call: int) -> list[Result]:
+    answer = bench.done[call]
+    assert isinstance(answer, list), answer
     return answer
 
 

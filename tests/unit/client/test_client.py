@@ -94,12 +94,12 @@ async def test_slips_are_told() -> None:
     async with direct() as db:
         for act in (
             lambda: db.kv.put("", "1"),
-            lambda: db.kv.put("a", 1),  # type: ignore[arg-type]
-            lambda: db.kv.get("a", consistency="maybe"),  # type: ignore[arg-type]
+            lambda: db.kv.put("a", 1),  # type: ignore[arg-type]  # wrong on purpose
+            lambda: db.kv.get("a", consistency="maybe"),  # type: ignore[arg-type]  # wrong on purpose
             lambda: db.kv.get("a", max_staleness=-1),
             lambda: db.kv.range("a", prefix=True, range_end="b"),
-            lambda: db.kv.txn(compare=[True]),  # type: ignore[list-item]
-            lambda: db.kv.txn(success=["put"]),  # type: ignore[list-item]
+            lambda: db.kv.txn(compare=[True]),  # type: ignore[list-item]  # wrong on purpose
+            lambda: db.kv.txn(success=["put"]),  # type: ignore[list-item]  # wrong on purpose
             lambda: db.kv.put("a", "1", timeout=0),
             lambda: db.lease(0).grant(),
             lambda: db.lock("").acquire(),
@@ -246,7 +246,7 @@ async def test_frames_may_come_in_pieces() -> None:
             def close(self) -> None:
                 writer.close()
 
-        await inner._serve(reader, Slow())  # type: ignore[arg-type]
+        await inner._serve(reader, Slow())  # type: ignore[arg-type]  # all that the server uses of a writer
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -31,7 +31,7 @@ from ringleader.wire.frames import (
     MAX_FRAME,
     Query,
 )
-from unit.client.corekit import error_of, put, submits
+from unit.client.corekit import error_of, put, results_of, submits
 from unit.client.fakes import Bench
 
 
@@ -46,7 +46,7 @@ def test_calls_of_one_turn_share_a_frame_in_one_session() -> None:
     assert work == (1, 1, [(1, put(0)), (2, put(1)), (3, put(2))])
     queries = [(f.consistency, f.max_staleness_ms, len(f.reads)) for _, f in bench.sent if isinstance(f, Query)]
     assert queries == [("linearizable", 0, 2), ("stale", 50, 1)]
-    assert all(isinstance(bench.done[call][0], PutResult) for call in calls)  # type: ignore[index]
+    assert all(isinstance(results_of(bench, call)[0], PutResult) for call in calls)
     assert set(bench.done) == {*calls, *reads, stale}
 
 
@@ -165,7 +165,7 @@ def test_a_lost_answer_is_asked_for_again_and_runs_once() -> None:
     assert isinstance(bench.done[call], list)
     assert isinstance(error_of(bench, plain), OutcomeUnknownError)
     assert error_of(bench, plain).reason is Reason.CONNECTION_LOST
-    (found,) = bench.done[read]  # type: ignore[misc]
+    (found,) = results_of(bench, read)
     assert isinstance(found, RangeResult)
     assert found.kvs[0].version == 1, "applied once"
 
@@ -247,7 +247,9 @@ def test_refused_with_unknown_outcome() -> None:
     assert bench.refuse(bench.active(), Reason.DEADLINE, unknown=True, apply=True)
     bench.settle(1.0)
     assert isinstance(bench.done[once], list)
-    assert bench.cluster.store.read(Range(b"k1")).kvs[0].version == 1  # type: ignore[union-attr]
+    found = bench.cluster.store.read(Range(b"k1"))
+    assert isinstance(found, RangeResult)
+    assert found.kvs[0].version == 1
     assert type(error_of(bench, plain)) is OutcomeUnknownError
 
 
@@ -303,7 +305,9 @@ def test_cancelled_calls_are_forgotten_and_acknowledged() -> None:
     assert unsent not in bench.done
     assert flying not in bench.done
     assert isinstance(bench.done[after], list)
-    assert bench.cluster.store.read(Range(b"k1")).count == 0  # type: ignore[union-attr]
+    found = bench.cluster.store.read(Range(b"k1"))
+    assert isinstance(found, RangeResult)
+    assert found.count == 0
     assert submits(bench)[-1][1] == 3, "the number of the cancelled call is acknowledged"
 
 

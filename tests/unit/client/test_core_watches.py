@@ -67,7 +67,9 @@ def test_watch_from_now_is_never_before_what_the_client_knows() -> None:
     bench.core.received(link, WatchEvents(create.watch, 1, []))  # from a node that lags behind
     event = bench.cluster.store.watches.create(b"k0", b"", 2, False, False, False)
     assert not isinstance(event, Failure)
-    bench.core.received(link, WatchEvents(create.watch, 2, bench.cluster.store.watches.poll(event, 100)[1]))  # type: ignore[index]
+    polled = bench.cluster.store.watches.poll(event, 100)
+    assert isinstance(polled, tuple)
+    bench.core.received(link, WatchEvents(create.watch, 2, polled[1]))
     bench.flush()
     assert revisions(bench, watch) == []
 

@@ -9,9 +9,11 @@ import pytest
 
 import ringleader
 from ringleader import Client, key, op
+from ringleader.client import leases
 from ringleader.client.engine import Engine
 from ringleader.client.options import ClientOptions
 from ringleader.client.recipes import patience
+from ringleader.client.steady import steady
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, UsageError
 from ringleader.wire.frames import Submit
 from unit.client.fakes import FakeCluster
@@ -65,7 +67,7 @@ async def test_a_lease_taken_away_is_told(db: Client) -> None:
             await lease.lost.wait()
         assert not lease.alive
         with pytest.raises(NotAppliedError) as caught:
-            lease.id  # noqa: B018
+            _ = lease.id
         assert caught.value.reason is Reason.LEASE_LOST
         assert caught.value.hint
 
@@ -86,6 +88,21 @@ async def test_a_lease_that_cannot_be_kept_is_lost_in_time(monkeypatch: pytest.M
             await lease.lost.wait()
         server.mute = ()
         server.drop()
+
+
+async def test_a_lease_does_not_outlive_a_suspension_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop's clock stands still meanwhile, and its timers with it; the store's does not."""
+    asleep = [0.0]
+    monkeypatch.setattr(leases, "steady", lambda: steady() + asleep[0])
+    cluster = FakeCluster(1)
+    async with Client(Engine(["n1:1"], DirectDialer(cluster), ClientOptions())) as db, db.lock("a", ttl=600) as lock:
+        held = []
+        for asleep[0] in (590.0, 600.0):
+            held.append(lock.held)
+        assert held == [True, False]
+        with pytest.raises(NotAppliedError) as lost:
+            lock.check()
+        assert lost.value.reason is Reason.LOCK_LOST
 
 
 async def test_leases_one_by_one(db: Client) -> None:

@@ -56,7 +56,7 @@ async def test_hand_over_waits_for_the_release_and_tokens_rise(db: Client) -> No
             await one.release(moving[0], *moving)
             assert not any(shard.owned or shard.lost.is_set() for shard in moving)
             with pytest.raises(NotAppliedError, match="released") as caught:
-                moving[0].fencing_token  # noqa: B018
+                _ = moving[0].fencing_token
             assert caught.value.reason is Reason.LEASE_LOST
             taken = [change.shard for change in await started]
             assert sorted(shard.id for shard in taken) == sorted(shard.id for shard in moving)

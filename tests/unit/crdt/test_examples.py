@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tools.crdt_pictures import DOCUMENTS, PICTURES, picture, redrawn
@@ -61,6 +62,6 @@ def test_the_first_example_of_the_reference_runs() -> None:
     text = (ROOT / "docs/crdt.md").read_text()
     first = re.search(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert first is not None
-    scope: dict[str, object] = {"__name__": "reference"}
+    scope: dict[str, Any] = {"__name__": "reference"}
     exec(compile(first[1], "crdt.md", "exec", dont_inherit=True), scope)
-    assert str(scope["again"].root.value) == "{'items': {'apple': 2}, 'owner': None}"  # type: ignore[attr-defined]
+    assert str(scope["again"].root.value) == "{'items': {'apple': 2}, 'owner': None}"

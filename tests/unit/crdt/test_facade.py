@@ -6,6 +6,7 @@ import copy
 import os
 import pickle
 import random
+from typing import Any
 
 import pytest
 
@@ -187,14 +188,15 @@ def test_stable_history_leaves_the_journal() -> None:
 
 
 def test_identities_are_checked() -> None:
+    wrong: Any
     for wrong in ("", b"x" * 65, 5):
         with pytest.raises(UsageError, match="an identity is"):
-            ReplicaContext(wrong)  # type: ignore[arg-type]
+            ReplicaContext(wrong)
     root = ORSet[int](ctx("a"))
     root.add(1)
     assert isinstance(root._doc, Document)
     with pytest.raises(UsageError, match="no replicated type"):
-        ORMap(ctx("b"), int)  # type: ignore[type-var]
+        ORMap(ctx("b"), int)  # type: ignore[type-var]  # wrong on purpose
 
 
 def test_golden_bytes() -> None:

@@ -61,7 +61,7 @@ def test_limits() -> None:
         Delta.decode(root.encode(), Limits(bytes=50))
     with pytest.raises(DecodeError, match="more than 20 items"):
         Delta.decode(root.encode(), Limits(items=20))
-    nested = ORMap[str, ORMap](ReplicaContext("a"))  # type: ignore[type-arg]
+    nested = ORMap[str, ORMap](ReplicaContext("a"))  # type: ignore[type-arg]  # the type of maps in maps has no end
     inner = nested
     for _ in range(10):
         inner = inner.create("k", ORMap)

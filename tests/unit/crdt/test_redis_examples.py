@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ringleader.crdt import HyperLogLog, LWWRegister, ORMap, ORSet, PNCounter, ReplicaContext, SortedSet
+from ringleader.crdt import Crdt, HyperLogLog, LWWRegister, ORMap, ORSet, PNCounter, ReplicaContext, SortedSet
 
 
-def both(one: object, other: object) -> None:
-    one.merge(other)  # type: ignore[attr-defined]
-    other.merge(one)  # type: ignore[attr-defined]
-    assert one.encode() == other.encode()  # type: ignore[attr-defined]
+def both(one: Crdt, other: Crdt) -> None:
+    one.merge(other)
+    other.merge(one)
+    assert one.encode() == other.encode()
 
 
 def test_string_the_later_write_wins() -> None:

@@ -93,5 +93,5 @@ def test_seeded_bug_is_found(
     _, module, owner, name, old, new, check = bug
     broken = mended(owner, name, old, new, module)
     monkeypatch.setattr(owner, name, broken)
-    with pytest.raises(Exception):  # noqa: B017 - any failure will do: a wrong text, or a crash
+    with pytest.raises(Exception):  # noqa: B017  # any failure will do: a wrong text, or a crash
         check()

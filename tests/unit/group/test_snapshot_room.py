@@ -120,7 +120,7 @@ def test_without_room_an_own_snapshot_is_given_up_and_taken_later() -> None:
         writes = host.snapshots.taking is not None and not host.snapshots.taking.over
         original(number, None if full and writes else data)
 
-    host.bulk_done = bulk_done  # type: ignore[method-assign]
+    host.bulk_done = bulk_done  # type: ignore[method-assign]  # the disk may be full, and then nothing was written
     write(world, conn, 60)
     assert host.member.counts["snapshots_without_room"] == 1
     assert not [name for name in world.disks[1].names() if name.startswith("snap-")]

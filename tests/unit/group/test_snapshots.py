@@ -45,7 +45,7 @@ def test_a_snapshot_is_the_same_on_every_member_however_the_writes_fell_between_
                 world.results(conn, Compact(40))
         world.run(1)
     finally:
-        MemoryDisk.execute = original  # type: ignore[method-assign]
+        MemoryDisk.execute = original  # type: ignore[method-assign]  # put back
     assert len(files) > 3
     assert all(len(kinds) == 1 for kinds in files.values()), "the same index, the same bytes"
 
@@ -91,7 +91,7 @@ def test_a_back_up_asked_for_in_the_turn_in_which_a_snapshot_became_durable_is_r
             asked.append(number)
             host.client_frame(conn, Query(9, 1000, "stale", [SnapshotRead(0, 0)]))
 
-    host.bulk_done = bulk_done  # type: ignore[method-assign]
+    host.bulk_done = bulk_done  # type: ignore[method-assign]  # a client asks between two pieces of work
     world.run(2)
     assert asked
     (answer,) = [each for each in world.inbox[conn] if isinstance(each, Results)]
@@ -155,7 +155,7 @@ def test_the_old_snapshot_goes_only_after_the_new_one_is_durable_and_log_segment
                 order.append("named")
         original(ops)
 
-    world.disks[1].execute = execute  # type: ignore[method-assign]
+    world.disks[1].execute = execute  # type: ignore[method-assign]  # the order of operations, seen as they come
     write(world, conn, 120)
     world.run(1)
     assert host.member.counts["snapshots_taken"] >= 3

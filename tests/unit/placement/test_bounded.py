@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -51,9 +52,10 @@ def test_a_key_stays_with_its_owner_until_that_is_full_and_comes_back() -> None:
 
 def test_mistakes_are_named() -> None:
     ring = Ring(["a"])
+    c: Any
     for c in (1, 0.5, -1, float("nan"), float("inf"), "2", True):
         with pytest.raises(UsageError, match="c must be a finite number above 1"):
-            BoundedLoads(ring, c)  # type: ignore[arg-type]
+            BoundedLoads(ring, c)
     with pytest.raises(UsageError, match="'b'"):
         BoundedLoads(ring, loads={"b": 1})
     with pytest.raises(UsageError, match="'a' must be an int of at least 0, not -1"):

@@ -25,9 +25,9 @@ def test_nodes(kind: type[Placement]) -> None:
     with pytest.raises(UsageError, match="one str: 'abc'"):
         kind("abc")
     with pytest.raises(UsageError, match="not int"):
-        kind(7)  # type: ignore[arg-type]
+        kind(7)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(UsageError, match=r"a name .str., not int: 7"):
-        kind(["a", 7])  # type: ignore[list-item]
+        kind(["a", 7])  # type: ignore[list-item]  # wrong on purpose
     p = kind(["a", "b"])
     with pytest.raises(UsageError, match="'a' is listed twice"):
         p.add("a")
@@ -69,27 +69,28 @@ def test_how_many(kind: type[Placement]) -> None:
     p = kind(["a", "b"])
     with pytest.raises(UsageError, match="3 distinct owners were asked for, but there are only 2 nodes"):
         p.owners("k", 3)
+    n: Any
     for n in (0, -1, True, 1.0):
         with pytest.raises(UsageError, match="n must be an int of at least 1"):
-            p.owners("k", n)  # type: ignore[arg-type]
+            p.owners("k", n)
 
 
 BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Ring(["a"]).owner(SPACE), "64 bits, this one has 65 bits"),
     (lambda: Ring(["a"]).owner(-(2**63) - 1), "64 bits"),
     (lambda: Ring(["a"], vnodes=0), "vnodes must be an int"),
-    (lambda: Ring(["a"], vnodes=1.5), "vnodes must be an int"),  # type: ignore[arg-type]
+    (lambda: Ring(["a"], vnodes=1.5), "vnodes must be an int"),  # type: ignore[arg-type]  # wrong on purpose
     (lambda: Ring({"a": 1.0, "big": 1e9}), "too many for one ring .* 'big' with weight 1e[+]09"),
     (lambda: Ring(["a"]).add(Node("big", 1e9)), "the heaviest node is 'big'"),
-    (lambda: Ring(["a"], hash="md5"), "hash must be a function"),  # type: ignore[arg-type]
+    (lambda: Ring(["a"], hash="md5"), "hash must be a function"),  # type: ignore[arg-type]  # wrong on purpose
     (lambda: Ring(["a"], hash=lambda b: -1).owner("k"), "the hash function <lambda> gave -1"),
-    (lambda: Ring(["a"], hash=lambda b: 2.5).owner("k"), "gave 2.5"),  # type: ignore[arg-type, return-value]
+    (lambda: Ring(["a"], hash=lambda b: 2.5).owner("k"), "gave 2.5"),  # type: ignore[arg-type, return-value]  # wrong on purpose
     (lambda: Maglev(["a"], size=100), "size must be a prime"),
     (lambda: Maglev(["a", "b", "c"], size=2), "3 nodes do not fit into 2 slots"),
     (lambda: MultiProbe(["a"], probes=0), "probes must be an int"),
     (lambda: Node(""), "1 to 512 bytes"),
     (lambda: Node("x" * 513), "1 to 512 bytes, this one has 513"),
-    (lambda: Node(5), "must be a str, not int"),  # type: ignore[arg-type]
+    (lambda: Node(5), "must be a str, not int"),  # type: ignore[arg-type]  # wrong on purpose
     (lambda: Node("a", zone=""), "'a': zone must be None or a str"),
     (lambda: Ring(["a"]).diff(Ring(["a"], hash=lambda b: 1)), "different functions"),
     (lambda: Memento.restore(["a"], Memento(["b"]).state()), "does not belong"),

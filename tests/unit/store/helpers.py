@@ -22,7 +22,7 @@ ALL = b"\0"
 
 
 class Log:
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008  # it is immutable
         self.store = Store(limits)
         self.index = 0
         self.time_ms = 0

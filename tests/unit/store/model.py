@@ -201,7 +201,7 @@ class Model:
             "lease": kv.lease,
             "value": kv.value,
         }[compare.target]
-        order = (have > compare.value) - (have < compare.value)  # type: ignore[operator]
+        order = (have > compare.value) - (have < compare.value)  # type: ignore[operator]  # `target` says of which type both are
         return {"=": order == 0, "!=": order != 0, "<": order < 0, ">": order > 0}[compare.op]
 
     def wanted(

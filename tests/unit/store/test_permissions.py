@@ -57,6 +57,7 @@ from ringleader.store.commands import (
     Result,
     SessionClose,
     SessionOpen,
+    SessionResult,
     SettingsQuery,
     SnapshotRead,
     Txn,
@@ -246,7 +247,8 @@ def ask(made: Store, caller: Caller, op: Any) -> list[Result]:
             results += run(made, caller, op)
         else:
             (opened,) = run(made, caller, SessionOpen())
-            results += run(made, caller, op, session=opened.session)  # type: ignore[union-attr]
+            assert isinstance(opened, SessionResult)
+            results += run(made, caller, op, session=opened.session)
     if isinstance(op, READS):
         results.append(made.read(op, caller))
     return results

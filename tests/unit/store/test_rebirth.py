@@ -120,7 +120,10 @@ def test_a_survey_says_what_the_store_itself_says() -> None:
             assert found.head.revision == log.store.revision
             assert not found.changed, "nothing of the keys is kept"
             new = restored(log)
-            assert new.store.read(Range(b"\0", ALL)).kvs == log.store.read(Range(b"\0", ALL)).kvs  # type: ignore[union-attr]
+            before, after = log.store.read(Range(b"\0", ALL)), new.store.read(Range(b"\0", ALL))
+            assert isinstance(before, RangeResult)
+            assert isinstance(after, RangeResult)
+            assert after.kvs == before.kvs
 
 
 def test_a_survey_notices_what_is_damaged_or_does_not_follow() -> None:
