@@ -296,6 +296,30 @@ async def test_nodes_speak_mutual_tls(tmp_path: Path, pki: Pki, free_ports: list
             await each.stop()
 
 
+async def test_snapshots_travel_over_mutual_tls_too(tmp_path: Path, pki: Pki, free_ports: list[int]) -> None:
+    """On connections of their own, which have to know whose certificate to expect."""
+    small = {"snapshot_entries": 20, "snapshot_bytes": 1 << 20, "keep_entries": 0}
+    nodes = [Node(members(tmp_path, free_ports, number, **pki.node(f"n{number}"), **small)) for number in (1, 2, 3)]
+    try:
+        for each in nodes[:2]:
+            await each.start()
+        await nodes[0].ready(60)
+        async with connect(nodes[0].client_address, ca=pki.ca, timeout=60) as db:
+            for number in range(100):
+                await db.kv.put("a", str(number))
+        await nodes[2].start()
+        async with connect(nodes[2].client_address, ca=pki.ca, timeout=60) as db:
+            found = await db.kv.get("a")
+            assert found is not None
+            assert found.text == "99"
+        host = nodes[2]._driver.host
+        assert host is not None
+        await until(lambda: host.member.counts["snapshots_installed"] == 1)
+    finally:
+        for each in nodes:
+            await each.stop()
+
+
 @pytest.mark.parametrize(
     ("intruder", "dialler_says", "acceptor_says"),
     [

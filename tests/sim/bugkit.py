@@ -16,19 +16,36 @@ __all__ = ["Bug", "set_"]
 Patches = Callable[[ExitStack], None]
 
 
+def as_drawn(options: Options) -> Options:
+    """No focus: it shows in any seed."""
+    return options
+
+
 class Bug(msgspec.Struct, frozen=True):
     """`hazard`: its number in the list of hazards, 0: a rule of the algorithm left out. `says`: what the patch does.
     `focus`: where it shows most easily.
 
     `first`: the seed with which the suite begins to look, near one that finds it, to spare time.
+    `protocol`: the one that it is a bug of, where that is not Raft.
     """
 
     name: str
     hazard: int
     says: str
     patches: Patches
-    focus: Callable[[Options], Options] = lambda options: options
+    focus: Callable[[Options], Options] = as_drawn
     first: int = 1
+    protocol: str = ""
+
+    @property
+    def focused(self) -> bool:
+        """Whether it has a focus of its own."""
+        return self.focus is not as_drawn
+
+    @property
+    def shown(self) -> str:
+        """Its name in the table of the docs."""
+        return f"{self.name} ({self.protocol})" if self.protocol else self.name
 
     @contextmanager
     def planted(self) -> Iterator[None]:

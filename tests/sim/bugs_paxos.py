@@ -62,7 +62,14 @@ def open_slots_skipped(stack: ExitStack) -> None:
 
 
 PAXOS_BUGS = [
-    Bug("accepted-before-sync", 6, "acceptances are told before they are on disk", accepted_before_sync, on_paxos),
+    Bug(
+        "accepted-before-sync",
+        6,
+        "acceptances are told before they are on disk",
+        accepted_before_sync,
+        on_paxos,
+        protocol="Paxos",
+    ),
     Bug(
         "promise-forgotten",
         3,
@@ -70,6 +77,7 @@ PAXOS_BUGS = [
         promise_forgotten,
         on_paxos,
         6,
+        protocol="Paxos",
     ),
     Bug(
         "lowest-ballot-wins",
@@ -78,13 +86,22 @@ PAXOS_BUGS = [
         lowest_ballot_wins,
         many_leaders,
         20,
+        protocol="Paxos",
     ),
-    Bug("quorums-do-not-meet", 0, "an election needs one promise too few", quorums_that_do_not_meet, many_leaders),
+    Bug(
+        "quorums-do-not-meet",
+        0,
+        "an election needs one promise too few",
+        quorums_that_do_not_meet,
+        many_leaders,
+        protocol="Paxos",
+    ),
     Bug(
         "open-slots-skipped",
         0,
         "a new leader proposes without regard to what was accepted",
         open_slots_skipped,
         many_leaders,
+        protocol="Paxos",
     ),
 ]

@@ -13,7 +13,7 @@ import pytest
 from ringleader.consensus.protocols import PROTOCOLS
 from ringleader.sim.options import LoadOptions, Options
 from ringleader.sim.run import run_seed
-from sim.bugs import no_sync
+from sim.bugs_durability import no_sync
 
 
 def storm(seed: int, protocol: str) -> Options:

@@ -94,18 +94,20 @@ class PeerLinks:
             link.start()
         elif address is not None and address != self._told.get(peer.id):
             link.move(address)
+        link.name = peer.name or link.name  # of one that came while this node was away it becomes known later
         if address is not None:
             self._told[peer.id] = address
         first = _place(self.config.peers.get(peer.name, ""))
         if first is not None:  # the table may still have the place where it was before
             link.try_also(first)
 
-    def known(self, node: int, address: str) -> None:
-        """A peer has linked to us and says that it is reached at `address`."""
+    def known(self, node: int, name: str, address: str) -> None:
+        """A peer has linked to us and says what it is called, and that it is reached at `address`."""
         link, place = self.links.get(node), _place(address)
         if place is not None:
             self._said[node] = place
         if link is not None:
+            link.name = link.name or name
             if place is not None:
                 link.move(place)
             link.wake()
@@ -141,7 +143,7 @@ class PeerLinks:
             link = self._bulk[node] = control.beside("bulk")
             link.start()
         if link is not None and control is not None:
-            link.places = control.places  # wherever it has moved to
+            link.places, link.name = control.places, control.name  # wherever it has moved to
         return link
 
     # ----------------------------------------------------------------------------------------------------------- end

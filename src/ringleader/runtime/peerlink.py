@@ -88,7 +88,7 @@ class PeerLink:
     def beside(self, role: str) -> PeerLink:
         """Another link to the same peer, for messages of another kind; not started yet."""
         link = PeerLink(self.me, self.peer, None, self.entropy, self.options, role=role)
-        link.places = self.places
+        link.places, link.name = self.places, self.name
         return link
 
     def start(self) -> None:

@@ -40,8 +40,7 @@ class Churn:
         """One step of some kind that is possible now."""
         world = self.world
         table = world.truth.store.members
-        lost = [machine for machine in world.machines.values() if machine.lost and self._counts(machine.id)]
-        voters = [row.id for row in table.active() if row.standing is Standing.VOTER]
+        lost, voters = self._lost(), self._voters()
         if lost and self._active(lost[0].id) and choice.random() < 0.8:
             self._remove(lost[0].id, choice)
             return
@@ -57,10 +56,10 @@ class Churn:
             member = choice.choice(voters)
             if len(self._staying(voters, member)) > FEWEST:
                 self._remove(member, choice)
-        elif not lost and len(voters) >= FEWEST and self._settled(voters):
-            member = choice.choice(voters)
-            if len(self._staying(voters, member)) >= FEWEST:
-                self._lose(world.machines[member], choice)
+        elif voters:
+            machine = world.machines.get(choice.choice(voters))
+            if machine is not None and self._may_lose(machine):
+                self._lose(machine, choice)
 
     def _promote(self, member: int, choice: Choice) -> None:
         """A learner is to vote; every other time it goes down that very moment and does not hear of it for a while."""
@@ -78,8 +77,25 @@ class Churn:
 
     def hand_over(self, choice: Choice) -> None:
         """Leadership is to go to somebody else."""
-        voters = [row.id for row in self.world.truth.store.members.active() if row.standing is Standing.VOTER]
-        self._ask(MemberTransfer(choice.choice([0, *voters])), choice)
+        self._ask(MemberTransfer(choice.choice([0, *self._voters()])), choice)
+
+    def may_wipe(self, machine: Machine) -> bool:
+        """Whether that voter may come back with an empty disk."""
+        return self._may_lose(machine) and self._known(machine)
+
+    def _may_lose(self, machine: Machine) -> bool:
+        """Whether that voter can be spared for good."""
+        if machine.absent or machine.lost or machine.damage is not None or self._lost():
+            return False
+        voters = self._voters()
+        return len(voters) >= FEWEST and self._settled(voters) and len(self._staying(voters, machine.id)) >= FEWEST
+
+    def _voters(self) -> list[int]:
+        return [row.id for row in self.world.truth.store.members.active() if row.standing is Standing.VOTER]
+
+    def _lost(self) -> list[Machine]:
+        """The members that are lost for good and not removed."""
+        return [machine for machine in self.world.machines.values() if machine.lost and self._counts(machine.id)]
 
     def _counts(self, id: int) -> bool:
         """Whether that node is a member by the table, or by any configuration that is still in force somewhere."""
@@ -146,14 +162,11 @@ class Churn:
 
     def _lose(self, machine: Machine, choice: Choice) -> None:
         """A voter is lost for good: its machine burns down, or comes back with an empty disk under its old name."""
-        if machine.absent or machine.lost or machine.damage is not None:
-            return
         if machine.host is not None:
             machine.crash("lost for good", power=True)
         if choice.random() < 0.5 or not self._known(machine):
             machine.lost = machine.gone = True
         else:
-            self.world.probes.hit("wiped node came back")
             machine.wipe()
             self.world.restart_later(machine)
 

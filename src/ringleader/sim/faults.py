@@ -20,6 +20,7 @@ from ringleader.sim.network import Pair, bridge, halves, ring
 from ringleader.sim.options import FASTEST
 from ringleader.sim.rot import damage, parts
 from ringleader.sim.trace import Kind
+from ringleader.sim.wiping import wipe
 
 if TYPE_CHECKING:
     from ringleader.sim.node import Machine
@@ -83,6 +84,7 @@ class Nemesis:
             "churn": lambda: world.churn.strike(self.choice),
             "kill-then-cut": self._kill_then_cut,
             "hand-over": self._hand_over,
+            "wipe": lambda: wipe(self, self.choice),
         }
 
     def start(self) -> None:
@@ -148,7 +150,8 @@ class Nemesis:
 
     # ----------------------------------------------------------------------------------------------------- network
 
-    def _cut(self, what: str, pairs: list[Pair], seconds: float = 0.0) -> None:
+    def cut(self, what: str, pairs: list[Pair], seconds: float = 0.0) -> None:
+        """Block these directions for so many seconds; 0: for a while."""
         if not pairs:
             return
         seconds = seconds or self._while()
@@ -166,21 +169,21 @@ class Nemesis:
         nodes = self._shuffled()
         size = self.choice.randrange(1, len(nodes))
         self.world.probes.hit("partition")
-        self._cut("partition", halves(nodes[:size], nodes[size:]))
+        self.cut("partition", halves(nodes[:size], nodes[size:]))
 
     def _one_way(self) -> None:
         nodes = self._shuffled()
         size = self.choice.randrange(1, len(nodes))
         self.world.probes.hit("one-way partition")
-        self._cut("one-way partition", [(a, b) for a in nodes[:size] for b in nodes[size:]])
+        self.cut("one-way partition", [(a, b) for a in nodes[:size] for b in nodes[size:]])
 
     def _partial(self) -> None:
         nodes = self._shuffled()
         self.world.probes.hit("partial connectivity")
         if self.choice.random() < 0.5:
-            self._cut("bridge", bridge(nodes))
+            self.cut("bridge", bridge(nodes))
         else:
-            self._cut("ring", ring(nodes))
+            self.cut("ring", ring(nodes))
 
     def _isolate_leader(self) -> None:
         leaders = [machine.id for machine in self.world.machines.values() if self._leads(machine)]
@@ -190,7 +193,7 @@ class Nemesis:
         others = [node for node in self.world.network.nodes if node != leader]
         way = self.choice.randrange(3)
         pairs = [pair for pair in halves([leader], others) if way == 0 or (pair[0] == leader) == (way == 1)]
-        self._cut("leader isolated", pairs)
+        self.cut("leader isolated", pairs)
 
     def _hand_over(self) -> None:
         """Leadership goes to somebody else; often the old leader hears nothing any more from the moment it has said so."""
@@ -205,7 +208,7 @@ class Nemesis:
         going = [machine.id for machine in self.world.machines.values() if self._leads(machine) and self._goes(machine)]
         if going:
             inbound = [pair for pair in self.world.network.links if pair[1] == going[0]]
-            self._cut("a leader hands over and hears nothing", inbound, seconds)
+            self.cut("a leader hands over and hears nothing", inbound, seconds)
         elif patience:
             self.timeline.after(0.001, self._deafen_leader_that_goes, seconds, patience - 1)
 

@@ -98,6 +98,7 @@ class Machine:
     def wipe(self) -> None:
         """The disk is replaced by an empty one; the node keeps its name and id."""
         assert self.host is None
+        self.world.probes.hit("wiped node came back")
         self.lost = True
         self.incarnation += ", then another"
         self.disk = SimDisk(self.choice, self.world.options.disk.habits)

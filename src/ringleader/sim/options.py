@@ -40,11 +40,15 @@ FAULTS: dict[str, tuple[float, float]] = {
     "churn": (0.7, 4.0),
     "kill-then-cut": (3.0, 15.0),
     "hand-over": (2.0, 12.0),
+    "wipe": (8.0, 40.0),
 }
 """Every kind of fault that a seed may turn on: the shortest and longest mean time between two of them, in seconds."""
 
 CLOCK_FAULTS = frozenset({"freeze", "clock-rate", "clock-jump"})
 """Those under which clocks do not keep what leases count on."""
+
+LOSSES = frozenset({"churn", "wipe"})
+"""Those that lose voters for good, so that others have to be removed or done without."""
 
 FASTEST = 2.0
 """The highest rate of a clock under the fault "clock-rate"."""
@@ -197,7 +201,8 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
     nodes = nodes or drawn_nodes
     phase2 = _draw_phase2(seed, nodes) if protocol == "paxos" else 0
     if phase2 > nodes // 2 + 1:
-        faults.pop("churn", None)  # when members are few or lost for good, such a quorum may be gone for ever
+        for kind in LOSSES:
+            faults.pop(kind, None)  # when members are few or lost for good, such a quorum may be gone for ever
     drawn = Options(
         seed=seed,
         protocol=protocol,
@@ -223,7 +228,7 @@ def draw(seed: int, nodes: int = 0, protocol: str = "raft") -> Options:
         drawn = msgspec.structs.replace(
             drawn,
             duration=LONG,
-            lasting="" if phase2 or "churn" in faults else broken,  # both want a quorum of their own
+            lasting="" if phase2 or LOSSES & faults.keys() else broken,  # they want a quorum of their own
         )
     if 2 * (drawn.net.delay + drawn.net.jitter) > SLOW_ROUND:  # an entry or a message a round would be too few
         return msgspec.structs.replace(drawn, append_bytes=1 << 20, window_messages=256)

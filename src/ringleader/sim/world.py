@@ -27,7 +27,7 @@ from ringleader.sim.churn import Churn
 from ringleader.sim.faults import Nemesis
 from ringleader.sim.network import SimNetwork
 from ringleader.sim.node import Machine
-from ringleader.sim.options import Options
+from ringleader.sim.options import LOSSES, Options
 from ringleader.sim.oracles import oracle_for
 from ringleader.sim.probes import Probes
 from ringleader.sim.record import CallLog
@@ -84,7 +84,7 @@ class World:
         self._last_wire = 0
         self.callers: list[Caller] = []
         self.credentials: Credentials | None = None  # with which the clients log in
-        self._churned = "churn" in options.faults
+        self._churned = bool(LOSSES & options.faults.keys())
         self.made: list[tuple[int, int]] = []  # the calls that were made, in order
         self.nemesis = Nemesis(self)
         self.churn = Churn(self)
@@ -138,15 +138,17 @@ class World:
         running = [host for host in hosts if host is not None]
         if len(running) < len(hosts):
             return False
-        cores = [host.core for host in running]
-        last = cores[0].last_index
-        same = all(
-            core.last_index == last and host.store.applied == last for core, host in zip(cores, running, strict=True)
-        )
+        cores, last = [host.core for host in running], self.oracle.ledger.last
         leaders = [core for core in cores if core.role is Role.LEADER]
-        if not same or self.oracle.ledger.last != last or cores[0].config.outgoing:
+        if any(host.store.applied != last for host in running) or cores[0].config.outgoing:
             return False
-        return len(leaders) == 1 and all(core.leader == leaders[0].status().id for core in cores)
+        if len(leaders) != 1 or any(core.leader != leaders[0].status().id for core in cores):
+            return False
+        return all(core.last_index == last or self._may_keep_more(core) for core in cores)
+
+    def _may_keep_more(self, core: ReplicatedLog) -> bool:
+        """Whether entries may stay above the end of the log: in Paxos, with those who follow, such as nobody will choose."""
+        return self.options.protocol == "paxos" and core.role is not Role.LEADER
 
     def _must_be_settled(self) -> None:
         if self.settled():
