@@ -204,7 +204,7 @@ class Raft(Core[RaftMessage]):
     @property
     def idle(self) -> bool:
         """See `ReplicatedLog.idle`."""
-        if self.put_down or self.replies or self.unwritten_first:
+        if self.replies or self.unwritten_first or self.put_down:
             return False
         return self.role is not Role.LEADER or not (self.reads.waiting or replication.wants_to_send(self))
 
