@@ -25,7 +25,9 @@ def check(
     quick: Annotated[bool, typer.Option("--quick", help="Leave out configurations that take minutes.")] = False,
     states: Annotated[int, typer.Option("--states", min=1, help="Most states of one search.")] = 20_000_000,
     seconds: Annotated[float, typer.Option("--seconds", min=0, help="Most CPU seconds of one search.")] = 3600.0,
-    memory: Annotated[int, typer.Option("--memory", min=1, help="Most MiB that its states may take.")] = 8192,
+    memory: Annotated[
+        int, typer.Option("--memory", min=1, help="Most MiB of memory that the process may come to hold.")
+    ] = 8192,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Save a counterexample here.")] = None,
     replay: Annotated[Path | None, typer.Option("--replay", help="Replay a saved counterexample.")] = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Draw the counterexample into this file.")] = None,
@@ -82,7 +84,7 @@ def _bounded(scope: Scope, bounds: str, config: str) -> Scope:
 def _tell(progress: Progress) -> None:
     print(
         f"  depth {progress.depth}: {progress.states:,} states, {progress.transitions:,} transitions, "
-        f"{progress.waiting:,} at the next depth, {progress.seconds:.0f} s",
+        f"{progress.waiting:,} at the next depth, {progress.seconds:.0f} s, {progress.memory >> 20:,} MiB",
         file=sys.stderr,
         flush=True,
     )

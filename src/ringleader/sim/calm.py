@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringleader.sim.network import Pair, bridge, ring
+from ringleader.sim.terms import term_word
 from ringleader.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Calm:
         if not self.judged:
             return
         for term in sorted(set(world.oracle.leaders) - self.terms):
-            text = f"node {world.oracle.leaders[term]} came to lead term {term} long after all faults had ended"
+            text = (
+                f"node {world.oracle.leaders[term]} came to lead term {term_word(term)} long after all faults had ended"
+            )
             raise Violation("calm", text)
         if world.options.calls is None and world.oracle.ledger.last == self.entries:
             raise Violation(

@@ -29,6 +29,7 @@ from ringleader.consensus.shape import (
     decode_config,
 )
 from ringleader.sim.probes import Probes
+from ringleader.sim.terms import term_word
 from ringleader.sim.timeline import Timeline
 from ringleader.sim.trace import Kind, Trace
 from ringleader.sim.violation import Violation
@@ -105,11 +106,14 @@ class Oracle(Generic[S, C]):
 
     def _standing(self, node: int, seen: S, core: C) -> None:
         if core.term < seen.term:
-            raise Violation("term monotone", f"node {node} went back from term {seen.term} to {core.term}")
+            raise Violation(
+                "term monotone", f"node {node} went back from term {term_word(seen.term)} to {term_word(core.term)}"
+            )
         if core.role is Role.LEADER:
             if self.leaders.setdefault(core.term, node) != node:
                 raise Violation(
-                    "election safety", f"nodes {self.leaders[core.term]} and {node} both lead term {core.term}"
+                    "election safety",
+                    f"nodes {self.leaders[core.term]} and {node} both lead term {term_word(core.term)}",
                 )
             if seen.role is not Role.LEADER or seen.term != core.term:
                 self._probes.hit("leader elected")
@@ -119,7 +123,8 @@ class Oracle(Generic[S, C]):
         elif seen.role is Role.LEADER:
             self._probes.hit("leader deposed")
         seen.role, seen.term = core.role, core.term
-        text = f"is {core.role.name.lower()} of term {core.term}" + (f", leader n{core.leader}" if core.leader else "")
+        text = f"is {core.role.name.lower()} of term {term_word(core.term)}"
+        text += f", leader n{core.leader}" if core.leader else ""
         self._trace.add((self._timeline.now, Kind.ROLE, node, 0, text, 0.0))
 
     def _before_term(self, term: int) -> int:
@@ -158,7 +163,8 @@ class Oracle(Generic[S, C]):
                 if known is not entry and (known.term != entry.term or known.data != entry.data):
                     raise Violation(
                         "state-machine safety",
-                        f"node {node} committed entry {index} of term {entry.term}, another one of term {known.term}",
+                        f"node {node} committed entry {index} of term {term_word(entry.term)}, "
+                        f"another one of term {term_word(known.term)}",
                     )
                 if core.term < ledger.terms[index - 1]:
                     ledger.terms[index - 1] = core.term

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from ringleader.consensus.paxos import Paxos
-from ringleader.consensus.paxos.ballot import owner
+from ringleader.consensus.paxos.ballot import ballot_word, owner
 from ringleader.consensus.paxos.messages import Accept, Accepted, Prepare, Promise, TakeOver
 from ringleader.consensus.paxos.quorum import has_phase2
 from ringleader.consensus.paxos.records import ACCEPT, CHOSEN
@@ -109,7 +109,8 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
                 ballot, first, _, entries = _decode_accept(record.payload)
                 if ballot < seen.promised:
                     raise Violation(
-                        "promises kept", f"node {node} promised ballot {seen.promised} and accepts in {ballot}"
+                        "promises kept",
+                        f"node {node} promised ballot {ballot_word(seen.promised)} and accepts in {ballot_word(ballot)}",
                     )
                 self._accepting(node, seen, ballot, first, entries)
                 seen.pending.append((ballot, first, first + len(entries) - 1))
@@ -137,7 +138,8 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
                 self._check_chosen(node, slot, ballot, entry)
             elif not _same(known.entry, entry):
                 raise Violation(
-                    "one value a ballot", f"slot {slot} has two values in ballot {ballot}; one is of node {node}"
+                    "one value a ballot",
+                    f"slot {slot} has two values in ballot {ballot_word(ballot)}; one is of node {node}",
                 )
             before = accepted.get(seen.slots.get(slot, ballot))
             self._probes.hit("entries overwritten", before is not None and not _same(before.entry, entry))
@@ -153,7 +155,8 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
         if chosen is not None and ballot > chosen[0] and not _same(chosen[1], entry):
             raise Violation(
                 "chosen stays chosen",
-                f"node {node} accepts another value in slot {slot}, ballot {ballot}, than ballot {chosen[0]} had chosen",
+                f"node {node} accepts another value in slot {slot}, ballot {ballot_word(ballot)}, "
+                f"than ballot {ballot_word(chosen[0])} had chosen",
             )
 
     def _learnt(self, node: int, slot: int, entry: Entry) -> None:
@@ -165,23 +168,28 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
 
     def _elected(self, node: int, core: Paxos) -> None:
         if owner(core.term) != node:
-            raise Violation("election safety", f"node {node} leads in ballot {core.term}, which is not its own")
+            raise Violation(
+                "election safety", f"node {node} leads in ballot {ballot_word(core.term)}, which is not its own"
+            )
 
     def _complete(self, node: int, core: Paxos) -> None:
         log = core.acceptor.log
         for index in range(log.first, self._before_term(core.term) + 1):
             if index > log.last or not _same(log.at(index), self.ledger.entries[index - 1]):
                 raise Violation(
-                    "leader completeness", f"node {node} leads ballot {core.term} without committed entry {index}"
+                    "leader completeness",
+                    f"node {node} leads ballot {ballot_word(core.term)} without committed entry {index}",
                 )
 
     def _check_quorum(self, index: int, entry: Entry, core: Paxos) -> None:
         chosen = self._chosen.get(index)
         if chosen is None or not _same(chosen[1], entry):
-            holders = {ballot: sorted(found.nodes) for ballot, found in self._accepted.get(index, {}).items()}
+            holders = {
+                ballot_word(ballot): sorted(found.nodes) for ballot, found in self._accepted.get(index, {}).items()
+            }
             raise Violation(
                 "durable before committed",
-                f"entry {index} born in {entry.term} is taken for committed; accepted, by ballot: {holders}",
+                f"entry {index} born in {ballot_word(entry.term)} is taken for committed; accepted, by ballot: {holders}",
             )
 
     def _first_written(self, index: int, entry: Entry) -> float:
@@ -208,7 +216,8 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
                 self._probes.hit("leadership handed over")
             elif (kind is Accept or kind is Prepare) and owner(message.ballot) != node:
                 raise Violation(
-                    "election safety", f"node {node} speaks in ballot {message.ballot}, which is not its own"
+                    "election safety",
+                    f"node {node} speaks in ballot {ballot_word(message.ballot)}, which is not its own",
                 )
 
     # ---------------------------------------------------------------------------------------------------- disk
@@ -234,13 +243,15 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
             return
         if has_phase2(self._config_for(slot).voters, found.nodes, self._phase2):
             if chosen is not None and not _same(chosen[1], found.entry):
-                raise Violation("chosen stays chosen", f"two values are chosen in slot {slot}: one in ballot {ballot}")
+                raise Violation(
+                    "chosen stays chosen", f"two values are chosen in slot {slot}: one in ballot {ballot_word(ballot)}"
+                )
             self._chosen[slot] = (ballot, found.entry)
             for later, each in accepted.items():
                 if later > ballot and not _same(each.entry, found.entry):
                     raise Violation(
                         "chosen stays chosen",
-                        f"slot {slot} is chosen in ballot {ballot}, and {later} has another value",
+                        f"slot {slot} is chosen in ballot {ballot_word(ballot)}, and {ballot_word(later)} has another value",
                     )
 
     # ------------------------------------------------------------------------------------------------- crashes
@@ -266,7 +277,7 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
         if core.term < seen.promised:
             raise Violation(
                 "durable before acknowledged",
-                f"node {node} promised ballot {seen.promised} and recovers a promise of {core.term}",
+                f"node {node} promised ballot {ballot_word(seen.promised)} and recovers one of {ballot_word(core.term)}",
             )
         if log.offset > ledger.last:
             raise Violation("state-machine safety", f"node {node} recovers a snapshot that was never committed")
@@ -276,7 +287,8 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
             if held < ballot and not self._known(slot, log.at(slot) if slot <= log.last else None):
                 raise Violation(
                     "durable before acknowledged",
-                    f"node {node} acknowledged slot {slot} in ballot {ballot} and recovers what it held in {held}",
+                    f"node {node} acknowledged slot {slot} in ballot {ballot_word(ballot)} "
+                    f"and recovers what it held in {ballot_word(held)}",
                 )
 
     def _known(self, slot: int, entry: Entry | None) -> bool:

@@ -14,10 +14,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ringleader.sim.terms import term_word
+
 __all__ = ["FIRST_CLIENT", "Kind", "Trace", "TraceEvent", "name_of"]
 
 FIRST_CLIENT = 101
 """Actors are numbered: nodes from 1, clients from here, 0 is the world itself."""
+
+
+TERMS = frozenset(("term", "ballot", "promised"))
+"""Fields of messages and entries that hold a term or ballot."""
 
 
 class Kind(IntEnum):
@@ -137,7 +143,7 @@ def _brief(value: Any) -> str:
     for place, name in enumerate(fields):
         item, back = getattr(value, name), place - len(fields) + len(defaults)
         if back < 0 or not _is_default(item, defaults[back]):
-            shown.append(f"{name}={_brief(item)}")
+            shown.append(f"{name}={term_word(item) if name in TERMS and isinstance(item, int) else _brief(item)}")
     return f"{type(value).__name__}({', '.join(shown)})"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ringleader.consensus.paxos import Paxos
-from ringleader.consensus.paxos.ballot import owner, round_of
+from ringleader.consensus.paxos.ballot import ballot_word
 from ringleader.consensus.paxos.messages import (
     Accept,
     Accepted,
@@ -32,12 +32,7 @@ from ringleader.consensus.shape import Entry, Record, Role
 from ringleader.sim.picture import Sign
 from ringleader.sim.words import Stance, Words, entry_word, span_words
 
-__all__ = ["PAXOS_WORDS", "ballot_word"]
-
-
-def ballot_word(ballot: int) -> str:
-    """`2n3`; `-` for none."""
-    return f"{round_of(ballot)}n{owner(ballot)}" if ballot else "-"
+__all__ = ["PAXOS_WORDS"]
 
 
 def _entry(entry: Entry) -> str:

@@ -149,6 +149,11 @@ def _promise_forgotten(paxos: Paxos, snapshot: Any, records: Any) -> None:
     paxos.acceptor.promised = 0
 
 
+def _ballots_forgotten(paxos: Paxos, snapshot: Any, records: Any) -> None:
+    _paxos_recover(paxos, snapshot, records)
+    paxos.log.ballots = [entry.term for entry in paxos.log.entries]
+
+
 def _reports_ignored(paxos: Paxos, sender: int, message: Promise) -> None:
     _on_promise(paxos, sender, replace(message, runs=[]))
 
@@ -293,6 +298,14 @@ BUGS: tuple[Bug, ...] = (
         "promises are durable",
         3,
         lambda: patch.object(Paxos, "recover", _promise_forgotten),
+    ),
+    Bug(
+        "ballot-forgotten",
+        "a restarted acceptor takes the ballot in which a value was born for the one in which it was accepted",
+        scope("paxos", "crash"),
+        "promises are durable",
+        14,
+        lambda: patch.object(Paxos, "recover", _ballots_forgotten),
     ),
     Bug(
         "quorums-apart",

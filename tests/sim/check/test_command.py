@@ -28,6 +28,7 @@ def test_a_scope_is_searched() -> None:
     assert "all complete, no invariant broke" in whole
     part = Shell("").ok(*arguments, "--states", "3000")
     assert "cut off at 3,000 states" in part
+    assert "nothing breaks within" in part
     assert "1 of 1 cut off: not all was seen" in part
 
 

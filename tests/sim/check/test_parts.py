@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ringleader.consensus.paxos.messages import Accepted
 from ringleader.consensus.paxos.records import accept_record, chosen_record, promise_record
 from ringleader.consensus.paxos.records import replay as replay_paxos
 from ringleader.consensus.raft.records import entries_record, hard_record
@@ -89,6 +90,31 @@ def _paxos_record(chance: random.Random, ballot: int) -> Record:
     if kind == 1:
         return chosen_record(1, [Entry(1_000_001, 0, b"c")])
     return accept_record(ballot, first, 0, [Entry(ballot, 0, b"x") for _ in range(chance.randrange(1, 3))])
+
+
+def test_what_a_restarted_acceptor_is_bound_by() -> None:
+    """Each slot that it has told to be accepted, in that ballot or a higher one; but for what it knows to be chosen."""
+    model, one, two = PaxosModel(), 1_000_001, 1_000_002
+    noop = [Entry(one, 1, b"")]
+    core = model.make(3, Config((1, 2, 3)))
+    core.recover(
+        None,
+        [
+            accept_record(one, 1, 0, noop * 2),
+            accept_record(two, 1, 1, noop),
+            accept_record(two, 4, 1, noop),
+        ],
+    )
+    assert core.commit == 1
+
+    def broken(ballot: int, upto: int, islands: list[tuple[int, int]]) -> str:
+        return model.broken_promise(core, 1, Accepted(ballot, upto, 0, islands))
+
+    assert broken(two, 1, [(4, 4)]) == broken(one, 2, [(4, 4)]) == ""
+    assert broken(two, 2, []) == "it has told that slot 2 is accepted in 1n2, and is back with it in 1n1"
+    assert "slot 3 is accepted in 1n1, and is back with it empty" in broken(one, 2, [(3, 3)])
+    assert "slot 5 is" in broken(two, 1, [(4, 5)])
+    assert "promised 2n1 and is back with 1n2" in broken(2_000_001, 0, [])
 
 
 def test_bounds_are_read() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import pytest
 from msgspec.structs import replace
 
 from ringleader.consensus.shape import Config
-from ringleader.sim.check import SCOPES, Bounds, Limits, Scope, search
+from ringleader.sim.check import SCOPES, Bounds, Limits, Progress, Scope, search
 from ringleader.sim.check.scope import BARE, PLAIN
+from ringleader.sim.check.trace import read_events
 from ringleader.sim.check.world import World
 
 LEAST = {
@@ -97,6 +102,56 @@ def test_a_limit_is_told() -> None:
     assert result.line().startswith("cut off at 3,000 states")
     assert search(scope.world(), Limits(seconds=0.0)).cut == "0 s"
     assert scope.check(Limits(bytes=1 << 20)).cut == "1 MiB"
+
+
+def test_what_was_covered_is_told() -> None:
+    """Of a search that is cut off: how many events are covered, and what part of the last ones."""
+    scope = next(scope for scope in SCOPES if scope.name == "elections")
+    result = scope.check(Limits(states=40_000))
+    assert f"nothing breaks within {result.depth} events; of the states there, {result.followed:.0%}" in result.line()
+    assert 0 < result.followed < 1
+    assert result.memory > 1 << 20
+    whole = replace(scope, bounds=Bounds(term=1)).check()
+    assert whole.complete
+    assert "nothing breaks within" not in whole.line()
+
+
+def test_the_clock_is_looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much each state costs. Here time is what a production core does: a hundredth of a second each time."""
+    scope = next(scope for scope in SCOPES if scope.name == "late-answer")
+    world = scope.world()
+    _, first = read_events(world, scope.opening)
+    assert not isinstance(first, str)
+    told: list[Progress] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "process_time", lambda: world.tables.runs / 100)
+        result = search(world, Limits(seconds=2.0), told.append, first)
+    assert result.cut == "2 s"
+    assert 2.0 < result.seconds < 4.0
+    assert told
+    assert all(progress.memory > 1 << 20 for progress in told)
+
+
+MEASURED = """
+import re
+from pathlib import Path
+from ringleader.sim.check import Limits, find
+from ringleader.sim.check.memory import held
+limit = held() + (60 << 20)
+result = find("paxos", "two-rounds")[0].check(Limits(bytes=limit))
+most = int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+print(result.cut == f"{limit >> 20:,} MiB", most / limit, most / result.memory)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the most that a process has held")
+def test_the_limit_of_memory_is_that_of_the_process() -> None:
+    """What the kernel has counted in the end is no more than what was allowed, and about what is told."""
+    done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True, timeout=300)
+    cut, of_limit, of_told = done.stdout.split()
+    assert cut == "True"
+    assert 0.6 < float(of_limit) < 1.05
+    assert 0.95 < float(of_told) < 1.1
 
 
 def test_an_opening_is_part_of_the_trace() -> None:

@@ -1,12 +1,13 @@
 """Ballots: numbers that grow, each of which belongs to exactly one member, so that no two members ever use the same.
 
 A ballot is one integer, `round * 1_000_000 + member`: ordered by round, then by member, and readable as it stands (3000002 is
-round 3 of member 2). Lamport ("Paxos Made Simple", section 2.4) asks for just this: disjoint sets of proposal numbers.
+round 3 of member 2; in traces it is written `3n2`). Lamport ("Paxos Made Simple", section 2.4) asks for just this: disjoint
+sets of proposal numbers.
 """
 
 from __future__ import annotations
 
-__all__ = ["AHEAD", "MEMBERS", "ballot", "owner", "round_of", "next_ballot"]
+__all__ = ["AHEAD", "MEMBERS", "ballot", "ballot_word", "next_ballot", "owner", "round_of"]
 
 MEMBERS = 1_000_000
 """Member numbers are below this."""
@@ -29,6 +30,11 @@ def owner(ballot: int) -> int:
 def round_of(ballot: int) -> int:
     """The round of `ballot`; 0 for no ballot."""
     return ballot // MEMBERS
+
+
+def ballot_word(ballot: int) -> str:
+    """A ballot for people: `3n2`, round 3 of member 2; `-` for none."""
+    return f"{round_of(ballot)}n{owner(ballot)}" if ballot else "-"
 
 
 def next_ballot(member: int, *ballots: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ringleader.consensus.paxos.acceptor import Acceptor
+from ringleader.consensus.paxos.ballot import ballot_word
 from ringleader.consensus.shape import Entry, Record, SnapshotMeta
 
 __all__ = [
@@ -83,7 +84,8 @@ def replay(snapshot: SnapshotMeta | None, records: Iterable[Record]) -> Acceptor
             ballot, first, told, entries = _accept.decode(record.payload)
             _promised(acceptor, ballot)
             if ballot < acceptor.promised:
-                raise ValueError(f"slot {first} is accepted in ballot {ballot} after a promise of {acceptor.promised}")
+                where = f"in ballot {ballot_word(ballot)} after a promise of {ballot_word(acceptor.promised)}"
+                raise ValueError(f"slot {first} is accepted {where}")
             acceptor.accept(ballot, first, entries)
             acceptor.tell(told)
         elif record.kind == CHOSEN:

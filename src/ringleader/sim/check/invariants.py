@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ringleader.sim.check.model import Item, View
 from ringleader.sim.check.tables import Committed
+from ringleader.sim.terms import term_word
 
 __all__ = ["Ghost", "completeness", "crown", "matching", "remember"]
 
@@ -37,7 +38,8 @@ def crown(ghost: Ghost, term: int, id: int) -> Ghost | str:
     """`id` leads `term`; or what is wrong with that."""
     for known, leader in ghost.leaders:
         if known == term:
-            return ghost if leader == id else f"election safety: n{leader} and n{id} have both led term {term}"
+            both = f"n{leader} and n{id} have both led term {term_word(term)}"
+            return ghost if leader == id else f"election safety: {both}"
     return ghost._replace(leaders=tuple(sorted([*ghost.leaders, (term, id)])))
 
 
@@ -61,7 +63,8 @@ def completeness(ghost: Ghost, view: View, id: int) -> str:
     """What an entry committed before its term is missing in the log of leader `id`; empty: none."""
     for index, (item, term) in enumerate(ghost.committed, 1):
         if term < view.term and (len(view.log) < index or view.log[index - 1] != item):
-            return f"leader completeness: n{id} leads term {view.term} without entry {index} ({_word(item)}) of term {term}"
+            lacks = f"entry {index} ({_word(item)}) of term {term_word(term)}"
+            return f"leader completeness: n{id} leads term {term_word(view.term)} without {lacks}"
     return ""
 
 
@@ -72,10 +75,12 @@ def matching(one: tuple[Item | None, ...], two: tuple[Item | None, ...]) -> str:
         if left != right and not differ:
             differ = index
         if differ and left and right and left[0] == right[0]:
-            return f"log matching: two logs share term {left[0]} at index {index} and differ at index {differ}"
+            return (
+                f"log matching: two logs share term {term_word(left[0])} at index {index} and differ at index {differ}"
+            )
     return ""
 
 
 def _word(item: Item) -> str:
     term, kind, data = item
-    return f"{term}.{data.decode(errors='replace') if kind == 0 else 'no-op' if kind == 1 else 'members'}"
+    return f"{term_word(term)}.{data.decode(errors='replace') if kind == 0 else 'no-op' if kind == 1 else 'members'}"

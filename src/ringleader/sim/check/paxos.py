@@ -17,7 +17,7 @@ import msgspec
 
 from ringleader.consensus.paxos import Paxos, PaxosOptions
 from ringleader.consensus.paxos.acceptor import Acceptor
-from ringleader.consensus.paxos.ballot import round_of
+from ringleader.consensus.paxos.ballot import ballot_word, round_of
 from ringleader.consensus.paxos.messages import (
     Accepted,
     Canvass,
@@ -134,17 +134,13 @@ class PaxosModel:
         return View(core.term, round_of(max(core.term, core.canvassed)), leads, held, core.commit, core.reads.number)
 
     def broken_promise(self, core: Paxos, to: int, message: PaxosMessage) -> str:
-        """See `Model.broken_promise`: the ballots that it has promised or used, and the slots that it has accepted."""
+        """See `Model.broken_promise`: the ballots that it has promised or used, and in which it has accepted each slot."""
         if isinstance(message, Canvass | Chosen | Offer):
             return ""
         spoke = message.promised if isinstance(message, CanvassReply | Refused) else message.ballot
         if spoke > core.term:
-            return f"it spoke as one who had promised {spoke} and is back with {core.term}"
-        if isinstance(message, Accepted):
-            empty = next((slot for slot in range(1, message.upto + 1) if core.log.birth(slot) < 0), 0)
-            if empty:
-                return f"it has told that it accepted all up to slot {message.upto}, and slot {empty} is empty"
-        return ""
+            return f"it spoke as one who had promised {ballot_word(spoke)} and is back with {ballot_word(core.term)}"
+        return _forgotten(core, message) if isinstance(message, Accepted) else ""
 
     def dead(self, core: Paxos, sender: int, message: PaxosMessage) -> bool:
         """See `Model.dead`.
@@ -165,6 +161,19 @@ class PaxosModel:
             case TakeOver():
                 return message.ballot < core.term
         return False
+
+
+def _forgotten(core: Paxos, message: Accepted) -> str:
+    """The first slot that it has told to be accepted in a ballot and that it holds in none so high; empty: all are there.
+
+    A slot that it knows to be chosen needs no such ballot: it may have accepted it in an older one.
+    """
+    for first, last in [(core.commit + 1, message.upto), *message.islands]:
+        for slot in range(max(first, core.commit + 1), last + 1):
+            if core.log.ballot(slot) < message.ballot:
+                held = f"in {ballot_word(core.log.ballot(slot))}" if core.log.ballot(slot) else "empty"
+                return f"it has told that slot {slot} is accepted in {ballot_word(message.ballot)}, and is back with it {held}"
+    return ""
 
 
 def _written(acceptor: Acceptor) -> list[Record]:

@@ -12,6 +12,7 @@ from ringleader.sim.check.trace import ABOUT_A_MESSAGE, Happening
 from ringleader.sim.check.world import World
 from ringleader.sim.picture import Arrow, Diagram, Mark, Sign, draw
 from ringleader.sim.picture.of_trace import message_words
+from ringleader.sim.terms import term_word
 from ringleader.sim.words import Words
 
 __all__ = ["Scene", "Story", "tell"]
@@ -50,9 +51,9 @@ class Scene(NamedTuple):
         before, after = self.before, self.after
         told = []
         if after.term != before.term:
-            told.append(f"term {after.term}")
+            told.append(f"term {term_word(after.term)}")
         if after.leads and (not before.leads or after.term != before.term):
-            told.append(f"LEADS term {after.term}")
+            told.append(f"LEADS term {term_word(after.term)}")
         if before.leads and not after.leads:
             told.append("leads no more")
         if after.log != before.log:
@@ -135,11 +136,11 @@ def _marks(scene: Scene, moment: float, sent: dict[int, float]) -> list[Mark | A
     elif kind != "time":
         drawn.append(Mark(moment, member, Sign.CALL, _HEADS[kind]))
     elif not scene.after.leads:
-        drawn.append(Mark(moment, member, Sign.STANDS, f"timer runs out, term {scene.after.term}"))
+        drawn.append(Mark(moment, member, Sign.STANDS, f"timer runs out, term {term_word(scene.after.term)}"))
     if scene.after.leads and not scene.before.leads:
-        drawn.append(Mark(moment + 0.2, member, Sign.LEADS, f"leads term {scene.after.term}"))
+        drawn.append(Mark(moment + 0.2, member, Sign.LEADS, f"leads term {term_word(scene.after.term)}"))
     elif scene.before.leads and not scene.after.leads and kind != "crash":
-        drawn.append(Mark(moment + 0.2, member, Sign.FOLLOWS, f"follows, term {scene.after.term}"))
+        drawn.append(Mark(moment + 0.2, member, Sign.FOLLOWS, f"follows, term {term_word(scene.after.term)}"))
     if scene.committed:
         drawn.append(Mark(moment + 0.3, member, Sign.COMMIT, scene.changes()[-1]))
     if scene.problem:
