@@ -225,6 +225,11 @@ class Raft(Core[RaftMessage]):
         return self.role is Role.LEADER and not self.transferee
 
     @property
+    def recovering(self) -> bool:
+        """See `ReplicatedLog.recovering`."""
+        return False
+
+    @property
     def config_settled(self) -> bool:
         """See `ReplicatedLog.config_settled`."""
         index, config = self.configs[-1]
