@@ -1,10 +1,11 @@
 """Make again every trace and picture in the repository: `python -m tools.docs` (or `make docs`).
 
-* `tests/scenarios/*.txt`: the expected trace under each command;
+* `tests/scenarios/NUMBER-NAME.txt`: the expected trace under each command;
 * `docs/learn/img/NAME.svg`: the picture of each scenario;
 * `docs/learn/img/placement-*.svg`: see `tools.docs_placement`, which also fills in measured figures;
-* `docs/learn/*.md`: between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture and the trace of that scenario,
-  between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST (counted from 1) with their traces,
+* `docs/learn/*.md`: between `<!-- scenario: NAME -->` and `<!-- end -->` stand the picture of that scenario and a link to its
+  file, where the whole trace is; between `<!-- part: NAME FIRST LAST -->` and `<!-- end -->` the commands FIRST to LAST
+  (counted from 1) with their traces, or with `acts` behind LAST what the members do, without what they say;
   between `<!-- quorum-table -->` and `<!-- end -->` a table, see `tools.docs_quorums`;
 * `docs/reference.md`: settings, errors and metrics, see `tools.docs_reference`;
 * `docs/crdt.md` and `docs/learn/4-crdts.md`: the pictures of concurrent histories, see `tools.crdt_pictures`.
@@ -23,24 +24,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from scenarios.wrong import WRONG
 
-__all__ = ["ROOT", "main", "performances", "wanted"]
+__all__ = ["ROOT", "main", "performances", "scenario_files", "wanted"]
 
 ROOT = Path(__file__).resolve().parent.parent
-_BLOCK = re.compile(r"(<!-- (scenario|part): ([\w-]+)(?: (\d+) (\d+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (scenario|part): ([\w-]+)(?: (\d+) (\d+)( acts)?)? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def scenario_files() -> dict[str, Path]:
+    """The files of all scenarios, by name (the file name without its number and suffix)."""
+    return {path.stem.split("-", 1)[1]: path for path in sorted((ROOT / "tests" / "scenarios").glob("*.txt"))}
 
 
 def performances() -> dict[str, Performance]:
-    """All scenarios, run, by name (the file name without its number and suffix)."""
-    files = sorted((ROOT / "tests" / "scenarios").glob("*.txt"))
-    return {path.stem.split("-", 1)[1]: perform(path.read_text(encoding="utf-8"), WRONG) for path in files}
+    """All scenarios, run, by name."""
+    return {name: perform(path.read_text(encoding="utf-8"), WRONG) for name, path in scenario_files().items()}
 
 
 def wanted() -> dict[Path, str]:
     """Every generated file and what it must hold. Raises `ValueError` when a page names a scenario that is not there."""
     found = performances()
     files = {docs_placement.IMAGES / name: picture for name, picture in docs_placement.pictures().items()}
-    for path in sorted((ROOT / "tests" / "scenarios").glob("*.txt")):
-        name = path.stem.split("-", 1)[1]
+    for name, path in scenario_files().items():
         files[path] = found[name].text
         files[ROOT / "docs" / "learn" / "img" / f"{name}.svg"] = found[name].picture
     for page in sorted((ROOT / "docs" / "learn").glob("*.md")):
@@ -52,15 +56,17 @@ def wanted() -> dict[Path, str]:
 
 
 def _filled(page: Path, found: dict[str, Performance]) -> str:
+    files = scenario_files()
+
     def block(match: re.Match[str]) -> str:
-        head, what, name, first, last, tail = match.groups()
+        head, what, name, first, last, acts, tail = match.groups()
         if name not in found:
             raise ValueError(f"{page} shows the scenario {name!r}, but there is none in tests/scenarios")
         if what == "part":
-            return f"{head}```text\n{_part(found[name].trace, int(first), int(last))}```\n{tail}"
+            shown = _part(found[name].trace, int(first), int(last))
+            return f"{head}```text\n{_acts(shown) if acts else shown}```\n{tail}"
         picture = f"![{found[name].title}](img/{name}.svg)"
-        whole = f"<details><summary>The whole trace</summary>\n\n```text\n{found[name].text}```\n\n</details>"
-        return f"{head}{picture}\n\n{whole}\n{tail}"
+        return f"{head}{picture}\n\n[The whole trace: {files[name].name}](../../tests/scenarios/{files[name].name})\n{tail}"
 
     return _BLOCK.sub(block, page.read_text(encoding="utf-8"))
 
@@ -71,6 +77,11 @@ def _part(trace: str, first: int, last: int) -> str:
     if not 1 <= first <= last <= len(commands):
         raise ValueError(f"there are {len(commands)} commands, not {first} to {last}")
     return "".join(commands[first - 1 : last])
+
+
+def _acts(trace: str) -> str:
+    """A trace without the messages."""
+    return re.sub(r"(?m)^  n\d+ -> .*\n", "", trace)
 
 
 def main() -> int:
