@@ -101,12 +101,13 @@ class PeerLinks:
         if first is not None:  # the table may still have the place where it was before
             link.try_also(first)
 
-    def known(self, node: int, address: str) -> None:
-        """A peer has linked to us and says that it is reached at `address`."""
+    def known(self, node: int, name: str, address: str) -> None:
+        """A peer has linked to us and says what it is called, and that it is reached at `address`."""
         link, place = self.links.get(node), _place(address)
         if place is not None:
             self._said[node] = place
         if link is not None:
+            link.name = link.name or name
             if place is not None:
                 link.move(place)
             link.wake()

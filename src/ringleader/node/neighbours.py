@@ -80,7 +80,7 @@ class Neighbours:
         host = self.driver.running
         if host is not None:
             host.learn_node(info)
-            self.links.known(info.id, address)
+            self.links.known(info.id, info.name, address)
             self.driver.plan()
 
     def peer_messages(self, sender: int, messages: list[tuple[int, Any]]) -> None:
