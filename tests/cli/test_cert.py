@@ -39,6 +39,8 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     shell.ok("cert", "ca", "-d", str(tmp_path))
     for name in ("../n1", "", "a b", "ca", "x" * 80):
         assert "is no name for" in shell.fails(2, "cert", "client", name, "-d", str(tmp_path))
+    assert "'' is no host name" in shell.fails(2, "cert", "node", "n1", "", "-d", str(tmp_path))
+    assert "xn--" in shell.fails(2, "cert", "node", "n1", "b\u00fccher.example", "-d", str(tmp_path))
     (tmp_path / "ca-key.pem").write_text("rubbish")
     assert "cannot be understood" in shell.fails(2, "cert", "node", "n1", "-d", str(tmp_path))
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from node.wireclient import WireClient, single, until
@@ -241,6 +242,21 @@ async def test_certificates_are_replaced_without_a_restart(tmp_path: Path, pki: 
         node._tls.refresh()
         async with connect(node.client_address, ca=pki.ca, timeout=60) as db:
             await db.kv.put("a", "1")
+
+
+async def test_a_node_is_known_by_the_name_that_its_certificate_is_for(tmp_path: Path, pki: Pki) -> None:
+    folder = tmp_path / "pki"
+    shutil.copytree(pki.ours, folder)
+    make_node(folder, "n1", ["localhost"], 1, force=True)
+    where = {"listen_client": "localhost:0", "http": "localhost:0"}
+    config = msgspec.structs.replace(single(tmp_path / "data", **pki.node("n1", folder)), **where)
+    async with Node(config) as node:
+        await node.ready(60)
+        port = node.client_address.rpartition(":")[2]
+        async with connect(f"localhost:{port}", ca=pki.ca, timeout=60) as db:
+            (found,) = (await db.status()).nodes
+    assert found.client == f"localhost:{port}"
+    assert found.http.startswith("localhost:")
 
 
 async def test_a_client_takes_its_own_new_certificate_too(tmp_path: Path, pki: Pki) -> None:

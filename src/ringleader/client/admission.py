@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ringleader.client.calls import Call, Kind
+from ringleader.client.calls import STATUS, Call, Kind
 from ringleader.client.failures import describe, hint_for
 from ringleader.client.options import ClientOptions
 from ringleader.errors import (
@@ -46,7 +46,7 @@ class Admission:
     def new(self, kind: Kind, items: Sequence[Command] | Sequence[Read], now: float, timeout: float) -> Call:
         """A call, not yet admitted. Raises `UsageError`, or `NotAppliedError` (overloaded)."""
         count = len(items)
-        if not count and kind is not Kind.STATUS:
+        if not count and kind is not STATUS:
             raise UsageError("a call needs at least one operation", reason=Reason.INVALID_ARGUMENT)
         if count > self._options.window:
             message = f"{describe(list(items))}: a call has at most {self._options.window} operations"

@@ -10,7 +10,7 @@ import msgspec
 from ringleader.client.failures import describe
 from ringleader.store.commands import Command, Read
 
-__all__ = ["Call", "Flight", "Kind", "Session"]
+__all__ = ["ONCE", "OPEN", "PLAIN", "READ", "STATUS", "Call", "Flight", "Kind", "Session"]
 
 
 class Kind(IntEnum):
@@ -27,6 +27,10 @@ class Kind(IntEnum):
     OPEN = 4
 
 
+ONCE, PLAIN, READ, STATUS, OPEN = Kind
+"""For those who ask at every call: in CPython 3.11 to say `Kind.READ` costs as much as to call a function."""
+
+
 class Call(msgspec.Struct, eq=False):
     """A call. `count`: of its commands or reads. `raws`: its commands encoded. `group`: what may share a frame with it.
 
@@ -39,7 +43,7 @@ class Call(msgspec.Struct, eq=False):
     count: int
     deadline: float
     timeout: float
-    raws: list[msgspec.Raw] = []
+    raws: Sequence[msgspec.Raw] = ()
     size: int = 0
     group: tuple[str, int] = ("", 0)
     session: Session | None = None
@@ -52,7 +56,7 @@ class Call(msgspec.Struct, eq=False):
     @property
     def unknown(self) -> bool:
         """Whether the outcome could not be told if the call ended now."""
-        return (self.flying or self.doubt) and self.kind <= Kind.PLAIN
+        return (self.flying or self.doubt) and self.kind <= PLAIN
 
     def what(self) -> str:
         """The call in a few words."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ringleader.client.calls import Flight, Kind
+from ringleader.client.calls import OPEN, PLAIN, Flight
 from ringleader.client.credentials import Logins
 from ringleader.client.links import Endpoints, Link, LinkState
 from ringleader.client.options import ClientOptions
@@ -311,8 +311,8 @@ class Connections:
         for number in late:
             flight = link.flights[number]
             flight.sent_at = self.now  # looked at again after another such time
-            over = all(call.done for call in flight.calls) and flight.kind is not Kind.OPEN
-            if over or (link.state is LinkState.DRAINING and flight.kind is not Kind.PLAIN):
+            over = all(call.done for call in flight.calls) and flight.kind is not OPEN
+            if over or (link.state is LinkState.DRAINING and flight.kind is not PLAIN):
                 del link.flights[number]
                 self._returned(flight)
         if link is self.active:

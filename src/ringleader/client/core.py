@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ringleader.client.admission import closed_error, deadline_error
-from ringleader.client.calls import Flight, Kind
+from ringleader.client.calls import ONCE, PLAIN, READ, STATUS, Flight
 from ringleader.client.connections import Connections
 from ringleader.client.credentials import Logins
 from ringleader.client.failures import USAGE_REASONS, hint_for, refusal_error
@@ -76,7 +76,7 @@ class ClientCore:
         closed).
         """
         self._check_open()
-        call = self._under_way.new(Kind.ONCE if once else Kind.PLAIN, commands, self.now, timeout)
+        call = self._under_way.new(ONCE if once else PLAIN, commands, self.now, timeout)
         try:
             call.raws = [msgspec.Raw(_ENCODER.encode(command)) for command in commands]
         except _UNSPEAKABLE as error:
@@ -92,14 +92,14 @@ class ClientCore:
             message = f"consistency {consistency!r} is not one of {', '.join(_CONSISTENCIES)}"
             raise UsageError(message, reason=Reason.INVALID_ARGUMENT)
         self._check_open()
-        call = self._under_way.new(Kind.READ, reads, self.now, timeout)
+        call = self._under_way.new(READ, reads, self.now, timeout)
         call.group = (consistency, max_staleness_ms)
         return self._traffic.accept(call)
 
     def status(self, timeout: float) -> int:
         """Ask the node at the other end how it stands; the call ends with a `StatusReply`."""
         self._check_open()
-        return self._traffic.accept(self._under_way.new(Kind.STATUS, (), self.now, timeout))
+        return self._traffic.accept(self._under_way.new(STATUS, (), self.now, timeout))
 
     def watch(
         self,
@@ -282,7 +282,7 @@ class ClientCore:
         """The cluster does not let us in: nothing that waits will ever be served."""
         self.denied = refusal_error("login", frame.reason, frame.message, link.name, unknown=False, hint=frame.hint)
         for call in list(self._under_way.calls.values()):
-            unknown = call.unknown and call.kind <= Kind.PLAIN
+            unknown = call.unknown and call.kind <= PLAIN
             self._traffic.finish(
                 call,
                 refusal_error(call.what(), frame.reason, frame.message, link.name, unknown=unknown, hint=frame.hint),

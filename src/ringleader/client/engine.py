@@ -7,13 +7,13 @@ another event loop, gets a core (and with it a session) of its own: two processe
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ringleader.client.core import ClientCore
 from ringleader.client.options import ClientOptions
+from ringleader.client.place import Place
 from ringleader.client.transport import Dialer, Transport
 from ringleader.errors import DeadlineError, NotAppliedError, Reason, RingleaderError
 from ringleader.ports import Entropy
@@ -55,7 +55,7 @@ class Engine:
         self._options = options
         self._closed = False
         self._generation = 0
-        self._pid = 0
+        self._place: Place | None = None
         self._core: ClientCore | None = None
         self._loop: asyncio.AbstractEventLoop
 
@@ -106,7 +106,7 @@ class Engine:
 
     def cancel(self, number: int) -> None:
         """Nobody waits for this call or watch any more."""
-        if self._core is None or self._closed or self._pid != os.getpid() or self._loop.is_closed():
+        if self._core is None or self._closed or not self._usable:
             return
         if self._futures.pop(number, None) is not None or self._sinks.pop(number, None) is not None:
             self._core.cancel(number)
@@ -114,7 +114,7 @@ class Engine:
 
     def cancel_soon(self, number: int) -> None:
         """As `cancel`, from wherever the collector happens to run."""
-        if self._core is not None and self._pid == os.getpid() and not self._loop.is_closed():
+        if self._core is not None and self._usable:
             self._loop.call_soon_threadsafe(self.cancel, number)
 
     async def ready(self, timeout: float) -> None:
@@ -137,7 +137,7 @@ class Engine:
         if self._closed:
             return
         self._closed = True
-        if self._core is None or self._pid != os.getpid() or self._loop is not asyncio.get_running_loop():
+        if self._core is None or not self._here:
             return
         self._core.tick(self._loop.time())
         self._core.close()
@@ -152,8 +152,7 @@ class Engine:
 
         Numbers of calls and watches belong to one core: in another process or loop they mean nothing.
         """
-        here = self._pid == os.getpid() and self._loop is asyncio.get_running_loop()
-        return self._generation if here else 0
+        return self._generation if self._here else 0
 
     @property
     def closed(self) -> bool:
@@ -184,13 +183,23 @@ class Engine:
 
     def _begin(self) -> ClientCore:
         """The core, told the time once per turn; a new one in a new process or a new loop."""
-        core = self._core
-        if core is None or self._pid != os.getpid() or self._loop is not asyncio.get_running_loop():
+        core, place = self._core, self._place
+        if core is None or place is None or not place.here:
             core = self._start()
         if not self._scheduled:
             core.tick(self._loop.time())
             self._schedule()
         return core
+
+    @property
+    def _here(self) -> bool:
+        """Whether the core belongs to this process and to the loop that runs."""
+        return self._place is not None and self._place.here
+
+    @property
+    def _usable(self) -> bool:
+        """Whether the core belongs to this process, and its loop is there."""
+        return self._place is not None and self._place.same_process and not self._loop.is_closed()
 
     def _start(self) -> ClientCore:
         if self._closed:
@@ -200,8 +209,8 @@ class Engine:
         if self._core is not None:
             _ABANDONED.append((self._core, self._transports, self._futures, self._sinks, self._loop))
         self._generation += 1
-        self._pid = os.getpid()
-        self._loop = asyncio.get_running_loop()
+        self._place = Place()
+        self._loop = self._place.loop
         self._transports: dict[int, Transport] = {}
         self._futures: dict[int, asyncio.Future[Any]] = {}
         self._sinks: dict[int, Sink] = {}
@@ -304,7 +313,7 @@ class Engine:
 
     def _event(self, tell: Callable[[ClientCore], None]) -> None:
         core = self._core
-        if core is None or self._pid != os.getpid():
+        if core is None or self._place is None or not self._place.same_process:
             return
         core.tick(self._loop.time())
         tell(core)
@@ -319,7 +328,7 @@ class Engine:
     def link_received(self, link: int, frames: Sequence[ServerFrame]) -> None:
         """See `Listener`."""
         core = self._core
-        if core is None or self._pid != os.getpid():
+        if core is None or self._place is None or not self._place.same_process:
             return
         core.tick(self._loop.time())
         for frame in frames:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Sequence
 from typing import Literal
 
@@ -43,8 +43,12 @@ class KV:
         if not key:
             span(key, None, False)
         command = wire.Put(to_bytes(key, "key"), to_bytes(value, "value"), whole(lease, "lease"), prev_kv)
-        call = self._engine.submit((command,), self._timeout if timeout is None else timeout)
-        (result,) = await self._engine.wait(*call)
+        number, future = self._engine.submit((command,), self._timeout if timeout is None else timeout)
+        try:
+            (result,) = await future
+        except CancelledError:  # as in `Engine.wait`, without the coroutine: here and in `get` its cost is felt
+            self._engine.cancel(number)
+            raise
         assert isinstance(result, wire.PutResult)
         return types.put_result(result)
 
@@ -65,7 +69,12 @@ class KV:
         if not key:
             span(key, None, False)
         read = wire.Range(to_bytes(key, "key"), b"", whole(revision, "revision"))
-        (found,) = await self._engine.wait(*self._ask(read, consistency, max_staleness, timeout))
+        number, future = self._ask(read, consistency, max_staleness, timeout)
+        try:
+            (found,) = await future
+        except CancelledError:
+            self._engine.cancel(number)
+            raise
         assert isinstance(found, wire.RangeResult)
         return types.key_value(found.kvs[0]) if found.kvs else None
 

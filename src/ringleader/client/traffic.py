@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ringleader.client.admission import Admission
-from ringleader.client.calls import Call, Flight, Kind, Session
+from ringleader.client.calls import ONCE, OPEN, PLAIN, READ, STATUS, Call, Flight, Kind, Session
 from ringleader.client.connections import Connections
 from ringleader.client.failures import USAGE_REASONS, failure_error, hint_for, refusal_error
 from ringleader.client.links import Link
@@ -61,13 +61,13 @@ class Traffic:
 
     def requeue(self, flight: Flight, *, doubt: bool) -> None:
         """Ask the calls of a frame again; `doubt`: whether the frame may have been served after all."""
-        if flight.kind is Kind.OPEN:
+        if flight.kind is OPEN:
             self._opening = False
         for call in reversed(flight.calls):
             if call.done:
                 continue
             call.flying = False
-            if call.kind is Kind.PLAIN and doubt:
+            if call.kind is PLAIN and doubt:
                 message = f"{call.what()}: {self._net.trouble}; it may have been applied"
                 hint = hint_for(Reason.CONNECTION_LOST)
                 self.finish(call, OutcomeUnknownError(message, reason=Reason.CONNECTION_LOST, hint=hint))
@@ -114,7 +114,7 @@ class Traffic:
             self.requeue(flight, doubt=True)
             self._net.lose(link, self._net.trouble)
             return
-        if flight.kind is Kind.OPEN:
+        if flight.kind is OPEN:
             self._on_session(link, results[0])
             return
         self._refusals = 0
@@ -167,7 +167,7 @@ class Traffic:
         if call.count > 1:
             self.finish(call, results)
             return
-        unknown = failure.unknown and call.kind <= Kind.PLAIN
+        unknown = failure.unknown and call.kind <= PLAIN
         self.finish(call, failure_error(call.what(), failure, link.name, unknown=unknown))
 
     def _on_session(self, link: Link, result: Result) -> None:
@@ -202,11 +202,11 @@ class Traffic:
                 call.alone = True
             self.requeue(flight, doubt=False)
             return
-        if flight.kind is Kind.OPEN:
+        if flight.kind is OPEN:
             self._opening = False
             self._hold()
         for call in flight.calls:
-            unknown = (frame.unknown or call.doubt) and call.kind <= Kind.PLAIN
+            unknown = (frame.unknown or call.doubt) and call.kind <= PLAIN
             error = refusal_error(call.what(), frame.reason, frame.message, link.name, unknown=unknown, hint=frame.hint)
             self.finish(call, error)
 
@@ -215,12 +215,12 @@ class Traffic:
     def pack(self, link: Link) -> None:
         """Put what waits into as few frames as the bounds allow."""
         waiting = self._waiting
-        if waiting.any(Kind.ONCE):
+        if waiting.any(ONCE):
             if waiting.session is not None:
-                self._pack_kind(link, Kind.ONCE)
+                self._pack_kind(link, ONCE)
             elif not self._opening:
                 self._open_session(link)
-        for kind in (Kind.PLAIN, Kind.READ, Kind.STATUS):
+        for kind in (PLAIN, READ, STATUS):
             if waiting.any(kind):
                 self._pack_kind(link, kind)
 
@@ -228,7 +228,7 @@ class Traffic:
         self._opening = True
         raw = msgspec.Raw(_ENCODER.encode([(1, SessionOpen())]))
         timeout = int(self._options.attempt_timeout * 1000)
-        self._fly(link, Flight(Kind.OPEN, [], 1, self._net.now), Submit(self._net.next_frame(), timeout, 0, 0, raw))
+        self._fly(link, Flight(OPEN, [], 1, self._net.now), Submit(self._net.next_frame(), timeout, 0, 0, raw))
 
     def _fly(self, link: Link, flight: Flight, frame: Submit | Query | StatusQuery) -> None:
         link.flights[frame.frame] = flight

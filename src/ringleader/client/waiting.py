@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from ringleader.client.calls import Call, Kind, Session
+from ringleader.client.calls import ONCE, READ, STATUS, Call, Kind, Session
 from ringleader.client.failures import hint_for
 from ringleader.client.options import ClientOptions
 from ringleader.errors import OutcomeUnknownError, Reason, RingleaderError
@@ -69,13 +69,13 @@ class Waiting:
                 continue
             if calls and (
                 call.alone
-                or kind is Kind.STATUS
+                or kind is STATUS
                 or call.group != calls[0].group
                 or count + call.count > options.batch_commands
                 or size + call.size > options.batch_bytes
             ):
                 break
-            if kind is Kind.ONCE and call.session is not self.session:
+            if kind is ONCE and call.session is not self.session:
                 if call.session is not None and call.doubt:
                     self._stranded.append((queue.popleft(), _stranded(call)))
                     continue
@@ -92,15 +92,15 @@ class Waiting:
 
     def frame(self, kind: Kind, calls: list[Call], number: int, now: float) -> Submit | Query | StatusQuery:
         """The frame of these calls, which share it; its time is that of the call that has longest."""
-        if kind is Kind.STATUS:
+        if kind is STATUS:
             return StatusQuery(number)
         timeout = max(1, int((max([call.deadline for call in calls]) - now) * 1000))
-        if kind is Kind.READ:
+        if kind is READ:
             consistency, staleness = calls[0].group
             reads = [cast(Read, read) for call in calls for read in call.commands]  # of a `READ` they are all reads
             return Query(number, timeout, consistency, reads, staleness)
         session = self.session
-        if kind is Kind.ONCE and session is not None:
+        if kind is ONCE and session is not None:
             numbered = [(call.seq + at, raw) for call in calls for at, raw in enumerate(call.raws)]
             return Submit(number, timeout, session.number, session.ack, msgspec.Raw(_ENCODER.encode(numbered)))
         numbered = list(enumerate([raw for call in calls for raw in call.raws], 1))

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from ringleader.consensus.peer import Peer
 from ringleader.consensus.rounds import Reads
-from ringleader.consensus.shape import Config, Output, Record, Role, Send, SnapshotMeta, Status
+from ringleader.consensus.shape import FOLLOWER, LEADER, LEARNER, Config, Output, Record, Send, SnapshotMeta, Status
 from ringleader.consensus.tail import LogTail
 from ringleader.ports import Entropy
 
@@ -42,7 +42,7 @@ class Core(Generic[Message]):
         self.ticked = False
         # Configurations in force one after the other: the base one, then those in the log, as (index, config), oldest first.
         self.configs: list[tuple[int, Config]] = [(0, config)]
-        self.role = Role.FOLLOWER
+        self.role = FOLLOWER
         self.leader = 0
         self.handed_out = 0  # up to here entries have been given out as committed
         self.heard_leader = float("-inf")  # until one election time later this member helps nobody else to lead
@@ -89,7 +89,7 @@ class Core(Generic[Message]):
 
     def read_barrier(self, token: int) -> bool:
         """See `ReplicatedLog.read_barrier`."""
-        if self.role is not Role.LEADER:
+        if self.role is not LEADER:
             return False
         self.reads.ask(token)
         return True
@@ -169,7 +169,7 @@ class Core(Generic[Message]):
         config, peers = self.config, self.peers
         return Status(
             id=self.id,
-            role=Role.LEARNER if self.role is Role.FOLLOWER and self.id in config.learners else self.role,
+            role=LEARNER if self.role is FOLLOWER and self.id in config.learners else self.role,
             term=self.term,
             leader=self.leader,
             commit=self.commit,

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ringleader.consensus.shape import Entry, EntryKind, Output, ReplicatedLog, SnapshotMeta
+from ringleader.consensus.shape import COMMAND, Entry, Output, ReplicatedLog, SnapshotMeta
 from ringleader.group.exports import Exports
 from ringleader.group.leading import Leading
 from ringleader.group.options import GroupOptions
@@ -173,7 +173,7 @@ class Member(Shared):
         self.bytes_since_snapshot += len(entry.data) + 16
         if entry.term != self.applied_term:
             self._term_passed(entry.term)
-        if entry.kind != EntryKind.COMMAND:
+        if entry.kind != COMMAND:
             self.store.skip(index)
             return
         batch = self.proposals.batch(index, entry)

@@ -117,9 +117,12 @@ def _general(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     try:
-        return x509.DNSName(host)
+        if host:
+            return x509.DNSName(host)
     except ValueError:
-        raise UsageError(f"{host!r} is no host name", reason=Reason.INVALID_ARGUMENT) from None
+        pass
+    hint = "" if host.isascii() else "Give the form that it has in the DNS (xn--...)"
+    raise UsageError(f"{host!r} is no host name", reason=Reason.INVALID_ARGUMENT, hint=hint)
 
 
 def _load_authority(folder: Path) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import socket
 
+from ringleader.client.addresses import is_ip
 from ringleader.consensus.protocols import options_for
 from ringleader.consensus.shape import ConsensusOptions
 from ringleader.group.options import GroupOptions, HostConfig
 from ringleader.log import LogOptions
-from ringleader.node.config import NodeConfig, is_loopback, parse_address
+from ringleader.node.config import NodeConfig, format_address, is_loopback, parse_address
 from ringleader.node.identity import FolderIdentity, has_identity, read_identity
 from ringleader.node.join import become_member
 from ringleader.node.security import check_peer_port
@@ -62,12 +63,25 @@ def _has_joined(config: NodeConfig) -> bool:
 
 def advertised_peer(config: NodeConfig, bound: str) -> str:
     """Where the others reach the peer port, which is `bound`."""
-    return config.advertise_peer or config.peers.get(config.name, "") or bound
+    return config.advertise_peer or config.peers.get(config.name, "") or _by_name(config.listen_peer, bound)
 
 
 def client_info(config: NodeConfig, node: int, client: str, http: str) -> NodeInfo:
     """What others are told of this node, whose ports for clients and HTTP are bound to these addresses."""
-    return NodeInfo(node, config.name, config.advertise_client or client, config.advertise_http or http)
+    return NodeInfo(
+        node,
+        config.name,
+        config.advertise_client or _by_name(config.listen_client, client),
+        config.advertise_http or _by_name(config.http, http),
+    )
+
+
+def _by_name(configured: str, bound: str) -> str:
+    """The address `bound` by the name that was configured, if it was one: certificates are for names, and names may move."""
+    if not bound:
+        return ""
+    host = parse_address(configured)[0]
+    return bound if is_ip(host) else format_address(host, parse_address(bound)[1])
 
 
 async def join_cluster(config: NodeConfig, info: NodeInfo, peer: str, entropy: Entropy, tls: TlsFiles | None) -> None:

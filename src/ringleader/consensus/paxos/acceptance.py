@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ringleader.consensus.paxos import election, leader
 from ringleader.consensus.paxos.ballot import owner
 from ringleader.consensus.paxos.messages import Accept, Accepted, Prepare, Promise, Refused
-from ringleader.consensus.shape import Role
+from ringleader.consensus.shape import FOLLOWER
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
@@ -66,7 +66,7 @@ def obey(paxos: Paxos, sender: int, ballot: int) -> bool:
         return False
     if owner(ballot) != sender:
         return False
-    if ballot > paxos.term or paxos.role is not Role.FOLLOWER or paxos.leader != sender:
+    if ballot > paxos.term or paxos.role is not FOLLOWER or paxos.leader != sender:
         paxos.become_follower(sender)
         if ballot > paxos.term:
             paxos.save_promise(ballot)

@@ -43,13 +43,17 @@ from ringleader.consensus.paxos.quorum import check_phase2
 from ringleader.consensus.paxos.records import accept_record, promise_record, replay
 from ringleader.consensus.paxos.slots import SlotLog
 from ringleader.consensus.shape import (
+    CANDIDATE,
+    COMMAND,
+    CONFIG,
+    FOLLOWER,
+    LEADER,
     Config,
     ConsensusOptions,
     Entry,
     EntryKind,
     Output,
     Record,
-    Role,
     SnapshotMeta,
     decode_config,
 )
@@ -107,7 +111,7 @@ class Paxos(Core[PaxosMessage]):
             self.handed_out = snapshot.index
         log = self.acceptor.log
         for slot, entry in enumerate(log.entries, log.first):
-            if entry.kind == EntryKind.CONFIG:
+            if entry.kind == CONFIG:
                 self.proposed_configs.append(slot)
         self._configs_chosen()
 
@@ -129,7 +133,7 @@ class Paxos(Core[PaxosMessage]):
                 self.deadline = now  # nobody to wait for
         if self.lead is not None:
             replication.tick_leader(self, self.lead)
-        if self.role is not Role.LEADER and now >= self.deadline:
+        if self.role is not LEADER and now >= self.deadline:
             election.timer_ran_out(self)
 
     def step(self, sender: int, message: PaxosMessage) -> None:
@@ -158,7 +162,7 @@ class Paxos(Core[PaxosMessage]):
             case TakeOver():
                 election.on_take_over(self, sender, message)
 
-    def propose(self, data: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND) -> int:
+    def propose(self, data: Sequence[bytes], kind: EntryKind = COMMAND) -> int:
         """See `ReplicatedLog.propose`."""
         if self.lead is None or not self.leads:
             return 0
@@ -211,7 +215,7 @@ class Paxos(Core[PaxosMessage]):
     def abstain(self, flag: bool) -> None:
         """See `ReplicatedLog.abstain`."""
         self.abstaining = flag
-        if flag and self.role is Role.CANDIDATE:  # it stood for election just before
+        if flag and self.role is CANDIDATE:  # it stood for election just before
             self.become_follower(0)
 
     @property
@@ -219,13 +223,13 @@ class Paxos(Core[PaxosMessage]):
         """See `ReplicatedLog.idle`."""
         if self.put_down or self.replies or self.unwritten:
             return False
-        if self.role is not Role.LEADER or self.lead is None:
+        if self.role is not LEADER or self.lead is None:
             return True
         return not (self.reads.waiting or replication.wants_to_send(self, self.lead))
 
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""
-        if self.role is Role.LEADER and self.lead is not None:
+        if self.role is LEADER and self.lead is not None:
             reads.start_round(self)
             replication.send_all(self, self.lead)
         self.flush()
@@ -261,7 +265,7 @@ class Paxos(Core[PaxosMessage]):
     def leads(self) -> bool:
         """See `ReplicatedLog.leads`."""
         lead = self.lead
-        return self.role is Role.LEADER and lead is not None and lead.open and not lead.transferee
+        return self.role is LEADER and lead is not None and lead.open and not lead.transferee
 
     @property
     def recovering(self) -> bool:
@@ -302,7 +306,7 @@ class Paxos(Core[PaxosMessage]):
     @property
     def contact(self) -> float:
         """See `ReplicatedLog.contact`."""
-        if self.role is Role.LEADER:
+        if self.role is LEADER:
             return self.reads.confirmed_at if reads.ready(self) else float("-inf")
         return self.up_to_date_at
 
@@ -345,7 +349,7 @@ class Paxos(Core[PaxosMessage]):
     def note_configs(self, first: int, entries: Sequence[Entry]) -> None:
         """Remember where configuration entries stand among those just put into the slots from `first` on."""
         before = self.proposed_configs
-        found = [slot for slot, entry in enumerate(entries, first) if entry.kind == EntryKind.CONFIG]
+        found = [slot for slot, entry in enumerate(entries, first) if entry.kind == CONFIG]
         if found or before:
             last = first + len(entries) - 1
             self.proposed_configs = sorted([slot for slot in before if not first <= slot <= last] + found)
@@ -379,7 +383,7 @@ class Paxos(Core[PaxosMessage]):
 
     def give_up_leading(self) -> None:
         """Forget what a candidate or leader knows."""
-        if self.role is Role.LEADER:
+        if self.role is LEADER:
             self.end_leadership()
             election.restart_timer(self)
         self.flush()
@@ -390,6 +394,6 @@ class Paxos(Core[PaxosMessage]):
     def become_follower(self, leader: int) -> None:
         """Follow `leader` (0: not known yet), giving up whatever role there was."""
         self.give_up_leading()
-        self.role = Role.FOLLOWER
+        self.role = FOLLOWER
         self.leader = leader
         self.out.changed = True

@@ -19,7 +19,7 @@ from ringleader.consensus.paxos import leader, learner
 from ringleader.consensus.paxos.ballot import next_ballot, owner
 from ringleader.consensus.paxos.messages import Canvass, CanvassReply, TakeOver
 from ringleader.consensus.paxos.quorum import has_phase1, has_phase2
-from ringleader.consensus.shape import Role
+from ringleader.consensus.shape import CANDIDATE, FOLLOWER, LEADER
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
@@ -47,7 +47,7 @@ def restart_timer(paxos: Paxos) -> None:
 
 def hears_leader(paxos: Paxos) -> bool:
     """Whether a leader is alive, which this member has given its word not to promise anybody else for an election time."""
-    return paxos.role is Role.LEADER or paxos.now < paxos.heard_leader + paxos.options.election
+    return paxos.role is LEADER or paxos.now < paxos.heard_leader + paxos.options.election
 
 
 def may_stand(paxos: Paxos) -> bool:
@@ -68,10 +68,10 @@ def timer_ran_out(paxos: Paxos) -> None:
     """No leader was heard for too long: stand for election if this member may, else ask somebody what has been chosen."""
     restart_timer(paxos)
     lead = paxos.lead
-    if paxos.role is Role.CANDIDATE and lead is not None and paxos.durable < lead.promise_record:
+    if paxos.role is CANDIDATE and lead is not None and paxos.durable < lead.promise_record:
         return  # its own promise is not on its slow disk, so nobody was asked yet; another ballot would have to wait as well
     if not may_stand(paxos):
-        if paxos.leader or paxos.role is not Role.FOLLOWER:
+        if paxos.leader or paxos.role is not FOLLOWER:
             paxos.become_follower(0)
         others = [member for member in paxos.chosen_config.voters if member != paxos.id]
         if others and not paxos.abstaining:
@@ -86,7 +86,7 @@ def timer_ran_out(paxos: Paxos) -> None:
 
 def _canvass(paxos: Paxos, ballot: int) -> None:
     paxos.give_up_leading()
-    paxos.role = Role.CANDIDATE
+    paxos.role = CANDIDATE
     paxos.leader = 0
     paxos.out.changed = True
     paxos.canvassed = ballot
@@ -117,7 +117,7 @@ def on_canvass_reply(paxos: Paxos, sender: int, message: CanvassReply) -> None:
     paxos.seen = max(paxos.seen, message.promised)
     if message.commit > paxos.commit and not paxos.leader:
         learner.ask(paxos, sender)
-    if paxos.role is Role.CANDIDATE and message.granted and message.ballot == paxos.canvassed:
+    if paxos.role is CANDIDATE and message.granted and message.ballot == paxos.canvassed:
         paxos.granted.add(sender)
         _count(paxos)
 
@@ -132,6 +132,6 @@ def _count(paxos: Paxos) -> None:
 
 def on_take_over(paxos: Paxos, sender: int, message: TakeOver) -> None:
     """The leader hands over: stand for election at once, without asking first."""
-    if message.ballot == paxos.term and paxos.leader == sender and paxos.role is Role.FOLLOWER and may_stand(paxos):
+    if message.ballot == paxos.term and paxos.leader == sender and paxos.role is FOLLOWER and may_stand(paxos):
         restart_timer(paxos)
         leader.begin(paxos, next_ballot(paxos.id, paxos.term, paxos.seen), forced=True)

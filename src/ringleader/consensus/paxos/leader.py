@@ -23,7 +23,7 @@ from ringleader.consensus.paxos.messages import Prepare, Promise, Run
 from ringleader.consensus.paxos.progress import Progress
 from ringleader.consensus.paxos.quorum import has_phase1
 from ringleader.consensus.paxos.recovery import Found, gather, recovered
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role
+from ringleader.consensus.shape import CANDIDATE, CONFIG, LEADER, NOOP, Config, Entry, EntryKind
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
@@ -113,7 +113,7 @@ class Leadership:
 def begin(paxos: Paxos, ballot: int, *, forced: bool) -> None:
     """Stand for election in `ballot`: promise it oneself, and ask all voters for theirs."""
     paxos.give_up_leading()
-    paxos.role = Role.CANDIDATE
+    paxos.role = CANDIDATE
     paxos.leader = 0
     paxos.out.changed = True
     lead = Leadership(ballot, paxos.commit, paxos.now, forced=forced)
@@ -199,7 +199,7 @@ def proceed(paxos: Paxos) -> None:
         return
     if not won(paxos):
         return
-    if paxos.role is not Role.LEADER:
+    if paxos.role is not LEADER:
         _become_leader(paxos, lead)
     if paxos.commit < lead.best:
         learner.ask(paxos, lead.best_member)
@@ -212,7 +212,7 @@ def proceed(paxos: Paxos) -> None:
 
 
 def _become_leader(paxos: Paxos, lead: Leadership) -> None:
-    paxos.role = Role.LEADER
+    paxos.role = LEADER
     paxos.leader = paxos.id
     paxos.out.changed = True
     paxos.reads.reset()
@@ -227,14 +227,14 @@ def _recover(paxos: Paxos, lead: Leadership) -> None:
     lead.moved_at = paxos.now
     lead.found = {slot: item for slot, item in lead.found.items() if slot > paxos.commit}
     entries = recovered(lead.found, paxos.commit, paxos.log.birth(paxos.commit), lead.told)
-    if entries and entries[-1].kind == EntryKind.CONFIG:
+    if entries and entries[-1].kind == CONFIG:
         propose_entries(paxos, entries)
         lead.sealed = lead.last
         ask_for_promises(paxos, paxos.config)
         return
     lead.open = True
     lead.found = {}
-    propose_entries(paxos, [*entries, Entry(lead.ballot, int(EntryKind.NOOP), b"")])
+    propose_entries(paxos, [*entries, Entry(lead.ballot, int(NOOP), b"")])
     lead.barrier = lead.last
 
 
@@ -246,7 +246,7 @@ def _into_force(paxos: Paxos, lead: Leadership) -> None:
     """
     held, lead.held = lead.held, []
     lead.moved_at = paxos.now
-    propose_entries(paxos, [Entry(lead.ballot, int(EntryKind.NOOP), b""), *held])
+    propose_entries(paxos, [Entry(lead.ballot, int(NOOP), b""), *held])
     lead.barrier = lead.last - len(held)
 
 
@@ -280,7 +280,7 @@ def follow_members(paxos: Paxos) -> None:
     Who has left stays until the change is settled, so that it hears of it.
     """
     lead = paxos.lead
-    if lead is None or paxos.role is not Role.LEADER:
+    if lead is None or paxos.role is not LEADER:
         return
     members = {*paxos.chosen_config.members(), *paxos.config.members()} - {paxos.id}
     for member in members:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ringleader.consensus.paxos import acceptance, leader
 from ringleader.consensus.paxos.messages import Chosen, Learn, Offer
 from ringleader.consensus.paxos.records import chosen_record, reset_record
-from ringleader.consensus.shape import Role, SnapshotMeta
+from ringleader.consensus.shape import FOLLOWER, LEADER, SnapshotMeta
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
@@ -87,7 +87,7 @@ def on_offer(paxos: Paxos, sender: int, message: Offer) -> None:
     if message.meta.index <= paxos.commit:
         if message.ballot:
             paxos.replies[sender] = (message.ballot, message.round)
-    elif paxos.role is not Role.LEADER or not (paxos.lead and paxos.lead.open):
+    elif paxos.role is not LEADER or not (paxos.lead and paxos.lead.open):
         paxos.out.fetch = (sender, message.meta)
         paxos.fetching, paxos.fetching_since = message.meta.index, paxos.now
 
@@ -98,7 +98,7 @@ def install_snapshot(paxos: Paxos, meta: SnapshotMeta) -> None:
     What was accepted above it stays: a quorum may have been counted with it.
     """
     if meta.index > paxos.commit:
-        if paxos.role is not Role.FOLLOWER:
+        if paxos.role is not FOLLOWER:
             paxos.become_follower(0)  # it could not lead: its state is being replaced
         paxos.flush()
         paxos.acceptor.begin_after(meta.index, meta.term)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringleader.consensus.paxos import leader, reads, replication
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role, encode_config
+from ringleader.consensus.shape import CONFIG, LEADER, Config, Entry, encode_config
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
@@ -35,7 +35,7 @@ def start_change(paxos: Paxos, target: Config) -> int:
     if lead is None or not reads.ready(paxos) or lead.transferee or not target.voters or not paxos.config_settled:
         return 0
     config = Config(target.voters, (), target.learners)
-    leader.propose_entries(paxos, [Entry(lead.ballot, int(EntryKind.CONFIG), encode_config(config))])
+    leader.propose_entries(paxos, [Entry(lead.ballot, int(CONFIG), encode_config(config))])
     lead.sealed = lead.last
     lead.moved_at = paxos.now
     leader.follow_members(paxos)
@@ -45,7 +45,7 @@ def start_change(paxos: Paxos, target: Config) -> int:
 
 def came_into_force(paxos: Paxos) -> None:
     """A configuration entry is known to be chosen: it decides from now on."""
-    if paxos.role is Role.LEADER:
+    if paxos.role is LEADER:
         reads.begin_anew(paxos)
         leader.follow_members(paxos)
     paxos.out.changed = True
@@ -67,7 +67,7 @@ def committed(paxos: Paxos) -> None:
         return
     lead.moved_at = paxos.now
     leader.proceed(paxos)
-    if paxos.role is not Role.LEADER or lead.leaving or not lead.open or not removed(paxos):
+    if paxos.role is not LEADER or lead.leaving or not lead.open or not removed(paxos):
         return
     lead.leaving = True
     voters = [member for member in paxos.chosen_config.voters if member in lead.progress]

@@ -39,7 +39,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from ringleader.consensus.paxos.messages import Run
-from ringleader.consensus.shape import Entry, EntryKind
+from ringleader.consensus.shape import CONFIG, NOOP, Entry
 
 __all__ = ["Found", "births_fit", "gather", "prefer", "recovered", "seals"]
 
@@ -70,7 +70,7 @@ def births_fit(before: int, birth: int, after: int) -> bool:
 
 def seals(slot: int, entry: Entry, told: int) -> bool:
     """Whether nothing may stand above `entry` yet: a configuration that is not known to be chosen."""
-    return entry.kind == EntryKind.CONFIG and slot > told
+    return entry.kind == CONFIG and slot > told
 
 
 def recovered(found: Found, commit: int, birth: int, told: int) -> list[Entry]:
@@ -101,10 +101,10 @@ def _without_holes(found: Found, kept: list[int], commit: int, birth: int) -> li
     entries: list[Entry] = []
     for slot in kept:
         while commit + len(entries) + 1 < slot:
-            entries.append(Entry(birth, int(EntryKind.NOOP), b""))
+            entries.append(Entry(birth, int(NOOP), b""))
         entry = found[slot][1]
         entries.append(entry)
         birth = entry.term
-        if entry.kind == EntryKind.CONFIG:
+        if entry.kind == CONFIG:
             break
     return entries

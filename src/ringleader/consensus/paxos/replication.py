@@ -15,7 +15,7 @@ from ringleader.consensus.paxos.messages import Accept, Accepted, Offer, TakeOve
 from ringleader.consensus.paxos.progress import Progress
 from ringleader.consensus.paxos.quorum import accepted_by, has_phase2
 from ringleader.consensus.peer import SNAPSHOT_PATIENCE
-from ringleader.consensus.shape import Entry, Role, SnapshotMeta
+from ringleader.consensus.shape import LEADER, Entry, SnapshotMeta
 
 if TYPE_CHECKING:
     from ringleader.consensus.paxos.core import Paxos
@@ -46,13 +46,13 @@ def tick_leader(paxos: Paxos, lead: Leadership) -> None:
     if paxos.now < lead.heartbeat_due:
         return
     lead.heartbeat_due = paxos.now + paxos.options.heartbeat
-    if paxos.role is Role.LEADER and _has_to_go(paxos, lead):
+    if paxos.role is LEADER and _has_to_go(paxos, lead):
         paxos.become_follower(0)
         return
     if not lead.open or lead.sealed:
         leader.ask_for_promises(paxos, paxos.chosen_config)
         leader.proceed(paxos)
-    if paxos.role is not Role.LEADER:
+    if paxos.role is not LEADER:
         return
     leader.follow_members(paxos)
     reads.heartbeat_round(paxos)
@@ -126,7 +126,7 @@ def _want_snapshot(paxos: Paxos, member: int, peer: Progress) -> None:
 def send_offer(paxos: Paxos, to: int, meta: SnapshotMeta) -> None:
     """The world has a snapshot for `to`; it will fetch it. A leader repeats the offer until it has; others are asked again."""
     lead = paxos.lead
-    if lead is None or paxos.role is not Role.LEADER:
+    if lead is None or paxos.role is not LEADER:
         paxos.send(to, Offer(0, meta), 0)
         return
     peer = lead.progress.get(to)
@@ -142,7 +142,7 @@ def send_offer(paxos: Paxos, to: int, meta: SnapshotMeta) -> None:
 def on_accepted(paxos: Paxos, sender: int, message: Accepted) -> None:
     """Phase 2b: learn how far a member has accepted, and what got lost on the way to it."""
     lead = paxos.lead
-    if lead is None or message.ballot != lead.ballot or paxos.role is not Role.LEADER:
+    if lead is None or message.ballot != lead.ballot or paxos.role is not LEADER:
         return
     peer = lead.progress.get(sender)
     if peer is None or message.upto > lead.last:
@@ -183,7 +183,7 @@ def own_accepted(lead: Leadership) -> int:
 def advance_commit(paxos: Paxos) -> None:
     """A slot is chosen once a phase-2 quorum of the configuration in force has accepted it in this ballot, durably."""
     lead = paxos.lead
-    if lead is None or paxos.role is not Role.LEADER:
+    if lead is None or paxos.role is not LEADER:
         return
     voters, phase2 = paxos.chosen_config.voters, paxos.options.phase2
     held = {member: peer.match for member, peer in lead.progress.items()}

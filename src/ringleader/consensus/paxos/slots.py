@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringleader.consensus.paxos.messages import Run
-from ringleader.consensus.shape import Entry, EntryKind
+from ringleader.consensus.shape import NOOP, Entry
 from ringleader.consensus.tail import LogTail
 
 __all__ = ["HOLE", "SlotLog"]
 
-HOLE = Entry(-1, int(EntryKind.NOOP), b"")
+HOLE = Entry(-1, int(NOOP), b"")
 """Stands where nothing has been accepted; its ballot is 0."""
 
 

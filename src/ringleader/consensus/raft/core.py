@@ -32,13 +32,17 @@ from ringleader.consensus.raft.messages import (
 from ringleader.consensus.raft.progress import Progress
 from ringleader.consensus.raft.records import entries_record, hard_record, replay, reset_record
 from ringleader.consensus.shape import (
+    CANDIDATE,
+    COMMAND,
+    CONFIG,
+    FOLLOWER,
+    LEADER,
     Config,
     ConsensusOptions,
     Entry,
     EntryKind,
     Output,
     Record,
-    Role,
     SnapshotMeta,
     decode_config,
 )
@@ -106,7 +110,7 @@ class Raft(Core[RaftMessage]):
                 self.emit(reset_record(snapshot.index, snapshot.term))
         self.durable_index = self.log.last
         for position, entry in enumerate(self.log.entries):
-            if entry.kind == EntryKind.CONFIG:
+            if entry.kind == CONFIG:
                 self.configs.append((self.log.first + position, decode_config(entry.data)))
 
     def checkpoint(self) -> list[Record]:
@@ -125,7 +129,7 @@ class Raft(Core[RaftMessage]):
             election.restart_timer(self)
             if self.config.voters == (self.id,) and not self.config.outgoing:
                 self.deadline = now  # nobody to wait for
-        if self.role is Role.LEADER:
+        if self.role is LEADER:
             replication.tick_leader(self)
         elif now >= self.deadline:
             election.timer_ran_out(self)
@@ -148,9 +152,9 @@ class Raft(Core[RaftMessage]):
             case TimeoutNow():
                 election.on_timeout_now(self, sender, message)
 
-    def propose(self, data: Sequence[bytes], kind: EntryKind = EntryKind.COMMAND) -> int:
+    def propose(self, data: Sequence[bytes], kind: EntryKind = COMMAND) -> int:
         """See `ReplicatedLog.propose`."""
-        if self.role is not Role.LEADER or self.transferee:
+        if self.role is not LEADER or self.transferee:
             return 0
         first = self.log.last + 1
         self.append_entries([Entry(self.term, int(kind), item) for item in data])
@@ -162,7 +166,7 @@ class Raft(Core[RaftMessage]):
         Never again in a term in which an order to take over has left: it may arrive late, and its votes break promises.
         """
         return (
-            self.role is Role.LEADER
+            self.role is LEADER
             and not self.handed_over
             and not self.transferee
             and self.commit >= self.term_start
@@ -182,9 +186,9 @@ class Raft(Core[RaftMessage]):
         self.durable = max(self.durable, number)
         while self.on_the_way and self.on_the_way[0][0] <= self.durable:
             self.durable_index = max(self.durable_index, self.on_the_way.popleft()[1])
-        if self.role is Role.LEADER:
+        if self.role is LEADER:
             replication.advance_commit(self)
-        elif self.role is Role.CANDIDATE and not self.pre:
+        elif self.role is CANDIDATE and not self.pre:
             election.tally(self)
 
     def offer_snapshot(self, to: int, meta: SnapshotMeta) -> None:
@@ -198,7 +202,7 @@ class Raft(Core[RaftMessage]):
     def abstain(self, flag: bool) -> None:
         """See `ReplicatedLog.abstain`."""
         self.abstaining = flag
-        if flag and self.role is Role.CANDIDATE:  # it stood for election just before
+        if flag and self.role is CANDIDATE:  # it stood for election just before
             self.become_follower(self.term, 0)
 
     @property
@@ -206,11 +210,11 @@ class Raft(Core[RaftMessage]):
         """See `ReplicatedLog.idle`."""
         if self.put_down or self.replies or self.unwritten_first:
             return False
-        return self.role is not Role.LEADER or not (self.reads.waiting or replication.wants_to_send(self))
+        return self.role is not LEADER or not (self.reads.waiting or replication.wants_to_send(self))
 
     def take_output(self) -> Output:
         """See `ReplicatedLog.take_output`."""
-        if self.role is Role.LEADER:
+        if self.role is LEADER:
             reads.start_round(self)
             replication.send_all(self)
         self.flush()
@@ -222,7 +226,7 @@ class Raft(Core[RaftMessage]):
     @property
     def leads(self) -> bool:
         """See `ReplicatedLog.leads`."""
-        return self.role is Role.LEADER and not self.transferee
+        return self.role is LEADER and not self.transferee
 
     @property
     def recovering(self) -> bool:
@@ -243,7 +247,7 @@ class Raft(Core[RaftMessage]):
     @property
     def contact(self) -> float:
         """See `ReplicatedLog.contact`."""
-        if self.role is Role.LEADER:
+        if self.role is LEADER:
             return self.reads.confirmed_at if self.commit >= self.term_start else float("-inf")
         return self.up_to_date_at
 
@@ -276,7 +280,7 @@ class Raft(Core[RaftMessage]):
             self.unwritten_first = first
         self.log.append(entries)
         for position, entry in enumerate(entries):
-            if entry.kind == EntryKind.CONFIG:
+            if entry.kind == CONFIG:
                 membership.adopt(self, first + position, decode_config(entry.data))
 
     def truncate(self, first: int) -> None:
@@ -310,12 +314,12 @@ class Raft(Core[RaftMessage]):
         """Follow in `term`, giving up whatever role there was. `leader` 0: not known yet."""
         if term > self.term:
             self.save_term(term, 0)
-        if self.role is Role.LEADER:
+        if self.role is LEADER:
             self.end_leadership()
             self.progress = {}
             self.transferee = 0
             election.restart_timer(self)
-        self.role = Role.FOLLOWER
+        self.role = FOLLOWER
         self.pre = False
         if leader != self.leader:
             self.leader = leader

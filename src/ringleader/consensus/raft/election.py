@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ringleader.consensus.raft import membership, replication
 from ringleader.consensus.raft.messages import TimeoutNow, Vote, VoteReply
 from ringleader.consensus.raft.quorum import has_quorum, vote_lost
-from ringleader.consensus.shape import Role
+from ringleader.consensus.shape import CANDIDATE, FOLLOWER, LEADER
 
 if TYPE_CHECKING:
     from ringleader.consensus.raft.core import Raft
@@ -27,7 +27,7 @@ def restart_timer(raft: Raft) -> None:
 def timer_ran_out(raft: Raft) -> None:
     """No leader was heard for too long: stand for election if this member may vote."""
     restart_timer(raft)
-    if raft.role is Role.CANDIDATE and not raft.pre and raft.durable < raft.self_vote_record:
+    if raft.role is CANDIDATE and not raft.pre and raft.durable < raft.self_vote_record:
         return  # its vote is not on its slow disk, so nobody was asked yet; another term would have to wait there as well
     if raft.config.votes(raft.id) and not raft.abstaining:
         campaign(raft, pre=raft.options.pre_vote)
@@ -38,7 +38,7 @@ def timer_ran_out(raft: Raft) -> None:
 
 def campaign(raft: Raft, *, pre: bool, force: bool = False) -> None:
     """Ask for (pre-)votes. A real vote for oneself counts only once it is on disk."""
-    raft.role = Role.CANDIDATE
+    raft.role = CANDIDATE
     raft.leader = 0
     raft.pre = pre
     raft.forced = force
@@ -60,7 +60,7 @@ def campaign(raft: Raft, *, pre: bool, force: bool = False) -> None:
 
 def on_vote(raft: Raft, sender: int, message: Vote) -> None:
     """Grant at most one vote a term, and only to a candidate whose log is at least as up to date (section 5.4.1)."""
-    hears_leader = raft.role is Role.LEADER or raft.now < raft.heard_leader + raft.options.election
+    hears_leader = raft.role is LEADER or raft.now < raft.heard_leader + raft.options.election
     if message.term > raft.term and hears_leader and not message.force and raft.options.check_quorum:
         return  # a leader is alive: obeying would depose it for nothing (thesis 4.2.3)
     if message.term > raft.term and not message.pre:
@@ -70,7 +70,7 @@ def on_vote(raft: Raft, sender: int, message: Vote) -> None:
         granted = message.term > raft.term and up_to_date
         raft.send(sender, VoteReply(message.term if granted else raft.term, granted, True), 0)
         return
-    granted = message.term == raft.term and raft.vote in (0, sender) and up_to_date and raft.role is Role.FOLLOWER
+    granted = message.term == raft.term and raft.vote in (0, sender) and up_to_date and raft.role is FOLLOWER
     if granted:
         if not raft.vote:
             raft.save_term(raft.term, sender)
@@ -83,7 +83,7 @@ def on_vote_reply(raft: Raft, sender: int, message: VoteReply) -> None:
     if message.term > raft.term and not (message.pre and message.granted):
         raft.become_follower(message.term, 0)
         return
-    if raft.role is not Role.CANDIDATE or message.pre is not raft.pre:
+    if raft.role is not CANDIDATE or message.pre is not raft.pre:
         return
     if message.granted and message.term != raft.term + (1 if raft.pre else 0):
         return  # a vote for an earlier candidacy of ours
@@ -107,7 +107,7 @@ def tally(raft: Raft) -> None:
 
 
 def _become_leader(raft: Raft) -> None:
-    raft.role = Role.LEADER
+    raft.role = LEADER
     raft.leader = raft.id
     raft.transferee = 0
     raft.handed_over = False
@@ -121,6 +121,6 @@ def _become_leader(raft: Raft) -> None:
 def on_timeout_now(raft: Raft, sender: int, message: TimeoutNow) -> None:
     """The leader hands over: stand for election at once, without asking first."""
     may = raft.config.votes(raft.id) and not raft.abstaining
-    if message.term == raft.term and raft.role is Role.FOLLOWER and may:
+    if message.term == raft.term and raft.role is FOLLOWER and may:
         restart_timer(raft)
         campaign(raft, pre=False, force=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ringleader.consensus.raft import replication
 from ringleader.consensus.raft.progress import Progress
-from ringleader.consensus.shape import Config, Entry, EntryKind, Role, encode_config
+from ringleader.consensus.shape import CONFIG, LEADER, Config, Entry, encode_config
 
 if TYPE_CHECKING:
     from ringleader.consensus.raft.core import Raft
@@ -24,20 +24,20 @@ def start_change(raft: Raft, target: Config) -> int:
     Refused while another change is not committed, and before this term has committed anything (hazard 1).
     """
     current_index, current = raft.configs[-1]
-    if raft.role is not Role.LEADER or raft.transferee or not target.voters:
+    if raft.role is not LEADER or raft.transferee or not target.voters:
         return 0
     if raft.commit < raft.term_start or current_index > raft.commit or current.outgoing:
         return 0
     joint = set(target.voters) != set(current.voters)
     config = Config(target.voters, current.voters if joint else (), target.learners)
-    raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode_config(config))])
+    raft.append_entries([Entry(raft.term, int(CONFIG), encode_config(config))])
     return raft.log.last
 
 
 def adopt(raft: Raft, index: int, config: Config) -> None:
     """A configuration was appended: it is in force from now on."""
     raft.configs.append((index, config))
-    if raft.role is Role.LEADER:
+    if raft.role is LEADER:
         members = config.members()
         for member in members:
             if member != raft.id and member not in raft.progress:
@@ -50,9 +50,9 @@ def adopt(raft: Raft, index: int, config: Config) -> None:
 def leave_joint_if_due(raft: Raft) -> None:
     """As leader, append the configuration that ends a committed joint one (also one that a former leader left)."""
     index, config = raft.configs[-1]
-    if raft.role is Role.LEADER and config.outgoing and index <= raft.commit:
+    if raft.role is LEADER and config.outgoing and index <= raft.commit:
         final = Config(config.voters, (), config.learners)
-        raft.append_entries([Entry(raft.term, int(EntryKind.CONFIG), encode_config(final))])
+        raft.append_entries([Entry(raft.term, int(CONFIG), encode_config(final))])
 
 
 def removed(raft: Raft) -> bool:
@@ -68,7 +68,7 @@ def committed(raft: Raft) -> None:
     election at once; so its going costs no election timeout (thesis sections 3.10 and 4.2.2).
     """
     leave_joint_if_due(raft)
-    if raft.role is not Role.LEADER or not removed(raft) or raft.leaving:
+    if raft.role is not LEADER or not removed(raft) or raft.leaving:
         return
     raft.leaving = True
     voters = [member for member in raft.config.voters if member in raft.progress]

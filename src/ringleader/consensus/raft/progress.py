@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from ringleader.consensus.peer import Peer
 
-__all__ = ["Pace", "Progress"]
+__all__ = ["PROBE", "REPLICATE", "SNAPSHOT", "Pace", "Progress"]
 
 
 class Pace(IntEnum):
@@ -15,6 +15,10 @@ class Pace(IntEnum):
     PROBE = 0
     REPLICATE = 1
     SNAPSHOT = 2
+
+
+PROBE, REPLICATE, SNAPSHOT = Pace
+"""As `consensus.shape` does with its own."""
 
 
 class Progress(Peer):
@@ -26,13 +30,13 @@ class Progress(Peer):
 
     def __init__(self, next_index: int, now: float) -> None:
         super().__init__(next_index, now)
-        self.pace = Pace.PROBE
+        self.pace = PROBE
         self.probing = False
         self.snapshot_index = 0
 
     def probe(self, next_index: int) -> None:
         """Fall back to one append at a time from `next_index`; whatever was on the way is taken for lost."""
-        self.pace = Pace.PROBE
+        self.pace = PROBE
         self.next = max(next_index, self.match + 1)
         self.nothing_on_the_way()
         self.probing = False
@@ -44,8 +48,8 @@ class Progress(Peer):
         if news:
             self.match = index
         self.next = max(self.next, index + 1)
-        if self.pace is Pace.PROBE or (self.pace is Pace.SNAPSHOT and index >= self.snapshot_index):
-            self.pace = Pace.REPLICATE
+        if self.pace is PROBE or (self.pace is SNAPSHOT and index >= self.snapshot_index):
+            self.pace = REPLICATE
             self.nothing_on_the_way()
             self.probing = False
             self.next = self.match + 1

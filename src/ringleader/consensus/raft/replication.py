@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ringleader.consensus.peer import SNAPSHOT_PATIENCE
 from ringleader.consensus.raft import election, membership, reads
 from ringleader.consensus.raft.messages import Append, AppendReply, InstallSnapshot, SnapshotReply, TimeoutNow
-from ringleader.consensus.raft.progress import Pace, Progress
+from ringleader.consensus.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from ringleader.consensus.raft.quorum import has_quorum, quorum_value
-from ringleader.consensus.shape import Entry, EntryKind, Role, SnapshotMeta
+from ringleader.consensus.shape import CANDIDATE, FOLLOWER, LEADER, NOOP, Entry, SnapshotMeta
 
 if TYPE_CHECKING:
     from ringleader.consensus.raft.core import Raft
@@ -42,7 +42,7 @@ def start_term(raft: Raft) -> None:
     raft.progress = {member: Progress(last + 1, raft.now) for member in raft.config.members() if member != raft.id}
     raft.term_start = last + 1
     raft.heartbeat_due = raft.now + raft.options.heartbeat
-    raft.append_entries([Entry(raft.term, int(EntryKind.NOOP), b"")])
+    raft.append_entries([Entry(raft.term, int(NOOP), b"")])
 
 
 def tick_leader(raft: Raft) -> None:
@@ -61,9 +61,9 @@ def tick_leader(raft: Raft) -> None:
         return
     reads.heartbeat_round(raft)
     for peer in raft.progress.values():
-        if peer.pace is Pace.PROBE:
+        if peer.pace is PROBE:
             peer.probing = False  # the probe, or its answer, may be lost
-        elif peer.pace is Pace.SNAPSHOT and raft.now >= peer.snapshot_asked + SNAPSHOT_PATIENCE * raft.options.election:
+        elif peer.pace is SNAPSHOT and raft.now >= peer.snapshot_asked + SNAPSHOT_PATIENCE * raft.options.election:
             peer.probe(peer.match + 1)  # so may the snapshot; asking again finds out
 
 
@@ -91,22 +91,22 @@ def wants_to_send(raft: Raft) -> bool:
 
 def _has_news(raft: Raft, peer: Progress) -> bool:
     """Whether a heartbeat is due, or the member has entries that it does not know to be committed."""
-    return peer.ping or (peer.pace is Pace.REPLICATE and peer.commit_told < min(raft.commit, peer.next - 1))
+    return peer.ping or (peer.pace is REPLICATE and peer.commit_told < min(raft.commit, peer.next - 1))
 
 
 def _send_entries(raft: Raft, member: int, peer: Progress) -> None:
     options = raft.options
-    while peer.next <= raft.log.last and peer.pace is not Pace.SNAPSHOT:
+    while peer.next <= raft.log.last and peer.pace is not SNAPSHOT:
         if peer.next <= raft.log.offset:
             _want_snapshot(raft, member, peer)
             return
-        if peer.pace is Pace.PROBE and peer.probing:
+        if peer.pace is PROBE and peer.probing:
             return
         if peer.window_full(options):
             return
         entries, size = raft.log.chunk(peer.next, raft.log.last, options.append_bytes)
         _send_append(raft, member, peer, entries)
-        if peer.pace is Pace.PROBE:
+        if peer.pace is PROBE:
             peer.probing = True
             return
         peer.sent(peer.next + len(entries) - 1, size)
@@ -123,7 +123,7 @@ def _send_append(raft: Raft, member: int, peer: Progress, entries: list[Entry]) 
 
 def _want_snapshot(raft: Raft, member: int, peer: Progress) -> None:
     """Ask the world for a snapshot for `member`, which needs entries that are compacted away."""
-    peer.pace = Pace.SNAPSHOT
+    peer.pace = SNAPSHOT
     peer.snapshot_asked = raft.now
     peer.snapshot_index = max(peer.snapshot_index, raft.log.offset)
     raft.out.wants_snapshot.append(member)
@@ -132,7 +132,7 @@ def _want_snapshot(raft: Raft, member: int, peer: Progress) -> None:
 def send_snapshot(raft: Raft, to: int, meta: SnapshotMeta) -> None:
     """The world has a snapshot for `to`; it will fetch it. The offer is repeated until it has."""
     peer = raft.progress.get(to)
-    if raft.role is not Role.LEADER or peer is None:
+    if raft.role is not LEADER or peer is None:
         return
     peer.snapshot_index = meta.index
     raft.send(to, InstallSnapshot(raft.term, meta, raft.reads.number), 0)
@@ -158,9 +158,9 @@ def on_append_reply(raft: Raft, sender: int, message: AppendReply) -> None:
         peer.probe(agree + 1)
         peer.ping = True
         return
-    if peer.pace is Pace.SNAPSHOT or message.rejected <= peer.match or message.rejected >= peer.next:
+    if peer.pace is SNAPSHOT or message.rejected <= peer.match or message.rejected >= peer.next:
         return  # an answer to something older
-    if peer.pace is Pace.PROBE and message.rejected != peer.next - 1:
+    if peer.pace is PROBE and message.rejected != peer.next - 1:
         return
     agree, _ = raft.log.agree_by_term(message.index, message.hint_term)
     peer.probe(max(min(agree, message.rejected - 1), 0) + 1)
@@ -184,7 +184,7 @@ def _heard_from(raft: Raft, sender: int, term: int, round: int) -> Progress | No
         raft.become_follower(term, 0)
         return None
     peer = raft.progress.get(sender)
-    if raft.role is not Role.LEADER or term < raft.term or peer is None:
+    if raft.role is not LEADER or term < raft.term or peer is None:
         return None
     if peer.has_answered(raft.now, round, raft.reads.number):
         reads.confirm(raft)
@@ -193,7 +193,7 @@ def _heard_from(raft: Raft, sender: int, term: int, round: int) -> Progress | No
 
 def advance_commit(raft: Raft) -> None:
     """Commit what a quorum holds durably; entries of older terms only together with one of this term (figure 8)."""
-    if raft.role is not Role.LEADER:
+    if raft.role is not LEADER:
         return
     held = {member: peer.match for member, peer in raft.progress.items()}
     held[raft.id] = min(raft.durable_index, raft.log.last)
@@ -205,7 +205,7 @@ def advance_commit(raft: Raft) -> None:
 
 def start_transfer(raft: Raft, to: int) -> bool:
     """Take no more proposals and hand over to `to` as soon as it has everything."""
-    if raft.role is not Role.LEADER or to == raft.id or to not in raft.progress or not raft.config.votes(to):
+    if raft.role is not LEADER or to == raft.id or to not in raft.progress or not raft.config.votes(to):
         return False
     raft.transferee = to
     raft.transfer_until = raft.now + raft.options.election
@@ -291,10 +291,10 @@ def install_snapshot(raft: Raft, meta: SnapshotMeta) -> None:
 
     It stands for committed entries, so it does not matter who leads by now.
     """
-    if raft.role is Role.LEADER:
+    if raft.role is LEADER:
         return  # its log holds all that is committed; what is not known to be so yet will be in its own term
     if not _reaches(raft, meta):
-        if raft.role is Role.CANDIDATE:
+        if raft.role is CANDIDATE:
             raft.become_follower(raft.term, 0)
         raft.reset_log(meta)
         raft.out.install = meta
@@ -308,8 +308,8 @@ def _obey(raft: Raft, sender: int, term: int) -> bool:
     """Follow `sender` if it leads in this or a newer term."""
     if term < raft.term:
         return False
-    if term > raft.term or raft.role is not Role.FOLLOWER or raft.leader != sender:
-        assert not (term == raft.term and raft.role is Role.LEADER), "two leaders in one term"
+    if term > raft.term or raft.role is not FOLLOWER or raft.leader != sender:
+        assert not (term == raft.term and raft.role is LEADER), "two leaders in one term"
         raft.become_follower(term, sender)
     raft.heard_leader = raft.now
     election.restart_timer(raft)
