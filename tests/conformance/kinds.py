@@ -6,7 +6,7 @@ import msgspec
 
 from ringleader.consensus.protocols import PROTOCOLS, Choice
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["KINDS", "Kind", "alone"]
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -23,3 +23,8 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS = [Kind(Choice(protocol), voters) for protocol in PROTOCOLS for voters in (3, 5)]
 if "paxos" in PROTOCOLS:
     KINDS += [Kind(Choice("paxos", 2), 5), Kind(Choice("paxos", 4), 5), Kind(Choice("paxos", 1), 3)]
+
+
+def alone(kind: Kind) -> Kind:
+    """The same protocol with one voter."""
+    return Kind(Choice(kind.choice.protocol), 1)

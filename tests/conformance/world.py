@@ -10,7 +10,7 @@ from conformance.kinds import Kind
 from conformance.member import Member
 from ringleader.consensus.shape import Config, ConsensusOptions, Entry, EntryKind, Role, Send, decode_config
 
-__all__ = ["World"]
+__all__ = ["World", "started"]
 
 Drop = Callable[[int, int, Any], bool]
 
@@ -211,3 +211,13 @@ class World:
     def configs(self) -> list[Config]:
         """All decided configurations, oldest first."""
         return [self.founders] + [decode_config(e.data) for e in self.ledger if e.kind == EntryKind.CONFIG]
+
+
+def started(kind: Kind, *data: bytes, spares: int = 0, seed: int = 1) -> World:
+    """A world with a leader, where `data` is decided and known to everyone."""
+    world = World(kind, seed, spares)
+    leader = world.lead()
+    for each in data:
+        assert world.propose(leader, each)
+    world.run(0.5)
+    return world

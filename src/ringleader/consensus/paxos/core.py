@@ -221,7 +221,7 @@ class Paxos(Core[PaxosMessage]):
     @property
     def idle(self) -> bool:
         """See `ReplicatedLog.idle`."""
-        if self.put_down or self.replies or self.unwritten:
+        if self.replies or self.unwritten or self.put_down:
             return False
         if self.role is not LEADER or self.lead is None:
             return True

@@ -169,7 +169,7 @@ class Raft(Core[RaftMessage]):
             self.role is LEADER
             and not self.handed_over
             and not self.transferee
-            and self.commit >= self.term_start
+            and reads.ready(self)
             and self.now < self.reads.confirmed_at + self.options.election * 0.9
         )
 
@@ -208,7 +208,7 @@ class Raft(Core[RaftMessage]):
     @property
     def idle(self) -> bool:
         """See `ReplicatedLog.idle`."""
-        if self.put_down or self.replies or self.unwritten_first:
+        if self.replies or self.unwritten_first or self.put_down:
             return False
         return self.role is not LEADER or not (self.reads.waiting or replication.wants_to_send(self))
 
@@ -248,7 +248,7 @@ class Raft(Core[RaftMessage]):
     def contact(self) -> float:
         """See `ReplicatedLog.contact`."""
         if self.role is LEADER:
-            return self.reads.confirmed_at if self.commit >= self.term_start else float("-inf")
+            return self.reads.confirmed_at if reads.ready(self) else float("-inf")
         return self.up_to_date_at
 
     # ------------------------------------------------------------------------- what the handlers have in common
