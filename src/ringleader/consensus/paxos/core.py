@@ -270,7 +270,7 @@ class Paxos(Core[PaxosMessage]):
     @property
     def recovering(self) -> bool:
         """See `ReplicatedLog.recovering`: stages 2 and 3 of `paxos.leader`."""
-        return self.role is Role.LEADER and self.lead is not None and not self.lead.open
+        return self.role is LEADER and self.lead is not None and not self.lead.open
 
     @property
     def chosen_index(self) -> int:
