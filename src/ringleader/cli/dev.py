@@ -38,6 +38,10 @@ MAKES_NO_SENSE = 2
 """The exit code of a call that fails again when it is repeated unchanged."""
 TOKEN = "dev"
 """The cluster token: no secret, since all of it listens on this machine alone."""
+_OF_OTHERS = (
+    "CONFIG", "JOIN", "ADVERTISE_CLIENT", "ADVERTISE_PEER", "ADVERTISE_HTTP", "CERT", "KEY", "CA", "CLIENT_CERT_REQUIRED",
+    "PEER_CERT", "PEER_KEY", "PEER_CA",
+)  # fmt: skip
 WIDE = 200
 """Columns when nobody but a program looks: nothing is cut."""
 
@@ -84,9 +88,9 @@ class LocalNode:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what would set up a single node of some other cluster."""
-    not_for_nodes = {"RINGLEADER_CONFIG", "RINGLEADER_ADVERTISE_CLIENT", "RINGLEADER_ADVERTISE_HTTP"}
-    return {name: value for name, value in os.environ.items() if name not in not_for_nodes}
+    """Ours, without what sets up a single node of some other cluster, or a client of it."""
+    others = {f"RINGLEADER_{field}" for field in _OF_OTHERS}
+    return {name: value for name, value in os.environ.items() if name not in others}
 
 
 _directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names

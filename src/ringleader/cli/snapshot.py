@@ -162,7 +162,7 @@ def restore(
         "phase2_quorum": phase2_quorum,
     }
     try:
-        held, cluster, revision = restore_backup(file, load_config(flags, file=config))
+        held, cluster, revision = restore_backup(file, load_config(flags, file=config, listens=False))
     except RingleaderError as error:
         fail(error, json_)
     if json_:

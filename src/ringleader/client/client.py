@@ -33,7 +33,7 @@ from ringleader.client.settings import ClusterSettings, change, fetch
 from ringleader.client.shards import Shards
 from ringleader.client.tls import ClientTls
 from ringleader.client.transport import TcpDialer
-from ringleader.client.types import NodeStatus, Status, to_bytes
+from ringleader.client.types import NodeStatus, Status, to_bytes, to_text
 from ringleader.errors import Reason, UsageError
 
 __all__ = ["Client", "connect"]
@@ -73,7 +73,7 @@ def connect(
     """
     credentials = _credentials(username, password, token)
     if options is None:
-        options = ClientOptions(name=name, cluster=cluster)
+        options = ClientOptions(name=to_text(name, "name"), cluster=to_text(cluster, "cluster"))
     elif name or cluster:
         message = "give name and cluster either in the options or as arguments, not both"
         raise UsageError(message, reason=Reason.INVALID_ARGUMENT)

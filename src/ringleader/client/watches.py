@@ -21,13 +21,14 @@ class Watch:
     `seen`: the revision up to which everything has been handed on, -1 before the node confirmed a watch "from now on".
     """
 
-    __slots__ = ("_floor", "failures", "heard_at", "link", "number", "retry_at", "seen", "spec", "up", "wire")
+    __slots__ = ("_floor", "_parts", "failures", "heard_at", "link", "number", "retry_at", "seen", "spec", "up", "wire")
 
     def __init__(self, number: int, spec: WatchCreate, floor: int) -> None:
         self.number = number
         self.spec = spec
         self.seen = spec.start_revision - 1 if spec.start_revision > 0 else -1
         self._floor = floor  # the newest revision this client knew when it asked: "now" is never before that
+        self._parts: list[Event] = []  # of a revision that comes in several frames
         self.link: Link | None = None
         self.wire = 0
         self.retry_at = 0.0
@@ -49,6 +50,7 @@ class Watch:
         """The frame that sets the watch up again from where it stands."""
         spec = self.spec
         start = self.seen + 1 if self.seen >= 0 else 0
+        self._parts = []  # what was begun begins anew
         return WatchCreate(wire, spec.key, spec.range_end, start, spec.prev_kv, spec.no_put, spec.no_delete)
 
     def take(self, frame: WatchEvents) -> WatchEvents | None:
@@ -63,7 +65,12 @@ class Watch:
             elif frame.revision < self.seen:
                 return None
             return WatchEvents(self.number, self.seen, [])
+        if frame.more:
+            self._parts += frame.events
+            return None
         events: list[Event] = frame.events
+        if self._parts:
+            events, self._parts = self._parts + events, []
         if self.seen < 0:
             self.seen = self._floor
         if events[0].kv.mod_revision <= self.seen:

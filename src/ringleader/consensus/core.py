@@ -3,8 +3,8 @@
 * *Durability.* Records are numbered as they are handed out, and each message names the one that it waits for: its own reason,
   or the record of what this member has promised (its term and vote, or ballot), whichever comes later.
 * *Turns.* What happens puts things down in `out`; the end of a turn hands them out, with the entries decided by now.
-* *Configurations and snapshots.* Which configuration was in force where, which a snapshot must say of itself; and how the
-  log is forgotten once there is one.
+* *Configurations and snapshots.* Which configuration was in force where, since a snapshot must say so; and how much of the log
+  goes once there is one.
 
 What the members say to each other, and when something is decided, are the protocols' own: see `raft.core` and `paxos.core`.
 """

@@ -9,16 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
-__all__ = ["Asked", "Reads"]
+from ringleader.consensus.peer import Peer
 
-
-class Asked(Protocol):
-    """What is noted of a member. `round`: the latest that it has answered. `ping`: it is to be asked in this turn."""
-
-    round: int
-    ping: bool
+__all__ = ["Reads"]
 
 
 class Reads:
@@ -55,13 +49,13 @@ class Reads:
         self.number += 1
         self.rounds.append((self.number, now, commit, tokens))
 
-    def ask_all(self, members: Mapping[int, Asked]) -> None:
+    def ask_all(self, members: Mapping[int, Peer]) -> None:
         """Have all answer the rounds on the way."""
         self.asked_all = self.number
         for member in members.values():
             member.ping = True
 
-    def ask_some(self, members: Mapping[int, Asked], enough: Callable[[list[int]], bool]) -> None:
+    def ask_some(self, members: Mapping[int, Peer], enough: Callable[[list[int]], bool]) -> None:
         """Have as few as `enough` says answer, if they are known to be quick."""
         asked: list[int] = []
         for member in self.quick:
@@ -72,12 +66,12 @@ class Reads:
         for member in asked:
             members[member].ping = True
 
-    def ask_more(self, members: Mapping[int, Asked], before: float) -> None:
+    def ask_more(self, members: Mapping[int, Peer], before: float) -> None:
         """Have all answer, unless they were asked already, if a round that began by `before` is not confirmed yet."""
         if self.rounds and self.rounds[0][0] > self.asked_all and self.rounds[0][1] <= before:
             self.ask_all(members)
 
-    def confirmed(self, members: Mapping[int, Asked], reached: int) -> list[tuple[int, int]]:
+    def confirmed(self, members: Mapping[int, Peer], reached: int) -> list[tuple[int, int]]:
         """A quorum has answered round `reached`: the (token, index) of all that this confirms."""
         rounds, served = self.rounds, []
         while rounds and rounds[0][0] <= reached:

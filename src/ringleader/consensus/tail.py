@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from ringleader.consensus.shape import Entry
 
-__all__ = ["LogTail"]
+__all__ = ["ENTRY_OVERHEAD", "LogTail"]
 
-ENTRY_OVERHEAD = 16  # bytes counted for an entry beside its data
-CHUNK_ENTRIES = 1024  # most entries in one message
+ENTRY_OVERHEAD = 16
+"""Bytes counted for an entry in a message beside its data."""
+CHUNK_ENTRIES = 1024
+"""Most entries in one message."""
 
 
 class LogTail:

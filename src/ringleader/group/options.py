@@ -23,7 +23,8 @@ class GroupOptions(msgspec.Struct, frozen=True):
     `reads_waiting`: most queries waiting. `snapshot_bytes`, `snapshot_entries`: a snapshot is taken when
     the log has grown by either. `keep_entries`, `keep_bytes`: at most so many are kept in memory
     behind a snapshot, for members that lag a little.
-    `watch_bytes`: most event data in one frame; `watch_frames_per_turn`: most such frames to one connection before the
+    `watch_bytes`: most event data in one frame, but for a revision that is larger by itself: beyond `watch_part_bytes` that
+    goes in parts; `watch_frames_per_turn`: most such frames to one connection before the
     world has had a chance to say whether it reads. `read_patience`: after this a read whose barrier got lost is refused.
     `progress_period`: so often an idle watch is told how far it has come; clients take one that hears nothing for several
     such periods for lost. `watch_contact`: a node that was out of touch with the cluster for longer (and for longer than a few
@@ -43,6 +44,7 @@ class GroupOptions(msgspec.Struct, frozen=True):
     keep_entries: int = 5_000
     keep_bytes: int = 16 << 20
     watch_bytes: int = 256 << 10
+    watch_part_bytes: int = 2 << 20
     watch_frames_per_turn: int = 8
     watches_per_connection: int = 10_000
     read_patience: float = 2.0

@@ -14,6 +14,7 @@ from ringleader.group.contact import CUT_OFF, Contact
 from ringleader.group.logins import Login
 from ringleader.group.member import Member
 from ringleader.group.options import GroupOptions
+from ringleader.group.parts import Parts
 from ringleader.group.progress import Progress
 from ringleader.group.shared import CATCHING_UP
 from ringleader.ports import Entropy
@@ -95,6 +96,7 @@ class Service:
         self.connections: dict[int, Connection] = {}
         self.owners: dict[Watcher, tuple[int, int]] = {}  # watcher -> (connection, watch number)
         self.progress = Progress(options.progress_period)
+        self.parts = Parts(options.watch_part_bytes)
         self.leader = 0
         self.nodes_changed = False
 
@@ -273,14 +275,14 @@ class Service:
         """
         if self.member.installing:
             return  # watches go on from where they are once the state is there
-        behind = list(self.member.store.watches.ready())
+        behind = [*self.parts, *[each for each in self.member.store.watches.ready() if each not in self.parts]]
         if behind:
             sent: Counter[int] = Counter()
             while behind:
                 behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
         for watcher, revision in self.progress.due(self.member.store.watches, self.member.now):
             conn, watch = self.owners[watcher]
-            if self.connections[conn].writable:
+            if self.connections[conn].writable and watcher not in self.parts:
                 self.send(conn, WatchEvents(watch, revision, []))
 
     def _deliver_frame(self, watcher: Watcher, sent: Counter[int]) -> bool:
@@ -289,6 +291,9 @@ class Service:
         connection = self.connections[conn]
         if connection.over or not connection.writable or sent[conn] >= self.options.watch_frames_per_turn:
             return False
+        if watcher in self.parts:
+            self._send_part(conn, watch, watcher, sent)
+            return False
         got = self.member.store.watches.poll(watcher, self.options.watch_bytes)
         if isinstance(got, Failure):
             del connection.watches[watch]
@@ -296,10 +301,19 @@ class Service:
             self.send(conn, WatchEnd(watch, got.reason, got.message, got.compact_revision))
             return False
         revision, events = got
+        if events and self.parts.begin(watcher, revision, events):
+            self._send_part(conn, watch, watcher, sent)
+            return False
         if events:
             self.send(conn, WatchEvents(watch, revision, events))
             sent[conn] += 1
         return bool(events)
+
+    def _send_part(self, conn: int, watch: int, watcher: Watcher, sent: Counter[int]) -> None:
+        """One part of a large revision, and nothing more for this connection in this turn."""
+        revision, events, more = self.parts.take(watcher)
+        self.send(conn, WatchEvents(watch, revision, events, more))
+        sent[conn] += self.options.watch_frames_per_turn
 
     def _end_watches(self) -> None:
         """This node is cut off: whoever watches here goes on elsewhere, from where he stands."""
@@ -311,6 +325,7 @@ class Service:
 
     def _forget(self, watcher: Watcher) -> None:
         self.owners.pop(watcher, None)
+        self.parts.forget(watcher)
         self.member.store.watches.cancel(watcher)
 
     # -------------------------------------------------------------------------------------------------- end of turn

@@ -168,11 +168,13 @@ class WatchEvents(msgspec.Struct, array_like=True, tag=4):
     """Events in revision order, never splitting a revision. No events: all up to `revision` have been sent.
 
     The first frame of a watch has no events and says that it is set up (`revision`: the last one before its first).
+    A revision too large for one frame comes in parts: `more`, the next frame of this watch goes on with the same revision.
     """
 
     watch: int
     revision: int
     events: list[Event]
+    more: bool = False
 
 
 class WatchEnd(msgspec.Struct, array_like=True, tag=5):

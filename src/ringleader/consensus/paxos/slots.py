@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ringleader.consensus.paxos.messages import Run
 from ringleader.consensus.shape import NOOP, Entry
-from ringleader.consensus.tail import LogTail
+from ringleader.consensus.tail import ENTRY_OVERHEAD, LogTail
 
 __all__ = ["HOLE", "SlotLog"]
 
@@ -68,7 +68,7 @@ class SlotLog(LogTail):
             entry = self.at(slot)
             if room < 0:
                 return found, slot
-            room -= len(entry.data) + 16
+            room -= len(entry.data) + ENTRY_OVERHEAD
             if found and found[-1].ballot == ballot and found[-1].first + len(found[-1].entries) == slot:
                 found[-1].entries.append(entry)
             else:

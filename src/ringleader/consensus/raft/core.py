@@ -169,7 +169,7 @@ class Raft(Core[RaftMessage]):
             self.role is LEADER
             and not self.handed_over
             and not self.transferee
-            and self.commit >= self.term_start
+            and reads.ready(self)
             and self.now < self.reads.confirmed_at + self.options.election * 0.9
         )
 
@@ -229,6 +229,11 @@ class Raft(Core[RaftMessage]):
         return self.role is LEADER and not self.transferee
 
     @property
+    def recovering(self) -> bool:
+        """See `ReplicatedLog.recovering`."""
+        return False
+
+    @property
     def config_settled(self) -> bool:
         """See `ReplicatedLog.config_settled`."""
         index, config = self.configs[-1]
@@ -243,7 +248,7 @@ class Raft(Core[RaftMessage]):
     def contact(self) -> float:
         """See `ReplicatedLog.contact`."""
         if self.role is LEADER:
-            return self.reads.confirmed_at if self.commit >= self.term_start else float("-inf")
+            return self.reads.confirmed_at if reads.ready(self) else float("-inf")
         return self.up_to_date_at
 
     # ------------------------------------------------------------------------- what the handlers have in common

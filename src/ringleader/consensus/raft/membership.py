@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringleader.consensus.raft import replication
+from ringleader.consensus.raft import reads, replication
 from ringleader.consensus.raft.progress import Progress
 from ringleader.consensus.shape import CONFIG, LEADER, Config, Entry, encode_config
 
@@ -26,7 +26,7 @@ def start_change(raft: Raft, target: Config) -> int:
     current_index, current = raft.configs[-1]
     if raft.role is not LEADER or raft.transferee or not target.voters:
         return 0
-    if raft.commit < raft.term_start or current_index > raft.commit or current.outgoing:
+    if not reads.ready(raft) or current_index > raft.commit or current.outgoing:
         return 0
     joint = set(target.voters) != set(current.voters)
     config = Config(target.voters, current.voters if joint else (), target.learners)

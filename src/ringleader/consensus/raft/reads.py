@@ -15,13 +15,18 @@ from ringleader.consensus.rounds import Reads
 if TYPE_CHECKING:
     from ringleader.consensus.raft.core import Raft
 
-__all__ = ["Reads", "confirm", "heartbeat_round", "start_round"]
+__all__ = ["Reads", "confirm", "heartbeat_round", "ready", "start_round"]
+
+
+def ready(raft: Raft) -> bool:
+    """Whether the leader knows all that was committed before it led: an entry of its own term is committed."""
+    return raft.commit >= raft.term_start
 
 
 def start_round(raft: Raft) -> None:
-    """Start a round for all reads that wait, unless this term has nothing committed yet."""
+    """Start a round for all reads that wait, if the leader may serve reads yet."""
     reads = raft.reads
-    if not reads.waiting or raft.commit < raft.term_start:
+    if not reads.waiting or not ready(raft):
         return
     reads.start(raft.now, raft.commit)
     reads.ask_some(raft.progress, lambda members: has_quorum(raft.config, [*members, raft.id]))
