@@ -20,7 +20,7 @@ SETTINGS = {
     "name": "the node's name",
     "data_dir": "its folder; nobody else may use it",
     "listen_client": "where clients connect",
-    "listen_peer": "where other nodes connect",
+    "listen_peer": "where other nodes connect; if `advertise_peer` or `peers` says where they reach this node, there",
     "http": "health, metrics and status",
     "peers": "the members that the cluster starts with, `name=host:port,...`, this node included",
     "join": "peer addresses of members of a running cluster, to be asked for membership once, with an empty folder",

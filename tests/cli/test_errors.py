@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+import ringleader
 from cli.harness import COMMAND, Shell, environment, eventually, failure, run
 from ringleader.cli.common import MOST_INPUT
 from ringleader.cli.main import GROUPS
+from ringleader.client import Client, ClientOptions
 
 
 @pytest.mark.parametrize(
@@ -209,3 +212,20 @@ def test_the_timeout_may_come_from_the_environment(cli: Shell) -> None:
     env = {"RINGLEADER_TIMEOUT": "0.2"}
     assert "within 0.2 s" in failure(run("kv", "get", "a", endpoints="127.0.0.1:1", env=env), 1)
     assert "RINGLEADER_TIMEOUT" in failure(run("kv", "get", "a", env={"RINGLEADER_TIMEOUT": "soon"}), 2)
+
+
+def test_who_has_more_time_for_a_call_has_more_for_each_attempt_to_connect(
+    cli: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node on the other side of the world needs more than a second for a connection, TLS and a login."""
+    given: list[float] = []
+    real = ringleader.connect
+
+    def connect(*endpoints: str, options: ClientOptions, **more: Any) -> Client:
+        given.append(options.connect_timeout)
+        return real(*endpoints, options=options, **more)
+
+    monkeypatch.setattr(ringleader, "connect", connect)
+    for timeout in ("2", "5", "20", "1000"):
+        cli.ok("kv", "range", "far/", "--prefix", "--timeout", timeout)
+    assert given == [1.0, 1.0, 4.0, 5.0]

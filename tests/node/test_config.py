@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from ringleader.errors import Reason, UsageError
 from ringleader.node.config import NodeConfig, format_address, load_config, parse_address, parse_peers
+from ringleader.node.opening import bind_ports
 
 
 def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
@@ -24,7 +27,27 @@ def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
     assert config.peers == {"n1": "127.0.0.1:1", "n2": "127.0.0.1:2"}
     assert load_config({}, {"RINGLEADER_CONFIG": str(file)}).name == "n2"
     assert load_config({}, {}) == NodeConfig()
-    assert load_config({"peers": "n1=a:1,n2=b:2"}, {}).peers == {"n1": "a:1", "n2": "b:2"}
+    config = load_config({"peers": "n1=a:1,n2=b:2"}, {}, listens=False)
+    assert config.peers == {"n1": "a:1", "n2": "b:2"}
+
+
+def test_where_a_node_listens_that_was_not_told() -> None:
+    """Where the others dial it, if it is told that; else where nobody else can reach it."""
+
+    def listens(**flags: str) -> str:
+        return load_config({"cluster_token": "t", "insecure": True, **flags}, {}).listen_peer
+
+    assert listens() == "127.0.0.1:4401"
+    assert listens(peers="n1=127.0.0.1:4701,n2=127.0.0.1:4702") == "127.0.0.1:4701"
+    assert listens(peers="n1=127.0.0.1:4701,n2=10.0.0.2:4702", name="n2") == "10.0.0.2:4702"
+    assert listens(peers="n1=127.0.0.1:1,n2=127.0.0.1:2", advertise_peer="127.0.0.1:3") == "127.0.0.1:3"
+    assert listens(join="10.0.0.1:4401", advertise_peer="10.0.0.4:4401") == "10.0.0.4:4401"
+    assert listens(join="127.0.0.1:4401") == "127.0.0.1:4401"
+    assert listens(peers="n1=10.0.0.1:4401", listen_peer="0.0.0.0:4401") == "0.0.0.0:4401"
+    with pytest.raises(UsageError, match=r"elsewhere \(10.0.0.1:4401\) could not reach this node at 127"):
+        listens(join="127.0.0.1:1,10.0.0.1:4401")
+    with pytest.raises(UsageError, match="cluster_token"):
+        load_config({"peers": "n1=10.0.0.1:4401,n2=10.0.0.2:4401"}, {})
 
 
 @pytest.mark.parametrize(
@@ -43,6 +66,7 @@ def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
         ({"peers": "n1=a:1,n1=b:1"}, ["peers", "named twice"]),
         ({"peers": "n2=a:1,n3=b:1"}, ["peers", "'n1', is not among n2, n3"]),
         ({"peers": "n1=a:1,n2=a:1"}, ["peers", "same address"]),
+        ({"join": "a:1"}, ["listen_peer", "is not given", "a:1"]),
         ({"peers": "n1=a:1,n2="}, ["peers (n2)", "not host:port"]),
         ({"peers": "n1=a:1,n2=b:1", "listen_peer": "10.0.0.1:4401"}, ["cluster_token", "other machines"]),
         ({"peers": "n1=a:1,n2=b:1", "listen_peer": ""}, ["listen_peer"]),
@@ -102,3 +126,22 @@ def test_addresses() -> None:
         assert parse_address(text) == pair
         assert format_address(*pair) == text
     assert parse_peers(" n1=a:1 , n2=[::1]:2,") == {"n1": "a:1", "n2": "[::1]:2"}
+
+
+def test_a_name_that_is_loopback_here_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Debian has it for the name of the machine itself: nobody else would reach the node, and nothing would say so."""
+    look_up = socket.getaddrinfo
+
+    def mine(host: str, *rest: Any, **named: Any) -> Any:
+        return look_up("127.0.0.1" if host == "mine.example" else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", mine)
+    flags = {"peers": "n1=mine.example:0", "data_dir": str(tmp_path), "listen_client": "localhost:0", "http": ""}
+    with caplog.at_level(logging.WARNING, "ringleader.node"):
+        sockets = bind_ports(load_config({**flags, "cluster_token": "t", "insecure": True}, {}))
+    for sock in sockets.values():
+        sock.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "listen_peer: mine.example:0 is 127.0.0.1:" in caplog.text

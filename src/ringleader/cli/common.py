@@ -22,7 +22,6 @@ from ringleader.errors import NotAppliedError, OutcomeUnknownError, Reason, Ring
 
 if TYPE_CHECKING:
     from ringleader.client import Client
-    from ringleader.client.options import ClientOptions
 
 __all__ = [
     "BIGGEST",
@@ -49,6 +48,10 @@ __all__ = [
 
 T = TypeVar("T")
 
+ATTEMPTS = 5
+"""At least so many attempts to connect fit into the time of a call, if that is longer than usual."""
+FAR = 5.0
+"""Seconds that one attempt gets at most: a node that is gone must not cost more."""
 BIGGEST = 2**63 - 1
 """Of the numbers that the store knows: revisions, lease ids."""
 
@@ -99,15 +102,23 @@ def run(
     as_json_: bool,
     timeout: float,
     act: Callable[[Client], Coroutine[Any, Any, T]],
-    options: ClientOptions | None = None,
+    *,
+    prefer_leader: bool = True,
 ) -> T:
     """Connect, do `act(client)`, disconnect; errors end the program with their exit code.
+
+    Whoever gives a call more time than usual is far away, and needs more for each attempt to connect as well.
 
     SIGTERM ends it as Ctrl-C does: what is held, a lock for instance, is given back first.
     """
     import ringleader
+    from ringleader.client.options import ClientOptions
 
     signals: list[int] = []
+    options = ClientOptions(
+        prefer_leader=prefer_leader,
+        connect_timeout=max(ClientOptions().connect_timeout, min(timeout / ATTEMPTS, FAR)),
+    )
 
     async def main() -> T:
         _cancel_on_sigterm(signals)

@@ -37,7 +37,6 @@ def save(
 ) -> None:
     """Save everything a cluster holds, as of one moment, while it goes on. The file holds all data: keep it safe."""
     from ringleader.client.backup import BackupLostError, snapshot_parts
-    from ringleader.client.options import ClientOptions
     from ringleader.log import SnapshotDecoder
 
     decoder = SnapshotDecoder(str(file))
@@ -68,8 +67,7 @@ def save(
         unfinished = Path(name)
         with open(descriptor, "wb") as target:
             # One node makes all of it: the first that answers, rather than the leader, which has enough to do.
-            stay = ClientOptions(prefer_leader=False)
-            run(endpoints, json_, timeout, lambda client: fetch(client, target), stay)
+            run(endpoints, json_, timeout, lambda client: fetch(client, target), prefer_leader=False)
             target.flush()
             os.fsync(target.fileno())
         os.replace(unfinished, file)
@@ -162,7 +160,7 @@ def restore(
         "phase2_quorum": phase2_quorum,
     }
     try:
-        held, cluster, revision = restore_backup(file, load_config(flags, file=config))
+        held, cluster, revision = restore_backup(file, load_config(flags, file=config, listens=False))
     except RingleaderError as error:
         fail(error, json_)
     if json_:

@@ -18,7 +18,9 @@ def start(
     name: Annotated[str | None, typer.Option(help="This node's name.")] = None,
     data_dir: Annotated[str | None, typer.Option("--data-dir", help="Its data folder.")] = None,
     listen_client: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where clients connect.")] = None,
-    listen_peer: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where other nodes connect.")] = None,
+    listen_peer: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where other nodes connect; else as --peers says.")
+    ] = None,
     http: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Health and metrics.")] = None,
     peers: Annotated[
         str | None, typer.Option(metavar="NAME=HOST:PORT,...", help="All nodes the cluster starts with, this included.")

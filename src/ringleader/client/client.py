@@ -124,7 +124,7 @@ class Client:
         """A lock: `async with db.lock("name") as lock:`.
 
         `ttl`: after how many seconds a holder that died is followed. `timeout`: how long to wait for the lock; `None`: as
-        long as it takes. `value`: kept in the lock's key while it is held, for people who look.
+        long as it takes, 0: only if it is free now. `value`: kept in the lock's key while it is held, for people who look.
         """
         lease = Lease(self._engine, ttl, self._timeout)
         return Lock(self.kv, lease, name, to_bytes(value, "value"), timeout)

@@ -196,11 +196,16 @@ class Traffic:
         return True
 
     def _refuse_for_good(self, flight: Flight, frame: Refused, link: Link) -> None:
-        """The refusal lies in a call. When several shared the frame each goes alone, so that only the culprit fails."""
-        if len(flight.calls) > 1 and not frame.unknown:
+        """The refusal lies in a call. When several shared the frame each goes alone, so that only the culprit fails.
+
+        Also when they were carried out and only their answers do not fit into one frame: the session still knows the results,
+        but for the largest.
+        """
+        asked_again = frame.reason is Reason.TOO_LARGE and flight.kind is Kind.ONCE
+        if len(flight.calls) > 1 and (not frame.unknown or asked_again):
             for call in flight.calls:
                 call.alone = True
-            self.requeue(flight, doubt=False)
+            self.requeue(flight, doubt=frame.unknown)
             return
         if flight.kind is OPEN:
             self._opening = False

@@ -206,6 +206,13 @@ class ReplicatedLog(Protocol):
         ...
 
     @property
+    def recovering(self) -> bool:
+        """Whether it has been elected and will take proposals, in this term, once it knows what may have been decided
+        before. (Never with Raft: a leader has all that.)
+        """
+        ...
+
+    @property
     def term(self) -> int:
         """The present term (or ballot)."""
         ...

@@ -83,6 +83,11 @@ class Writing:
             shared.counts["forwarded"] += 1
             self._forwards.append((origin, raw))
 
+    @property
+    def _soon_leads(self) -> bool:
+        """Whether this member has been elected and will propose in this term; with a full disk it would hand on instead."""
+        return self.shared.core.recovering and not self.shared.disk_full
+
     # ----------------------------------------------------------------------------------------------- other members
 
     def forwarded(self, sender: int, message: Forward) -> None:
@@ -98,7 +103,7 @@ class Writing:
         if shared.disk_full and shared.core.leads:
             shared.relay(sender, ForwardRefused(origins, Reason.NO_SPACE, DISK_FULL))
             return
-        if shared.core.leads and shared.core.term == message.term:
+        if (shared.core.leads or self._soon_leads) and shared.core.term == message.term:
             for raw, envelope in zip(message.envelopes, envelopes, strict=True):
                 self.proposals.add(Queued(bytes(raw), envelope, sender))
             return
@@ -117,12 +122,16 @@ class Writing:
         return bool(self.proposals.queue or self._forwards)
 
     def send_off(self) -> None:
-        """What gathered in this turn goes into the log, or to who leads."""
+        """What gathered in this turn goes into the log, or to who leads.
+
+        Who has just been elected keeps it until it may propose: no more than what the members admit (`admission`), and not for
+        longer than until it comes to lead or gives up.
+        """
         if self.proposals.queue:
-            if not self.leading.term:
-                self._refuse_queue()
-            elif self.leading.runs:
+            if self.leading.runs:
                 self.proposals.propose()
+            elif not (self.leading.term or self._soon_leads):
+                self._refuse_queue()
         if self._forwards:
             self._forward()
 

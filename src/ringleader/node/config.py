@@ -34,8 +34,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     for a cluster of one that nobody is to join, which needs no peer port. They are the members that the cluster *starts*
     with, and are never changed; later ones come by `join`: peer addresses of some members, "host:port,host:port", asked
     once when the data folder is empty. `advertise_peer`: at which address the others reach `listen_peer` ("": the one in
-    `peers`, else where it listens). `advertise_client`, `advertise_http`: what others are told ("": where
-    it listens). `cluster_token`: the secret that members prove to each other; members with another token are another
+    `peers`, else where it listens); `load_config` takes the same for a `listen_peer` that is not given. `advertise_client`,
+    `advertise_http`: what others are told ("": where it listens). `cluster_token`: the secret that members prove to each
+    other; members with another token are another
     cluster. `election_ms` is how long a follower waits for its leader (to twice that), `heartbeat_ms` how often a leader
     is heard. Sizes are in bytes; `reserve_bytes` are kept for when the disk is full. `keep_entries` stay in memory behind a
     snapshot for members that lag a little.
@@ -285,10 +286,13 @@ def load_config(
     flags: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     file: str | Path | None = None,
+    *,
+    listens: bool = True,
 ) -> NodeConfig:
     """Read a configuration. `flags`: values by field name, `None` for one not given. `environ`: default `os.environ`.
 
-    `file`: a TOML file; default the one named by `RINGLEADER_CONFIG`, if any. Raises `UsageError` naming field and source.
+    `file`: a TOML file; default the one named by `RINGLEADER_CONFIG`, if any. `listens`: whether this is for a node that is
+    to run now. Raises `UsageError` naming field and source.
     """
     environ = os.environ if environ is None else environ
     file = file or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or None
@@ -302,10 +306,40 @@ def load_config(
     for field, value in (flags or {}).items():
         if value is not None:
             values[field] = _convert(field, value, "from the command line")
+    if listens and "listen_peer" not in values:
+        _listen_where_others_dial(values)
     try:
         return msgspec.convert(values, NodeConfig)
     except msgspec.ValidationError as error:
         raise UsageError(f"the configuration is wrong: {error}", reason=Reason.INVALID_ARGUMENT) from error
+
+
+def _listen_where_others_dial(values: dict[str, Any]) -> None:
+    """Without a `listen_peer` of its own a node listens at the address that the others are told, if there is one: were it
+    deaf there, it would look to them as if it were down.
+
+    Raises `UsageError` when it is to join members on other machines, which could not reach it.
+    """
+    joins, peers = values.get("join", ""), values.get("peers", {})
+    told = values.get("advertise_peer") or ("" if joins else peers.get(values.get("name", _DEFAULTS.name), ""))
+    if told:
+        values["listen_peer"] = told
+        return
+    far = [part.strip() for part in joins.split(",") if _is_far(part.strip()) and not peers]
+    if far:
+        raise _wrong(
+            "listen_peer",
+            f"is not given, and members elsewhere ({far[0]}) could not reach this node at {_DEFAULTS.listen_peer}",
+            "Say where it listens, as 0.0.0.0:4401, and with advertise_peer where the others reach that",
+        )
+
+
+def _is_far(address: str) -> bool:
+    """Whether that is an address beyond this machine; what is no address at all is told later."""
+    try:
+        return not is_loopback(parse_address(address)[0])
+    except ValueError:
+        return False
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 
 from ringleader.client.addresses import is_ip
@@ -13,13 +14,15 @@ from ringleader.node.config import NodeConfig, format_address, is_loopback, pars
 from ringleader.node.identity import FolderIdentity, has_identity, read_identity
 from ringleader.node.join import become_member
 from ringleader.node.security import check_peer_port
-from ringleader.node.sockets import CLIENT_BUFFER, bind
+from ringleader.node.sockets import CLIENT_BUFFER, address_of, bind
 from ringleader.ports import Entropy
 from ringleader.runtime.disk import DiskFailedError, FolderDisk
 from ringleader.runtime.tls import TlsFiles
 from ringleader.wire.frames import NodeInfo
 
 __all__ = ["advertised_peer", "bind_ports", "client_info", "host_config", "join_cluster"]
+
+logger = logging.getLogger("ringleader.node")
 
 
 def bind_ports(config: NodeConfig) -> dict[str, socket.socket]:
@@ -34,11 +37,19 @@ def bind_ports(config: NodeConfig) -> dict[str, socket.socket]:
             if address:
                 buffer = CLIENT_BUFFER if field == "listen_client" else 0
                 sockets[field] = bind(field, address, receive_buffer=buffer)
+                _warn_of_a_deaf_name(field, address, sockets[field])
     except BaseException:
         for sock in sockets.values():
             sock.close()
         raise
     return sockets
+
+
+def _warn_of_a_deaf_name(field: str, address: str, sock: socket.socket) -> None:
+    """Many systems look the name of the machine itself up as a loopback address."""
+    bound = address_of(sock)
+    if is_loopback(parse_address(bound)[0]) and not is_loopback(parse_address(address)[0]):
+        logger.warning("%s: %s is %s here, where no other machine reaches it; say an IP address", field, address, bound)
 
 
 def _has_joined(config: NodeConfig) -> bool:

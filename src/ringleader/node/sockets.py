@@ -48,9 +48,11 @@ def bind(field: str, address: str, *, receive_buffer: int = 0) -> socket.socket:
                 reason=Reason.ADDRESS_IN_USE,
                 hint="Stop that program, or choose another port",
             ) from None
-        raise UsageError(
-            f"{field}: cannot listen on {address}: {error.strerror}", reason=Reason.INVALID_ARGUMENT
-        ) from None
+        hint = ""
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = f"It is no address of this machine: say in {field} where to listen here, as 0.0.0.0:{port}"
+        text = f"{field}: cannot listen on {address}: {error.strerror}"
+        raise UsageError(text, reason=Reason.INVALID_ARGUMENT, hint=hint) from None
     sock.setblocking(False)
     return sock
 

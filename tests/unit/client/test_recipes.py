@@ -189,6 +189,41 @@ async def test_a_cancelled_waiter_leaves_the_queue(db: Client) -> None:
     assert await keys(db) == []
 
 
+async def test_who_does_not_wait_gets_what_is_free(db: Client) -> None:
+    both = db.read_write_lock("catalogue")
+    async with (
+        db.lock("a", timeout=0) as lock,
+        db.semaphore("s", 1, timeout=0),
+        both.read(timeout=0),
+        both.read(timeout=0),
+    ):
+        assert lock.held
+        waiting = asyncio.create_task(db.lock("b", timeout=5).acquire())
+        taken = (
+            db.lock("a", timeout=0), db.semaphore("s", 1, timeout=-1), both.write(timeout=0),
+        )  # fmt: skip
+        for each in taken:
+            with pytest.raises(DeadlineError, match="others hold it"):
+                await each.acquire()
+        await (await waiting).release()
+    async with db.election("e").campaign("me", timeout=0):
+        with pytest.raises(DeadlineError, match="others hold it"):
+            await db.election("e").campaign("you", timeout=0)
+    await db.queue("mail").put("work")
+    async with db.queue("mail").consumer() as consumer:
+        assert (await consumer.get(timeout=0)).text == "work"
+        with pytest.raises(DeadlineError, match="no message within 0 s"):
+            await consumer.get(timeout=0)
+    barrier = db.barrier("gate")
+    await barrier.wait(timeout=0)
+    await barrier.hold()
+    with pytest.raises(DeadlineError, match="held"):
+        await barrier.wait(timeout=0)
+    await barrier.release()
+    await no_leases(db)
+    assert [kv.key for kv in await keys(db) if b"queues" not in kv.key] == []
+
+
 async def test_cancelling_at_any_moment_leaves_nothing_behind(db: Client) -> None:
     for turns in range(0, 40, 3):
         lock = db.lock("job", ttl=5)
@@ -221,6 +256,8 @@ async def test_a_store_without_room_is_said_and_not_waited_for_for_ever(
     await db.configure(quota_bytes=5_000)
     with pytest.raises(DeadlineError, match=r"not got within 0\.2 s: .*the store is full"):
         await db.lock("a", timeout=0.2).acquire()
+    with pytest.raises(DeadlineError, match=r"'visits': no answer within 0\.2 s: .*the store is full"):
+        await db.counter("visits").add(1, timeout=0.2)
     monkeypatch.setattr(patience, "ROOM", 0.1)
     with pytest.raises(NotAppliedError) as refused:
         await db.lock("a").acquire()

@@ -40,10 +40,12 @@ class Barrier:
         return await self._kv.get(self._key, timeout=timeout) is not None
 
     async def wait(self, *, timeout: float | None = None) -> None:
-        """Wait until it is not held, `timeout` seconds at most (`None`: as long as it takes).
+        """Wait until it is not held, `timeout` seconds at most (`None`: as long as it takes, 0: not at all).
 
         Raises `DeadlineError`. Outlives a loss of quorum.
         """
+        if timeout is not None and timeout <= 0 and not await self.is_held():
+            return
         try:
             async with asyncio.timeout(timeout):
                 found = first = await self._look()

@@ -51,15 +51,19 @@ class Consumer:
         return self._lease.lost
 
     async def get(self, *, timeout: float | None = None) -> Message:
-        """The next message; waits for one, `timeout` seconds at most (`None`: as long as it takes).
+        """The next message; waits for one, `timeout` seconds at most (`None`: as long as it takes, 0: not at all).
 
         Raises `DeadlineError` when none came, `NotAppliedError` (lease-lost) when the lease was lost. A `get` that is
         cancelled leaves no message claimed.
         """
         self._lease.check()
+        waits = timeout is None or timeout > 0
         try:
-            async with asyncio.timeout(timeout):
+            # Who does not wait still has to ask whether there is one.
+            async with asyncio.timeout(timeout if waits else self._lease._timeout):
                 found, _ = await self._take_first()
+                if found is None and not waits:
+                    raise TimeoutError
                 return found if found is not None else await self._wait_for_one()
         except TimeoutError as error:
             if isinstance(error, RingleaderError):

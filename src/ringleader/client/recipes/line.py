@@ -33,7 +33,7 @@ class Line:
 
     `folder`: what comes between the prefix and the lease in the key, for those who tell several kinds of places apart.
     `gone`: the reason to give when the place is lost; `what` it stands for, in words. `trouble`: why the cluster does not
-    serve, while it does not.
+    serve, while it does not. `patient`: whether to wait for others at all.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Line:
         self.key = b""
         self.token = 0
         self.trouble: RingleaderError | None = None
+        self.patient = True
         self._folder = folder
 
     @property
@@ -87,7 +88,12 @@ class Line:
             await self.changed(before.key, revision + 1, puts=False)
 
     async def changed(self, name: bytes, revision: int, *, prefix: bool = False, puts: bool = True) -> None:
-        """Wait for a change at `revision` or later. Raises `NotAppliedError` when the lease is lost first."""
+        """Wait for a change at `revision` or later.
+
+        Raises `NotAppliedError` when the lease is lost first, `TimeoutError` at once for those who do not wait.
+        """
+        if not self.patient:
+            raise TimeoutError
         if not await changed(self.kv, name, revision, prefix=prefix, puts=puts, lost=self.lease.lost):
             raise self.lease.error()
 

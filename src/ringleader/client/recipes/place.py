@@ -35,7 +35,7 @@ class Place:
         return self._line.key
 
     async def enter(self, timeout: float | None) -> None:
-        """Queue up and wait for the turn; `timeout` in seconds, `None`: as long as it takes.
+        """Queue up and wait for the turn; `timeout` in seconds, `None`: as long as it takes, 0: only if nobody is in the way.
 
         Raises `DeadlineError`, or `NotAppliedError` when the lease was lost meanwhile. Whoever waits no longer, also
         because of a cancellation, leaves no place behind.
@@ -44,15 +44,17 @@ class Place:
             hint = "Make a new one for each time."
             raise UsageError(f"{self._what} was asked for before", reason=Reason.INVALID_ARGUMENT, hint=hint)
         self._entered = True
+        self._line.patient = timeout is None or timeout > 0
         try:
-            async with asyncio.timeout(timeout):
+            # Who does not wait for others still has to ask whether there are any.
+            async with asyncio.timeout(timeout if self._line.patient else self._lease._timeout):
                 await self._lease.grant()
                 await self._line.join()
                 await self._line.wait()
         except BaseException as error:
             await self._lease.revoke()
             if isinstance(error, TimeoutError) and not isinstance(error, RingleaderError):
-                raise self._too_late(timeout or 0.0) from None
+                raise self._too_late(max(timeout or 0.0, 0.0)) from None
             raise
         self._held = True
         self._guard = asyncio.get_running_loop().create_task(self._watch_own_key(), name=self._what)
@@ -60,8 +62,11 @@ class Place:
     def _too_late(self, timeout: float) -> DeadlineError:
         trouble = self._line.trouble
         if trouble is not None:
-            message = f"{self._what}: not got within {timeout:g} s: {trouble.message}"
+            message = f"{self._what}: not got within {timeout or self._lease._timeout:g} s: {trouble.message}"
             return DeadlineError(message, reason=Reason.DEADLINE, hint=trouble.hint)
+        if not self._line.patient:
+            message = f"{self._what}: others hold it"
+            return DeadlineError(message, reason=Reason.DEADLINE, hint="Wait for it, or find out who holds it.")
         message = f"{self._what}: others held it for all of {timeout:g} s"
         return DeadlineError(message, reason=Reason.DEADLINE, hint="Wait longer, or find out who holds it.")
 

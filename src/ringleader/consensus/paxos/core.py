@@ -268,6 +268,11 @@ class Paxos(Core[PaxosMessage]):
         return self.role is LEADER and lead is not None and lead.open and not lead.transferee
 
     @property
+    def recovering(self) -> bool:
+        """See `ReplicatedLog.recovering`: stages 2 and 3 of `paxos.leader`."""
+        return self.role is LEADER and self.lead is not None and not self.lead.open
+
+    @property
     def chosen_index(self) -> int:
         """The slot of the configuration that decides about the slot after `commit`."""
         return self.configs[-1][0]

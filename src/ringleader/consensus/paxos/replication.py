@@ -42,7 +42,7 @@ def tick_leader(paxos: Paxos, lead: Leadership) -> None:
         if membership.removed(paxos):
             paxos.become_follower(0)
             return
-    paxos.reads.ask_more(lead.progress, paxos.now - paxos.options.heartbeat / 10)
+    paxos.reads.ask_more(lead.progress, paxos.now, paxos.commit, paxos.options.heartbeat / 10)
     if paxos.now < lead.heartbeat_due:
         return
     lead.heartbeat_due = paxos.now + paxos.options.heartbeat
@@ -237,8 +237,11 @@ def _hand_over_if_ready(paxos: Paxos, member: int) -> None:
     lead = paxos.lead
     if lead is None or member != lead.transferee or member not in lead.progress or lead.sealed:
         return
-    if lead.progress[member].match == lead.last:
+    peer = lead.progress[member]
+    if peer.match == lead.last:
         lead.handed_over = True
+        if peer.commit_told < paxos.commit:  # else it would have to ask what is chosen before it can lead
+            _send_accept(paxos, member, peer, peer.next, [])
         paxos.send(member, TakeOver(lead.ballot), 0)
         if membership.removed(paxos):
             paxos.become_follower(0)

@@ -229,6 +229,11 @@ class Raft(Core[RaftMessage]):
         return self.role is LEADER and not self.transferee
 
     @property
+    def recovering(self) -> bool:
+        """See `ReplicatedLog.recovering`."""
+        return False
+
+    @property
     def config_settled(self) -> bool:
         """See `ReplicatedLog.config_settled`."""
         index, config = self.configs[-1]
