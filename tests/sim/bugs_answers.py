@@ -113,8 +113,19 @@ def _late_commits(options: Options) -> Options:
     return replace(options, nodes=3, faults={"kill": 1.5, "isolate-leader": 2.0}, load=load, net=net)
 
 
+def _messages_overtaken(options: Options) -> Options:
+    """What a read is told of overtakes what it has to wait for."""
+    net = NetOptions(stream=False, delay=0.001, jitter=0.01, reorder=0.3)
+    load = replace(options.load, reads=0.6, lease_reads=0.0, rate=150.0, keys=2)
+    return replace(
+        options, nodes=3, duration=10.0, faults_until=8.0, lasting="", net=net, load=load, faults={"kill": 5.0}
+    )
+
+
 def _long_patience(options: Options) -> Options:
-    return replace(_leaders_come_and_go(options), load=replace(options.load, timeout=6.0))
+    """Leaders change while many writes are on their way, and clients wait for what becomes of those."""
+    load, net = replace(options.load, timeout=6.0, reads=0.1), NetOptions(delay=0.005, jitter=0.02)
+    return replace(options, nodes=3, net=net, load=load, faults={"isolate-leader": 1.0, "hand-over": 0.7})
 
 
 def _short_patience(options: Options) -> Options:
@@ -142,7 +153,7 @@ ANSWER_BUGS = [
         27,
         "a confirmed read does not wait until its index is applied",
         read_before_applied,
-        _leaders_come_and_go,
+        _messages_overtaken,
     ),
     Bug("sessions-forget", 29, "sessions do not remember what ran", sessions_forget_results),
     Bug("client-repeats", 29, "a client repeats a write that has no session", client_repeats_without_session),

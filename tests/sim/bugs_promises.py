@@ -139,6 +139,16 @@ def _leases(options: Options) -> Options:
     return replace(options, load=replace(options.load, leases=3, lease_beat=0.2))
 
 
+def _late_expiries(options: Options) -> Options:
+    """A leader's decision that a lease is over is long on its way, and keep-alives overtake it."""
+    faults = {"slow-link": 1.0, "slow-disk": 1.0, "kill": 3.0}
+    return replace(_leases(options), nodes=3, lasting="", faults=faults)
+
+
+def _leases_of_many_leaders(options: Options) -> Options:
+    return replace(_leases(options), nodes=3, lasting="", faults={"kill": 1.5, "isolate-leader": 1.5})
+
+
 def _pauses(options: Options) -> Options:
     """Leaders stand still, some of them while the others cannot tell them that they lead no more."""
     load = replace(options.load, clients=6, keys=2, reads=0.7, lease_reads=0.95, rate=150.0)
@@ -164,9 +174,11 @@ PROMISE_BUGS = [
         31,
         "an expiry in the log ends leases that were kept alive meanwhile",
         expiry_unchecked,
-        _leases,
+        _late_expiries,
     ),
-    Bug("time-of-its-own", 31, "a new leader's log time follows its own clock", time_of_its_own, _leases),
+    Bug(
+        "time-of-its-own", 31, "a new leader's log time follows its own clock", time_of_its_own, _leases_of_many_leaders
+    ),
     Bug("keep-alive-forgotten", 31, "a keep-alive is answered and gives no time", keep_alive_forgotten, _leases),
     Bug("keys-left-behind", 31, "a key put anew still goes with its old lease", keys_left_behind, _leases),
     Bug("fence-ignored", 32, "any creation revision passes for the fencing token", fence_ignored, _leases),

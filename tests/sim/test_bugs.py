@@ -9,7 +9,7 @@ from ringleader.sim.options import draw
 from ringleader.sim.run import run_seed
 from sim.bugs import BUGS, Bug
 
-SEEDS = 25
+SEEDS = 60
 """Seeds to try for a bug. Nearly all show at once; the number leaves room for other code to shift the course of a seed."""
 
 
