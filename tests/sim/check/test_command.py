@@ -68,7 +68,7 @@ def test_what_makes_no_sense_is_said(tmp_path: Path) -> None:
 
 def test_nothing_is_never_told_as_complete() -> None:
     """A configuration that takes minutes, asked for together with the wish to leave such out."""
-    assert "--quick leaves nothing" in Shell("").fails(2, "sim", "check", "--config", "commands", "--quick")
+    assert "--quick leaves nothing" in Shell("").fails(2, "sim", "check", "--config", "leftovers", "--quick")
 
 
 @pytest.mark.parametrize(

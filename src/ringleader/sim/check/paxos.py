@@ -1,6 +1,10 @@
 """Paxos as the checker sees it. What `check.raft` says of time, record numbers and windows holds here alike; and:
 
-* *The highest ballot heard of* (`seen`) only serves to choose the next own one, which lies above the promised one anyway.
+* *The highest ballot heard of* (`seen`) only serves to choose the next own one, and of it only the round counts, where that is
+  higher than the round of what is promised.
+* *Whom a member follows* makes a difference to it when an order to take over comes or it is asked who leads: where the bounds
+  leave that out, it is forgotten.
+* *What phase 1 has found* is behind a leader that takes proposals, unless the members may change: then it asks again.
 * *Moments*: a member first stops believing in a leader, or in a candidate that it has promised, then stands for election.
 * *Condensed records*: what is accepted in each slot, in the order of ballots, then the promise and what is known. Should that
   ever replay to something else than the records themselves, they are kept as they are.
@@ -17,7 +21,8 @@ import msgspec
 
 from ringleader.consensus.paxos import Paxos, PaxosOptions
 from ringleader.consensus.paxos.acceptor import Acceptor
-from ringleader.consensus.paxos.ballot import ballot_word, round_of
+from ringleader.consensus.paxos.ballot import MEMBERS, ballot_word, round_of
+from ringleader.consensus.paxos.leader import Leadership
 from ringleader.consensus.paxos.messages import (
     Accepted,
     Canvass,
@@ -31,6 +36,7 @@ from ringleader.consensus.paxos.messages import (
 )
 from ringleader.consensus.paxos.records import accept_record, promise_record, replay
 from ringleader.consensus.shape import Config, Record, Role
+from ringleader.sim.check.bounds import Bounds
 from ringleader.sim.check.freeze import Freezer
 from ringleader.sim.check.model import Even, View, items
 from ringleader.sim.words_paxos import PAXOS_WORDS
@@ -39,19 +45,32 @@ __all__ = ["PaxosModel"]
 
 ELECTION = 1.0
 NEVER = float("-inf")
+ANYTHING = Bounds(crashes=True, transfers=True, changes=(Config(()),))
+"""A model that knows of no bounds forgets nothing that might matter within some."""
 _decoder: msgspec.msgpack.Decoder[PaxosMessage] = msgspec.msgpack.Decoder(PaxosMessage)
 
 
 class PaxosModel:
-    """See `check.model.Model`. `phase2`: the size of a phase-2 quorum, 0: a majority. `append_bytes` 1: one slot a message."""
+    """See `check.model.Model`. `bounds`: of the world that it is for. `phase2`: the size of a phase-2 quorum, 0: a majority.
+    `append_bytes` 1: one slot a message.
+    """
 
     name = "paxos"
     words = PAXOS_WORDS
     matching = False
 
     def __init__(
-        self, *, canvass: int = 1, check_quorum: int = 1, phase2: int = 0, append_bytes: int = 1 << 20
+        self,
+        bounds: Bounds = ANYTHING,
+        *,
+        canvass: int = 1,
+        check_quorum: int = 1,
+        phase2: int = 0,
+        append_bytes: int = 1 << 20,
     ) -> None:
+        self.crashes = bounds.crashes
+        self.changes = bool(bounds.changes)
+        self.follows = bool(bounds.transfers or bounds.changes or canvass)  # whether it matters whom
         self.options = PaxosOptions(
             heartbeat=ELECTION,
             election=ELECTION,
@@ -83,7 +102,10 @@ class PaxosModel:
         core.promised_at = 0.0 if options.canvass and core.now < core.promised_at + ELECTION else NEVER
         core.up_to_date_at = NEVER
         core.deadline = 1.5 * ELECTION
-        core.seen = max(core.seen, core.term)
+        higher = round_of(core.seen) > round_of(core.term)
+        core.seen = round_of(core.seen) * MEMBERS if higher else core.term
+        if not self.follows and core.role is Role.FOLLOWER:
+            core.leader = 0
         if not core.canvassed:
             core.granted = set()
         reads = core.reads
@@ -106,12 +128,18 @@ class PaxosModel:
         lead.heartbeat_due = lead.transfer_until = ELECTION
         lead.moved_at = 0.0 if check and lead.moved_at >= core.now else NEVER
         lead.promise_record = max(lead.promise_record - shift, 0)
+        if self._phase1_is_over(lead):
+            lead.promised, lead.rest, lead.knew = set(), {}, {}
+            lead.told = lead.best = lead.best_member = 0
         for peer in lead.progress.values():
             peer.heard = 0.0 if check and peer.heard >= core.now else NEVER
             peer.answered = False
             peer.flight.clear()
             peer.flight_bytes = 0
             peer.snapshot_asked = 0.0
+
+    def _phase1_is_over(self, lead: Leadership) -> bool:
+        return lead.open and not self.changes
 
     def alarm(self, core: Paxos) -> float | None:
         """See `Model.alarm`."""
@@ -147,20 +175,40 @@ class PaxosModel:
 
         Answers are counted by the one who leads in their ballot; a ballot is used once, and who has given it up, or has
         crashed, never comes back to it. What is said of other ballots makes no difference once a higher one is promised.
+        Without crashes nothing that is known is forgotten: what was chosen is learnt once.
         """
         lead = core.lead
+        leads_in = lead.ballot if lead is not None else 0
         match message:
             case Promise():
-                return lead is None or lead.ballot != message.ballot or sender in lead.promised
+                if lead is None or leads_in != message.ballot:
+                    return True
+                return lead.progress[sender].known if self._phase1_is_over(lead) else sender in lead.promised
             case Accepted():
-                return lead is None or lead.ballot != message.ballot
-            case Refused():
-                return message.promised <= core.term
-            case CanvassReply():
-                return max(message.ballot, message.promised) <= core.term and not message.commit
+                return lead is None or leads_in != message.ballot or self._told_before(lead, sender, message)
+            case Refused(promised=promised):
+                ended = message.ballot <= core.term and leads_in != message.ballot
+                return promised <= core.term or (ended and self._heard_of(core, promised))
+            case CanvassReply(granted=granted, promised=promised):
+                counts = granted and message.ballot > core.term
+                known = not message.commit or (message.commit <= core.commit and not self.crashes)
+                return not counts and known and self._heard_of(core, promised)
+            case Chosen():
+                return not self.crashes and message.first + len(message.entries) - 1 <= core.commit
             case TakeOver():
                 return message.ballot < core.term
         return False
+
+    def _heard_of(self, core: Paxos, ballot: int) -> bool:
+        """Whether `ballot` cannot make the next own one any higher. (What was heard of is forgotten at a crash.)"""
+        return ballot <= core.term or (not self.crashes and round_of(ballot) <= round_of(core.seen))
+
+    def _told_before(self, lead: Leadership, sender: int, message: Accepted) -> bool:
+        """Whether the leader knows that `sender` has accepted more, and has heard of it since then; not where it may crash."""
+        peer = lead.progress.get(sender)
+        if peer is None or self.crashes or self.options.check_quorum:  # with that, when it was heard counts
+            return False
+        return message.upto < peer.match and message.round <= min(peer.round, peer.match_round)
 
 
 def _forgotten(core: Paxos, message: Accepted) -> str:

@@ -23,6 +23,7 @@ from ringleader.consensus.raft import Raft, RaftOptions
 from ringleader.consensus.raft.messages import AppendReply, RaftMessage, SnapshotReply, TimeoutNow, Vote, VoteReply
 from ringleader.consensus.raft.records import entries_record, hard_record, replay
 from ringleader.consensus.shape import Config, Record, Role
+from ringleader.sim.check.bounds import Bounds
 from ringleader.sim.check.model import Even, View, items
 from ringleader.sim.words_raft import RAFT_WORDS
 
@@ -34,13 +35,17 @@ _decoder: msgspec.msgpack.Decoder[RaftMessage] = msgspec.msgpack.Decoder(RaftMes
 
 
 class RaftModel:
-    """See `check.model.Model`. `append_bytes` 1: one entry a message."""
+    """See `check.model.Model`. `bounds`: of the world that it is for; here nothing depends on them. `append_bytes` 1: one entry
+    a message.
+    """
 
     name = "raft"
     words = RAFT_WORDS
     matching = True
 
-    def __init__(self, *, pre_vote: int = 1, check_quorum: int = 1, append_bytes: int = 1 << 20) -> None:
+    def __init__(
+        self, bounds: Bounds | None = None, *, pre_vote: int = 1, check_quorum: int = 1, append_bytes: int = 1 << 20
+    ) -> None:
         self.options = RaftOptions(
             heartbeat=ELECTION,
             election=ELECTION,

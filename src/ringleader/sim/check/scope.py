@@ -58,7 +58,7 @@ class Scope(msgspec.Struct, frozen=True):
 
     def model(self) -> Model:
         """The protocol as the checker sees it."""
-        return MODELS[self.protocol](**self.options)
+        return MODELS[self.protocol](self.bounds, **self.options)
 
     def world(self) -> World:
         """A new world of this scope."""
@@ -266,7 +266,6 @@ SCOPES: tuple[Scope, ...] = (
         Bounds(term=1, standing=ONE_AND_TWO),
         members=4,
         options=BARE | {"phase2": 2},
-        quick=False,
     ),
     Scope(
         "read-barrier",
@@ -274,14 +273,12 @@ SCOPES: tuple[Scope, ...] = (
         "reads are asked of two competing leaders",
         Bounds(term=1, rounds=1, reads=True, standing=ONE_AND_TWO),
         options=BARE,
-        quick=False,
     ),
     Scope(
         "canvass",
         "paxos",
         "two stand, asking around before (the options of production)",
         Bounds(term=1, standing=ONE_AND_TWO),
-        quick=False,
     ),
     Scope(
         "commands",
@@ -289,7 +286,6 @@ SCOPES: tuple[Scope, ...] = (
         "two lead and take a command each",
         Bounds(term=1, commands=1, standing=ONE_AND_TWO),
         options=BARE,
-        quick=False,
     ),
     Scope(
         "leftovers",
@@ -306,7 +302,6 @@ SCOPES: tuple[Scope, ...] = (
         "two compete in two rounds of ballots, the one with what the other has left",
         Bounds(term=2, standing=ONE_AND_TWO),
         options=BARE,
-        quick=False,
     ),
 )
 
