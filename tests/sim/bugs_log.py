@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec.structs import replace
@@ -102,13 +103,13 @@ def segments_dropped_too_early(stack: ExitStack) -> None:
 
     def started(self: Member, index: int) -> None:
         original(self, index)
-        started_at[id(self)] = index
+        started_at[self] = index
 
-    started_at: dict[int, int] = {}
+    started_at: WeakKeyDictionary[Member, int] = WeakKeyDictionary()
     output = Host.take_output
 
     def take_output(self: Host) -> HostOutput:
-        index = started_at.pop(id(self.member), 0)
+        index = started_at.pop(self.member, 0)
         if index:
             self.writer.drop_segments({0: index})
         return output(self)
@@ -130,13 +131,13 @@ def snapshot_after_log(stack: ExitStack) -> None:
 def stale_snapshot(stack: ExitStack) -> None:
     """A snapshot claims a later index than its data has."""
     original = Taking.__init__
-    taken: dict[int, list[bytes]] = {}
+    taken: WeakKeyDictionary[Store, list[bytes]] = WeakKeyDictionary()
 
     def init(self: Taking, group: int, meta: SnapshotMeta, store: Store, *rest: Any) -> None:
         original(self, group, meta, store, *rest)
         found = [piece for piece in self._pieces if piece]
-        self._pieces = (piece for piece in taken.get(id(store), found))
-        taken[id(store)] = found
+        self._pieces = (piece for piece in taken.get(store, found))
+        taken[store] = found
 
     set_(stack, Taking, "__init__", init)
 
@@ -176,8 +177,10 @@ def _many_snapshots(options: Options) -> Options:
 
 
 def _many_snapshots_looked_at(options: Options) -> Options:
-    """What is durable is read back at a hundred moments."""
-    return replace(_many_snapshots(options), image_checks=100)
+    """What is durable is read back at a hundred moments, and snapshots are large enough to be under way at some of them."""
+    options = _many_snapshots(options)
+    disk, load = replace(options.disk, sync=0.02), replace(options.load, padding=1000, reads=0.2)
+    return replace(options, image_checks=100, disk=disk, load=load, append_bytes=1 << 20, window_messages=256)
 
 
 LOG_BUGS = [
