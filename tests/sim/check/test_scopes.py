@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from ringleader.consensus.raft import Raft
 from ringleader.consensus.shape import Config
 from ringleader.sim.check import SCOPES, Bounds, Limits, Progress, Scope, search
 from ringleader.sim.check.model import Model
 from ringleader.sim.check.paxos import ANYTHING, PaxosModel
+from ringleader.sim.check.raft import RaftModel
 from ringleader.sim.check.scope import BARE, PLAIN
 from ringleader.sim.check.trace import read_events
 from ringleader.sim.check.world import World
@@ -100,6 +102,27 @@ def test_what_the_bounds_make_pointless_changes_nothing(scope: Scope) -> None:
     """A model that knows the bounds forgets more of a member; what invariants look at comes together all the same."""
     full, reduced = _world(scope, PaxosModel(ANYTHING, **scope.options), True), _world(scope, scope.model(), True)
     assert _met(full, full.tables.views) == _met(reduced, reduced.tables.views)
+
+
+class Following(RaftModel):
+    """Remembers whom a member follows, as the core does."""
+
+    def normalise(self, core: Raft) -> int:
+        leader = core.leader
+        shift = super().normalise(core)
+        core.leader = leader
+        return shift
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "scope", [scope for scope in SMALL if scope.protocol == "raft"], ids=lambda scope: scope.bounds.words()
+)
+def test_whom_a_member_follows_changes_nothing(scope: Scope) -> None:
+    """In Raft it matters to nobody but to who asks."""
+    full, reduced = _world(scope, Following(None, **scope.options), True), _world(scope, scope.model(), True)
+    assert _met(full, full.tables.views) == _met(reduced, reduced.tables.views)
+    assert len(full.tables.locals) >= len(reduced.tables.locals)
 
 
 def _world(scope: Scope, model: Model, reduce: bool) -> World:
