@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cli.harness import Dev, Running, Shell, eventually, run
+from cli.harness import Dev, Running, Shell, alive, eventually, run
 
 PYTHON = sys.executable
 
@@ -102,6 +102,18 @@ def test_a_lost_lock_ends_the_command(cli: Shell) -> None:
         assert holder.line() == "asked to end"
         assert holder.wait() == 75
         assert holder.errors == "ringleader: the lock is lost; the command is ended\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is below a process")
+def test_a_lost_lock_ends_what_the_command_leaves_behind(cli: Shell) -> None:
+    """A shell that is ended leaves what it waits for to work on, beside the next holder."""
+    deep = "sh -c 'sleep 1000 & echo $!; wait' & echo $!; wait"
+    with cli.start("lock", "deep", "--", "sh", "-c", deep) as holder:
+        below = [int(holder.line()), int(holder.line())]
+        (key,) = queue_of(cli, "locks", "deep")
+        cli.ok("lease", "revoke", str(key["lease"]))
+        assert holder.wait() == 75
+        assert [alive(pid) for pid in below] == [False, False]
 
 
 def test_sigterm_reaches_the_command_and_then_the_lock_is_released(cli: Shell) -> None:

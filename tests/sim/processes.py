@@ -57,6 +57,9 @@ class SimLoop(base_events.BaseEventLoop):
     def time(self) -> float:
         return self._clock()
 
+    def is_running(self) -> bool:
+        return asyncio._get_running_loop() is self
+
     def _process_events(self, events: list[Any]) -> None:
         """There are none."""
 
@@ -160,6 +163,7 @@ class Process:
     async def _run(self, life: int) -> None:
         try:
             await self.program(self, self.db)
+            assert self.db._engine.generation < 2, "its calls were made of several cores"
         except Exception as error:
             if life == self.life:
                 self.world.problems.append(f"{name_of(self.id)}: {type(error).__name__}: {error}")

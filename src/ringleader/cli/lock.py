@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ringleader.cli.common import Endpoints, Json, Timeout, as_json, bytes_of, checked_name, run, say, text_of, usage
+from ringleader.cli.descendants import alive, descendants
 
 if TYPE_CHECKING:
     from ringleader.client import Client
@@ -20,6 +21,10 @@ __all__ = ["elect", "lock"]
 
 LOST_EXIT = 75
 """The exit code when the lock was lost while the command ran (EX_TEMPFAIL of sysexits.h)."""
+GRACE = 10.0
+"""Seconds from SIGTERM to SIGKILL."""
+LOOK = 0.1
+"""Seconds between two looks at what the command has left behind."""
 
 
 def lock(
@@ -33,8 +38,8 @@ def lock(
 ) -> None:
     """Hold a lock while a command runs (its exit code is passed on), or until Ctrl-C.
 
-    The command finds the fencing token in RINGLEADER_FENCING_TOKEN. When the lock is lost the command is sent SIGTERM and
-    the exit code is 75.
+    The command finds the fencing token in RINGLEADER_FENCING_TOKEN. When the lock is lost the command is sent SIGTERM, and
+    what it leaves behind after it; the exit code is 75.
     """
 
     async def act(client: Client) -> int:
@@ -93,16 +98,33 @@ async def _run_while(command: list[str], extra: dict[str, str], lost: asyncio.Ev
     await asyncio.wait({ended, losing}, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
         print("ringleader: the lock is lost; the command is ended", file=sys.stderr)
+        below = descendants(process.pid)
         process.terminate()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(ended), 10)
+            await asyncio.wait_for(asyncio.shield(ended), GRACE)
+        below |= descendants(process.pid)
         if process.returncode is None:
             process.kill()
         await ended
+        await _end_left(below)
         return LOST_EXIT
     losing.cancel()
     code = ended.result()
     return 128 - code if code < 0 else code
+
+
+async def _end_left(below: dict[int, str]) -> None:
+    """What the command had started and has left behind, as a shell does that is ended, works without the lock: end it too."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        left = alive(below)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        patience = GRACE
+        while left and patience > 0:
+            await asyncio.sleep(LOOK)
+            patience -= LOOK
+            left = alive(below)
 
 
 def elect(

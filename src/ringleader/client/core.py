@@ -311,6 +311,8 @@ class ClientCore:
         final = frame.reason in USAGE_REASONS or (frame.reason is Reason.OVERLOADED and not watch.up)
         if frame.reason is Reason.FUTURE_REVISION and watch.known:
             final = False  # this node only lags behind
+        if frame.reason is Reason.UNAUTHENTICATED:
+            final = False  # the login has ended: as for calls it is the next one that decides
         if not final:
             watch.failures += 1
             if frame.reason in _NOT_SERVING:

@@ -85,9 +85,7 @@ class Lease:
         self._id = 0
         self._ttl = 0.0
         self._until = 0.0
-        self._awake_until = (
-            0.0  # the same by the steady clock: the machine may be suspended, and the loop's clock with it
-        )
+        self._awake_until = 0.0  # the same by the steady clock: the loop's stands still while the machine is suspended
         self._due = 0.0  # when to keep it alive next: counted, as its time is, from before the last request was sent
         self._ended = False
         self._why = ""

@@ -6,6 +6,7 @@ Many frames may come in one `data_received`, and all frames of one turn leave in
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
@@ -91,7 +92,8 @@ class _TcpTransport(asyncio.Protocol):
         self._listener: Listener | None = listener
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
-        self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._connect(address, turn))
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = self._loop.create_task(self._connect(address, turn))
 
     async def _connect(self, address: str, turn: int) -> None:
         host, port = split_address(address)
@@ -133,12 +135,23 @@ class _TcpTransport(asyncio.Protocol):
     def close(self) -> None:
         """See `Transport.close`."""
         self._listener = None
+        if self._loop.is_closed():
+            self._sever()
+            return
         if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
             self._transport.close()
         elif self._layer is not None:
             self._layer.abort()  # in the middle of its handshake
+
+    def _sever(self) -> None:
+        """End the connection without the loop; what the socket itself holds goes with the last who knows of it."""
+        transport, self._transport = self._transport, None
+        below = transport.get_extra_info("socket") if transport is not None else None
+        if below is not None:
+            with contextlib.suppress(OSError, TypeError):  # gone already; uvloop's socket can do nothing, and is closed
+                below.shutdown(socket.SHUT_RDWR)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The loop made the connection."""

@@ -66,7 +66,7 @@ class _Buffer:
         """Have the core give the watch up."""
         number, self.number = self.number, 0
         if number:
-            self.engine.cancel(number)
+            self.engine.end_watch(self.generation, number)
 
 
 class WatchStream:
@@ -163,16 +163,18 @@ class WatchStream:
     def __del__(self) -> None:
         buffer = getattr(self, "_buffer", None)
         if buffer is not None and buffer.number and not self._closed:
-            buffer.engine.cancel_soon(buffer.number)
+            buffer.engine.end_watch_soon(buffer.generation, buffer.number)
 
     async def _wait(self) -> None:
         """Wait for news; set the watch up first if it is not."""
         buffer = self._buffer
         if not buffer.number or buffer.generation != self._engine.generation:
+            buffer.stop()  # where it was before
             key, range_end, prev_kv, no_put, no_delete = self._what
             start = buffer.seen + 1 if buffer.seen >= 0 else self._start
-            buffer.number = self._engine.watch(buffer, key, range_end, start, prev_kv, no_put, no_delete)
-            buffer.generation = self._engine.generation
+            buffer.generation, buffer.number = self._engine.watch(
+                buffer, key, range_end, start, prev_kv, no_put, no_delete
+            )
         buffer.waiter = asyncio.get_running_loop().create_future()
         try:
             await buffer.waiter

@@ -66,9 +66,13 @@ class Reads:
         for member in asked:
             members[member].ping = True
 
-    def ask_more(self, members: Mapping[int, Peer], before: float) -> None:
-        """Have all answer, unless they were asked already, if a round that began by `before` is not confirmed yet."""
-        if self.rounds and self.rounds[0][0] > self.asked_all and self.rounds[0][1] <= before:
+    def ask_more(self, members: Mapping[int, Peer], now: float, commit: int, patience: float) -> None:
+        """Have all answer, unless they were asked already, if a round that began `patience` ago is not confirmed yet.
+
+        They are asked in a new round: an answer to what had been sent to them in the old one says nothing of what followed.
+        """
+        if self.rounds and self.rounds[0][0] > self.asked_all and self.rounds[0][1] <= now - patience:
+            self.start_empty(now, commit)
             self.ask_all(members)
 
     def confirmed(self, members: Mapping[int, Peer], reached: int) -> list[tuple[int, int]]:

@@ -56,6 +56,11 @@ class FakeServer:
                 self.news.clear()
                 await self.news.wait()
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return sum(not writer.is_closing() for writer in self.writers)
+
     def drop(self) -> None:
         """Cut all connections."""
         for writer in self.writers:

@@ -97,7 +97,7 @@ def test_watch_ended_for_a_while_is_set_up_again() -> None:
     bench.settle()
     link = bench.active()
     wire = next(f.watch for at, f in reversed(bench.sent) if isinstance(f, WatchCreate) and at == link)
-    for reason in (Reason.STOPPING, Reason.OVERLOADED, Reason.FUTURE_REVISION):
+    for reason in (Reason.STOPPING, Reason.OVERLOADED, Reason.FUTURE_REVISION, Reason.UNAUTHENTICATED):
         bench.core.received(link, WatchEnd(wire, reason, "for now"))
         bench.settle(2.0)
         wire = next(f.watch for _, f in reversed(bench.sent) if isinstance(f, WatchCreate))

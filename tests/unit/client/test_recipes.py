@@ -256,6 +256,8 @@ async def test_a_store_without_room_is_said_and_not_waited_for_for_ever(
     await db.configure(quota_bytes=5_000)
     with pytest.raises(DeadlineError, match=r"not got within 0\.2 s: .*the store is full"):
         await db.lock("a", timeout=0.2).acquire()
+    with pytest.raises(DeadlineError, match=r"'visits': no answer within 0\.2 s: .*the store is full"):
+        await db.counter("visits").add(1, timeout=0.2)
     monkeypatch.setattr(patience, "ROOM", 0.1)
     with pytest.raises(NotAppliedError) as refused:
         await db.lock("a").acquire()

@@ -61,6 +61,7 @@ class Counter:
         self._known = (0, 0)  # value and mod revision as last seen
         self._waiting: deque[_Addition] = deque()
         self._adder: asyncio.Task[None] | None = None
+        self._trouble: RingleaderError | None = None  # why the cluster does not serve, while it does not
         self.name = name
 
     async def get(self, *, timeout: float | None = None) -> int:
@@ -89,7 +90,10 @@ class Counter:
                 message = f"{what}; it may have been counted"
                 hint = "Read the counter before you repeat it."
                 raise UnknownDeadlineError(message, reason=Reason.DEADLINE, hint=hint) from None
-            raise DeadlineError(what, reason=Reason.DEADLINE, hint="Give it a longer timeout.") from None
+            trouble = self._trouble
+            message = what if trouble is None else f"{what}: {trouble.message}"
+            hint = "Give it a longer timeout." if trouble is None else trouble.hint
+            raise DeadlineError(message, reason=Reason.DEADLINE, hint=hint) from None
 
     async def set(self, value: int, *, timeout: float | None = None) -> None:
         """Make it `value`, whatever it was."""
@@ -138,6 +142,7 @@ class Counter:
                 for addition, _ in sums:
                     addition.taken = True
                 if not sums or await self._swap(sums[-1][1], self._timeout):
+                    self._trouble = None
                     for addition, result in sums:
                         if not addition.result.done():
                             addition.result.set_result(result)
@@ -149,6 +154,7 @@ class Counter:
             except NotAppliedError as error:
                 if error.reason is Reason.CLOSED:
                     raise
+                self._trouble = error
                 _not_counted(sums)
                 await asyncio.sleep(PAUSE)
 

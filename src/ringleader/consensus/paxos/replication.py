@@ -42,7 +42,7 @@ def tick_leader(paxos: Paxos, lead: Leadership) -> None:
         if membership.removed(paxos):
             paxos.become_follower(0)
             return
-    paxos.reads.ask_more(lead.progress, paxos.now - paxos.options.heartbeat / 10)
+    paxos.reads.ask_more(lead.progress, paxos.now, paxos.commit, paxos.options.heartbeat / 10)
     if paxos.now < lead.heartbeat_due:
         return
     lead.heartbeat_due = paxos.now + paxos.options.heartbeat

@@ -52,7 +52,7 @@ def tick_leader(raft: Raft) -> None:
         if membership.removed(raft):
             raft.become_follower(raft.term, 0)
             return
-    raft.reads.ask_more(raft.progress, raft.now - raft.options.heartbeat / 10)
+    raft.reads.ask_more(raft.progress, raft.now, raft.commit, raft.options.heartbeat / 10)
     if raft.now < raft.heartbeat_due:
         return
     raft.heartbeat_due = raft.now + raft.options.heartbeat
