@@ -37,6 +37,7 @@ class World:
         self.leaders: dict[int, int] = {}
         self.seen: dict[tuple[int, int], int] = {}  # (member, life) -> how much of `committed` has been judged
         self.terms: dict[int, int] = {}
+        self.contacts: dict[tuple[int, int], float] = {}  # (member, life) -> when it was in touch last
         self.proposed: dict[bytes, int] = {}  # command -> the term in which it was proposed
         self.asked: dict[tuple[int, int], int] = {}  # (member, token) -> what was decided when the read was asked
         self.answered = 0
@@ -70,6 +71,9 @@ class World:
         member.barriers.clear()
         if core.lease_valid():
             assert core.commit >= len(self.ledger), "a lease is held while somebody else has decided more"
+        before = self.contacts.get((id, member.lives), float("-inf"))
+        assert before <= core.contact <= self.now, "what it knew to hold once it holds for good"
+        self.contacts[id, member.lives] = core.contact
         status = core.status()
         assert (status.term, status.commit, status.last_index) == (core.term, core.commit, core.last_index)
         assert status.first_index == core.first_index

@@ -144,3 +144,23 @@ def test_what_cannot_be_moved_into_a_folder_leaves_it_empty(tmp_path: Path, monk
     assert [path.name for path in folder.iterdir()] == ["LOCK"]
     monkeypatch.undo()
     restore_backup(file, config)
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+async def test_no_node_starts_from_a_restore_that_was_killed(moved: int, tmp_path: Path) -> None:
+    file = await saved(tmp_path, 3)
+    config = NodeConfig(data_dir=str(tmp_path / "n1"), listen_client="127.0.0.1:0", http="", listen_peer="")
+    restore_backup(file, config)
+    folder = tmp_path / "n1"
+    begun = folder / ".restoring-x"
+    begun.mkdir()
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    assert names[0] == IDENTITY_FILE
+    for name in [*names[1 + moved :], IDENTITY_FILE]:
+        (folder / name).rename(begun / name)
+    with pytest.raises(RingleaderError, match="was not finished"):
+        await Node(config).start()
+    restore_backup(file, config)
+    async with Node(config) as node:
+        await node.ready(60)
+        assert len(await keys(node)) == 3

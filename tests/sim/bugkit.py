@@ -23,10 +23,7 @@ def as_drawn(options: Options) -> Options:
 
 class Bug(msgspec.Struct, frozen=True):
     """`hazard`: its number in the list of hazards, 0: a rule of the algorithm left out. `says`: what the patch does.
-    `focus`: where it shows most easily.
-
-    `first`: the seed with which the suite begins to look, near one that finds it, to spare time.
-    `protocol`: the one that it is a bug of, where that is not Raft.
+    `focus`: where it shows most easily. `protocol`: the one that it is a bug of, where that is not Raft.
     """
 
     name: str
@@ -34,7 +31,6 @@ class Bug(msgspec.Struct, frozen=True):
     says: str
     patches: Patches
     focus: Callable[[Options], Options] = as_drawn
-    first: int = 1
     protocol: str = ""
 
     @property

@@ -1,8 +1,8 @@
 """A museum of bugs that real systems have had, brought back by patches: the simulator has to find each of them.
 
 Every bug is a function that patches the production code (which has no switches for this) for the time of a `with`. The
-numbers are those of the hazards that the project keeps. `python -m tools.bughunt` looks for all of them with seeds as they
-are drawn; the test suite helps a few rare ones along with a `focus`, so that it finds each within few seeds.
+numbers are those of the hazards that the project keeps. Most show in seeds as they are drawn; the others have a `focus`, so
+that each is found within few seeds, by the suite and by `python -m tools.bughunt`, which makes the table of the docs.
 """
 
 from __future__ import annotations

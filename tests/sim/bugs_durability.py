@@ -136,16 +136,32 @@ def recovery_does_not_sync(stack: ExitStack) -> None:
     set_(stack, host, "recover", recover)
 
 
+def _votes_at_risk(options: Options) -> Options:
+    """Leaders are cut off and nodes lose power all the time, on disks that are slow with a vote."""
+    disk = replace(options.disk, sync=0.03, segment_bytes=1 << 18, habits=DiskHabits(keep=0.0))
+    faults = {"isolate-leader": 1.5, "power-cut": 1.0, "crash-point": 1.0}
+    return replace(options, disk=disk, faults=faults, append_bytes=1 << 20, window_messages=256)
+
+
+def _many_segments(options: Options) -> Options:
+    """Segments are small, so that the one with the vote soon goes, and nodes restart all the time."""
+    disk = replace(options.disk, sync=0.002, segment_bytes=4096)
+    faults = {"isolate-leader": 2.0, "kill": 0.7}
+    return replace(options, disk=disk, faults=faults, snapshot_every=30, keep_entries=0)
+
+
 def _kill_then_cut(options: Options) -> Options:
     disk = replace(options.disk, sync=0.03, segment_bytes=1 << 20, habits=DiskHabits(keep=0.0))
     return replace(options, disk=disk, faults={"kill-then-cut": 1.0}, load=replace(options.load, rate=120.0, reads=0.2))
 
 
 DURABILITY_BUGS = [
-    Bug("vote-before-sync", 2, "votes leave before they are on disk", vote_before_sync),
+    Bug("vote-before-sync", 2, "votes leave before they are on disk", vote_before_sync, _votes_at_risk),
     Bug("term-forgotten", 3, "a restarted node takes the term of its last entry", term_forgotten),
     Bug("vote-forgotten", 4, "term and vote part: a restarted node knows its term but not its vote", vote_forgotten),
-    Bug("checkpoint-empty", 4, "a new segment does not repeat term and vote", term_lost_with_old_segment),
+    Bug(
+        "checkpoint-empty", 4, "a new segment does not repeat term and vote", term_lost_with_old_segment, _many_segments
+    ),
     Bug("votes-lag-behind", 5, "terms and votes are on disk only with the batch after", votes_by_another_path),
     Bug("ack-before-sync", 6, "acknowledgements leave before the entries are on disk", ack_before_sync),
     Bug("no-sync", 6, "the log is never synced", no_sync),

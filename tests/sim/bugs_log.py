@@ -146,6 +146,18 @@ def _crashes(options: Options) -> Options:
     return replace(options, faults={"crash-point": 0.5, "power-cut": 4.0, "partition": 6.0})
 
 
+def _tails_replaced(options: Options) -> Options:
+    """Leaders are cut off with entries that nobody else has, and nodes restart soon after these are replaced."""
+    faults = {"isolate-leader": 1.0, "kill": 0.7}
+    return replace(options, faults=faults, snapshot_every=1000, load=replace(options.load, rate=100.0, reads=0.1))
+
+
+def _folders_lost(options: Options) -> Options:
+    """Segments are small, and power is cut when their names are no more than in the page cache."""
+    disk = replace(options.disk, sync=0.002, segment_bytes=4096, habits=DiskHabits(keep=0.5, keep_folder=0.0))
+    return replace(options, disk=disk, faults={"power-cut": 0.7})
+
+
 def _torn_writes(options: Options) -> Options:
     disk = replace(options.disk, sync=0.06, segment_bytes=1 << 20, habits=DiskHabits(keep=0.7, tear=1.0))
     load = replace(options.load, padding=300, rate=120.0, reads=0.2)
@@ -169,8 +181,12 @@ def _many_snapshots_looked_at(options: Options) -> Options:
 
 
 LOG_BUGS = [
-    Bug("truncation-not-replayed", 12, "recovery does not repeat truncations", truncation_not_replayed),
-    Bug("folder-not-synced", 13, "no sync of the folder after a new segment's rename", folder_not_synced),
+    Bug(
+        "truncation-not-replayed", 12, "recovery does not repeat truncations", truncation_not_replayed, _tails_replaced
+    ),
+    Bug(
+        "folder-not-synced", 13, "no sync of the folder after a new segment's rename", folder_not_synced, _folders_lost
+    ),
     Bug("torn-tail-kept", 14, "recovery steps over a torn batch and goes on", torn_tail_kept, _torn_writes),
     Bug("checksum-ignored", 14, "recovery does not look at checksums", checksum_ignored, _rot),
     Bug("stale-snapshot", 15, "a snapshot claims a later index than its data has", stale_snapshot),

@@ -155,17 +155,14 @@ MEMBER_BUGS = [
         old_majority_suffices,
         _churn,
     ),
-    Bug("config-forgotten", 10, "a restarted node has the configuration of its snapshot", config_forgotten, _churn, 6),
+    Bug("config-forgotten", 10, "a restarted node has the configuration of its snapshot", config_forgotten, _churn),
     Bug(
         "newest-config-in-snapshot",
         18,
         "a snapshot carries the newest configuration",
         newest_config_in_snapshot,
         _churn_and_snapshots,
-        9,
     ),
-    Bug(
-        "joint-never-left", 20, "a new leader does not end its predecessor's joint change", joint_never_left, _churn, 10
-    ),
+    Bug("joint-never-left", 20, "a new leader does not end its predecessor's joint change", joint_never_left, _churn),
     Bug("wiped-is-welcome", 30, "a wiped node is let in under its old name", wiped_is_welcome, _wiped),
 ]

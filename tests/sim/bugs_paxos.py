@@ -14,7 +14,7 @@ from ringleader.consensus.paxos.core import Paxos
 from ringleader.consensus.paxos.messages import Accepted
 from ringleader.consensus.paxos.records import replay as replay_records
 from ringleader.consensus.shape import Entry, Record, SnapshotMeta
-from ringleader.sim.options import LoadOptions, Options
+from ringleader.sim.options import LoadOptions, NetOptions, Options
 from sim.bugkit import Bug, set_
 
 __all__ = ["PAXOS_BUGS"]
@@ -25,8 +25,20 @@ def on_paxos(options: Options) -> Options:
 
 
 def many_leaders(options: Options) -> Options:
-    faults = {"isolate-leader": 2.0, "kill": 3.0, "partition": 3.0}
-    return replace(on_paxos(options), faults=faults, load=LoadOptions(lease_reads=0.5, reads=0.6))
+    """Nobody leads for long, so that what one has proposed is accepted by some as the next begins."""
+    return replace(
+        on_paxos(options),
+        nodes=5 if options.seed % 2 else 3,
+        phase2=0,
+        lasting="",
+        election=0.3,
+        heartbeat=0.05,
+        net=NetOptions(delay=0.002, jitter=0.004),
+        append_bytes=1,
+        window_messages=4,
+        load=LoadOptions(rate=100.0, reads=0.1),
+        faults={"isolate-leader": 0.5, "kill": 1.5, "partition": 1.5},
+    )
 
 
 def accepted_before_sync(stack: ExitStack) -> None:
@@ -61,6 +73,10 @@ def open_slots_skipped(stack: ExitStack) -> None:
     set_(stack, leader, "recovered", recovered)
 
 
+def births_unsorted(stack: ExitStack) -> None:
+    set_(stack, recovery, "births_fit", lambda before, birth, after: True)
+
+
 PAXOS_BUGS = [
     Bug(
         "accepted-before-sync",
@@ -75,8 +91,7 @@ PAXOS_BUGS = [
         3,
         "a restarted acceptor knows what it accepted, not what it promised",
         promise_forgotten,
-        on_paxos,
-        6,
+        many_leaders,
         protocol="Paxos",
     ),
     Bug(
@@ -85,7 +100,6 @@ PAXOS_BUGS = [
         "a new leader takes up the value of the lowest ballot",
         lowest_ballot_wins,
         many_leaders,
-        20,
         protocol="Paxos",
     ),
     Bug(
@@ -101,6 +115,14 @@ PAXOS_BUGS = [
         0,
         "a new leader proposes without regard to what was accepted",
         open_slots_skipped,
+        many_leaders,
+        protocol="Paxos",
+    ),
+    Bug(
+        "births-unsorted",
+        0,
+        "a leader keeps every value that phase 1 found, whatever their births say",
+        births_unsorted,
         many_leaders,
         protocol="Paxos",
     ),

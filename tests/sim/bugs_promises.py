@@ -140,8 +140,16 @@ def _leases(options: Options) -> Options:
 
 
 def _pauses(options: Options) -> Options:
+    """Leaders stand still, some of them while the others cannot tell them that they lead no more."""
     load = replace(options.load, clients=6, keys=2, reads=0.7, lease_reads=0.95, rate=150.0)
-    return replace(options, clock=ClockOptions(), net=NetOptions(), load=load, faults={"pause": 0.7}, nodes=3)
+    return replace(
+        options,
+        clock=ClockOptions(),
+        net=NetOptions(),
+        load=load,
+        faults={"pause": 0.7, "isolate-leader": 1.5},
+        nodes=3,
+    )
 
 
 def _watchers(options: Options) -> Options:

@@ -17,11 +17,11 @@ SEEDS = 25
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_the_bug_is_found(bug: Bug) -> None:
     with bug.planted():
-        for seed in range(bug.first, bug.first + SEEDS):
+        for seed in range(1, SEEDS + 1):
             report = run_seed(seed, bug.focus(draw(seed)))
             if report.failure is not None:
                 break
-    assert report.failure is not None, f"{bug.name} was not found with {SEEDS} seeds from {bug.first} on"
+    assert report.failure is not None, f"{bug.name} was not found with {SEEDS} seeds"
     assert report.tail, "a failure shows what led to it"
     clean = run_seed(seed, bug.focus(draw(seed)))
     assert clean.ok, f"without the bug the same seed must be clean: {clean.line()}"

@@ -46,7 +46,7 @@ class Core(Generic[Message]):
         self.leader = 0
         self.handed_out = 0  # up to here entries have been given out as committed
         self.heard_leader = float("-inf")  # until one election time later this member helps nobody else to lead
-        self.up_to_date_at = float("-inf")  # when it last heard a leader and held all that was committed then
+        self.up_to_date_at = float("-inf")  # see `contact`
         self.deadline = 0.0  # of the election timer
         self.abstaining = False
         self.reads = Reads()
@@ -69,8 +69,8 @@ class Core(Generic[Message]):
 
     @property
     def contact(self) -> float:
-        """See `ReplicatedLog.contact`."""
-        raise NotImplementedError
+        """See `ReplicatedLog.contact`. Who begins or ends to lead goes on with what it knew."""
+        return self.up_to_date_at
 
     @property
     def peers(self) -> Mapping[int, Peer]:
@@ -95,8 +95,7 @@ class Core(Generic[Message]):
         return True
 
     def end_leadership(self) -> None:
-        """This leader leads no more: it keeps in mind how fresh its log is, and gives up the reads that wait."""
-        self.up_to_date_at = max(self.up_to_date_at, self.contact)
+        """This leader leads no more: it gives up the reads that wait."""
         self.out.failed_barriers += self.reads.give_up()
 
     # ----------------------------------------------------------------------------------------------- durability

@@ -73,6 +73,8 @@ class Reading:
             age_ms = (shared.now - shared.core.contact) * 1000.0
             if request.max_staleness_ms and age_ms > request.max_staleness_ms:
                 text = f"this node last heard from the cluster {age_ms / 1000.0:.1f} s ago"
+                if age_ms == float("inf"):
+                    text = "this node has not heard from the cluster since it started"
                 shared.refuse(conn, request.frame, Reason.UNREACHABLE, text)
             elif request.max_staleness_ms and shared.store.applied < shared.core.commit:
                 self._readers.wait_for(shared.core.commit, reader)  # heard of in this turn, not applied yet

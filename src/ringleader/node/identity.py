@@ -7,6 +7,7 @@ forgotten what it promised.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import msgspec
 
@@ -21,7 +22,9 @@ from ringleader.wire.peer import PeerJoined
 __all__ = [
     "IDENTITY_FILE",
     "JOINING_FILE",
+    "UNFINISHED",
     "FolderIdentity",
+    "check_restored",
     "claim_folder",
     "has_identity",
     "joining_incarnation",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 IDENTITY_FILE = "identity.json"
+UNFINISHED = ".restoring-"
+"""How the folder begins in which a back-up is made a node, within the data folder, until that is done."""
 JOINING_FILE = "joining.json"
 """What a node that asks to become a member calls its data, so that it is known again when it has to ask twice."""
 
@@ -98,6 +103,19 @@ def claim_folder(disk: Disk, config: NodeConfig, incarnation: str, *, origin: st
             "this node has had a log, which is gone: it no longer knows what it promised", file="log-*", offset=0
         )
     return identity
+
+
+def check_restored(folder: Path) -> None:
+    """Raise `UsageError` when a back-up was being restored into this folder, and that was not finished.
+
+    A node that started there would begin a new cluster without any data.
+    """
+    if any(folder.glob(f"{UNFINISHED}*")) and not (folder / IDENTITY_FILE).exists():
+        raise UsageError(
+            f"data_dir {folder}: the restoring of a back-up into it was not finished",
+            reason=Reason.DATA_CORRUPT,
+            hint="Run `ringleader snapshot restore` again; or empty the folder to begin without that data",
+        )
 
 
 def has_identity(disk: Disk) -> bool:

@@ -14,6 +14,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ringleader.client.steady import steady
@@ -23,7 +24,7 @@ from ringleader.node.callers import Callers
 from ringleader.node.config import NodeConfig, is_loopback
 from ringleader.node.driver import Driver
 from ringleader.node.http import HttpServer
-from ringleader.node.identity import FolderIdentity, claim_folder, mark_removed, mark_started
+from ringleader.node.identity import FolderIdentity, check_restored, claim_folder, mark_removed, mark_started
 from ringleader.node.local import LocalDialer
 from ringleader.node.neighbours import Neighbours
 from ringleader.node.opening import advertised_peer, bind_ports, client_info, host_config, join_cluster
@@ -92,6 +93,7 @@ class Node:
         try:
             self._tls, self._peer_tls = port_tls(self.config), peer_tls(self.config)
             self._lock = FolderLock(self.config.data_dir)
+            check_restored(Path(self.config.data_dir))
             self._bind()
             if self.config.join:
                 info = client_info(self.config, 0, self.client_address, self.http_address)

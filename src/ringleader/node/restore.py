@@ -24,7 +24,7 @@ from ringleader.group.host import GROUP
 from ringleader.log import Identity, LogCorruptError, LogOptions, SnapshotDecoder, create, snapshot_name
 from ringleader.log.snapshots import SNAPSHOT_VERSION, SnapshotEncoder, publish_ops
 from ringleader.node.config import NodeConfig
-from ringleader.node.identity import IDENTITY_FILE, claim_folder, mark_started
+from ringleader.node.identity import IDENTITY_FILE, UNFINISHED, claim_folder, mark_started
 from ringleader.ports import Create, SyncFolder, Write
 from ringleader.runtime.disk import FolderDisk
 from ringleader.runtime.lock import LOCK_FILE, FolderLock
@@ -157,7 +157,8 @@ def _place(folder: Path) -> Iterator[Path]:
             _check_empty(folder)
             lock = FolderLock(folder)  # no node starts there meanwhile, and no other back-up comes there
             _check_empty(folder)
-            unfinished = Path(tempfile.mkdtemp(prefix=".restoring-", dir=folder))
+            _clear_unfinished(folder)
+            unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
         else:
             folder.parent.mkdir(parents=True, exist_ok=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".restoring", dir=folder.parent))
@@ -185,12 +186,26 @@ def _place(folder: Path) -> Iterator[Path]:
 
 def _check_empty(folder: Path) -> None:
     """Raise `UsageError` unless `folder` is one that holds nothing of worth."""
-    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - _WORTHLESS:
+    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - _WORTHLESS - _unfinished(folder):
         raise UsageError(
             f"data_dir {folder} is not empty: a back-up makes a new node, it does not change one",
             reason=Reason.DATA_IN_USE,
             hint="Give another --data-dir, or move that one away",
         )
+
+
+def _unfinished(folder: Path) -> set[str]:
+    """What a restore left here that was killed; no node has been started from it (`identity.check_restored`)."""
+    begun = {path.name for path in folder.glob(f"{UNFINISHED}*")}
+    if not begun or (folder / IDENTITY_FILE).exists():
+        return set()
+    return begun | {path.name for pattern in ("log-*", "snap-*") for path in folder.glob(pattern)}
+
+
+def _clear_unfinished(folder: Path) -> None:
+    for name in _unfinished(folder):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _move_in(unfinished: Path, folder: Path, moved: list[Path]) -> None:

@@ -170,6 +170,7 @@ class Machine:
         self.paused_until = 0.0
         self.clock.thaw(self.timeline.now)
         waiting, self.waiting = self.waiting, []
+        waiting.sort(key=lambda event: event[0] == self._tick)  # an event loop sees to its sockets before its timers
         for call, arguments in waiting:
             if life != self.life:
                 return

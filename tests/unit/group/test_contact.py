@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ringleader.errors import Reason
 from ringleader.group.options import GroupOptions
-from ringleader.store.commands import Put
-from ringleader.wire.frames import WatchCreate, WatchEnd, WatchEvents
+from ringleader.store.commands import Put, Range
+from ringleader.wire.frames import Query, Refused, Results, WatchCreate, WatchEnd, WatchEvents
 from unit.group.harness import World
 
 
@@ -67,6 +67,35 @@ def test_a_node_that_starts_alone_holds_no_watch_for_long() -> None:
     conn = watched(world, node)
     world.run(8.0)
     assert [end.reason for end in ends(world, conn)] == [Reason.NO_LEADER]
+
+
+def test_a_node_that_starts_alone_says_that_it_knows_nothing() -> None:
+    """It said that it had heard from the cluster "inf s ago"."""
+    world = World()
+    world.run(3.0)
+    node = world.follower()
+    world.cut.add(node)
+    world.stop(node)
+    world.start(node)
+    conn = world.connect(node)
+    world.tell(conn, Query(1, 1000, "stale", [Range(b"k")], 1000))
+    answer = world.inbox[conn][-1]
+    assert isinstance(answer, Refused)
+    assert answer.message == "this node has not heard from the cluster since it started"
+
+
+def test_a_leader_that_has_just_taken_over_is_as_fresh_as_before() -> None:
+    """It answered no read of bounded staleness before its first heartbeat was answered."""
+    world = World()
+    world.run(3.0)
+    old, heir = world.leader(), world.follower()
+    assert world.hosts[old].core.transfer(heir)
+    conn = world.connect(heir)
+    for _ in range(100):
+        world.run(0.005)
+        world.tell(conn, Query(1, 1000, "stale", [Range(b"k")], 500))
+        assert isinstance(world.inbox[conn][-1], Results)
+    assert world.leader() == heir
 
 
 def test_in_a_quiet_cluster_watches_stay_and_hear_of_it() -> None:

@@ -303,13 +303,6 @@ class Paxos(Core[PaxosMessage]):
             return self.log.last
         return lead.last + (1 + len(lead.held) if lead.sealed else 0)
 
-    @property
-    def contact(self) -> float:
-        """See `ReplicatedLog.contact`."""
-        if self.role is LEADER:
-            return self.reads.confirmed_at if reads.ready(self) else float("-inf")
-        return self.up_to_date_at
-
     # ------------------------------------------------------------------------- what the handlers have in common
 
     def next_record(self) -> int:

@@ -67,3 +67,5 @@ def confirm(paxos: Paxos) -> None:
     """Hand out the reads of all rounds that a quorum has answered by now."""
     if paxos.lead is not None and paxos.reads.rounds:
         paxos.out.barriers += paxos.reads.confirmed(paxos.lead.progress, confirmed_round(paxos))
+        if ready(paxos):
+            paxos.up_to_date_at = max(paxos.up_to_date_at, paxos.reads.confirmed_at)

@@ -244,13 +244,6 @@ class Raft(Core[RaftMessage]):
         """See `ReplicatedLog.last_index`."""
         return self.log.last
 
-    @property
-    def contact(self) -> float:
-        """See `ReplicatedLog.contact`."""
-        if self.role is LEADER:
-            return self.reads.confirmed_at if reads.ready(self) else float("-inf")
-        return self.up_to_date_at
-
     # ------------------------------------------------------------------------- what the handlers have in common
 
     @property

@@ -47,3 +47,5 @@ def confirm(raft: Raft) -> None:
         answered[raft.id] = raft.reads.number
         reached = quorum_value(raft.config, answered, 0)
         raft.out.barriers += raft.reads.confirmed(raft.progress, reached)
+        if ready(raft):
+            raft.up_to_date_at = max(raft.up_to_date_at, raft.reads.confirmed_at)
