@@ -23,8 +23,8 @@ from ringleader.sim.check.world import World
 LEAST = {
     ("raft", "elections"): 500_000,
     ("raft", "overwritten-tail"): 1_000_000,
-    ("raft", "crash-votes"): 50_000,
-    ("raft", "crash-log"): 300_000,
+    ("raft", "crash-votes"): 30_000,
+    ("raft", "crash-log"): 200_000,
     ("raft", "read-barrier"): 1_500_000,
     ("raft", "member-change"): 150_000,
     ("raft", "hand-over"): 300_000,
