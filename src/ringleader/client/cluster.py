@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from ringleader.client.engine import Engine
-from ringleader.errors import NotAppliedError, Reason, RingleaderError, UsageError
+from ringleader.errors import NotAppliedError, Reason, RingleaderError, UnknownDeadlineError, UsageError
 from ringleader.store import member_ops as wire
 from ringleader.store.member_ops import LeaderView, MemberCommand, MemberRow
 
@@ -59,7 +59,8 @@ class Cluster:
     """Changes of members go one at a time; each call waits until its change is done, at most for its timeout.
 
     Members are given by name or id. Every call raises `RingleaderError`: `UsageError` for an unknown member or a name in
-    use, `NotAppliedError` for what cannot be done now (`MEMBER_LAGS`, `QUORUM_LOSS`, `CHANGE_UNDER_WAY`).
+    use, `NotAppliedError` for what cannot be done now (`MEMBER_LAGS`, `QUORUM_LOSS`, `CHANGE_UNDER_WAY`),
+    `UnknownDeadlineError` for what was decided but not finished in time: it goes on by itself.
     """
 
     def __init__(self, engine: Engine, timeout: float) -> None:
@@ -155,7 +156,8 @@ class Cluster:
                 why = str(error)
             if time.monotonic() > end:
                 text = f"the change of member {row.name!r} is decided, but not finished after {limit:g} s: {why}"
-                raise _unfinished(text)
+                hint = "It goes on by itself; see `ringleader cluster members`."
+                raise UnknownDeadlineError(text, reason=Reason.DEADLINE, hint=hint)
             await asyncio.sleep(PAUSE)
 
     async def _submit(self, command: MemberCommand, timeout: float) -> MemberRow:
@@ -163,11 +165,6 @@ class Cluster:
         (result,) = await self._engine.wait(*call)
         assert isinstance(result, wire.MemberResult)
         return result.member
-
-
-def _unfinished(text: str) -> RingleaderError:
-    hint = "It goes on by itself; see `ringleader cluster members`."
-    return RingleaderError(text, reason=Reason.DEADLINE, hint=hint)
 
 
 def _checked(member: object) -> str | int:

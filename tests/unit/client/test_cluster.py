@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from ringleader.client import cluster
 from ringleader.client.cluster import Cluster
 from ringleader.client.engine import Engine
-from ringleader.errors import NotAppliedError, Reason
+from ringleader.errors import NotAppliedError, OutcomeUnknownError, Reason
 from ringleader.store.commands import Command, Read, Result
 from ringleader.store.member_ops import (
     LeaderView,
@@ -99,3 +100,10 @@ async def test_a_leader_that_gave_up_handing_over_is_asked_again(monkeypatch: py
     assert script.kinds.count("MemberTransfer") > 1
     with pytest.raises(NotAppliedError, match="'n1' leads after"):
         await Cluster(Script(view()), 0.2).transfer(3)
+
+
+async def test_a_change_that_takes_longer_is_not_said_to_have_come_to_nothing() -> None:
+    slow = msgspec.structs.replace(view(), busy="towards voters n1, n2 and learners none")
+    with pytest.raises(OutcomeUnknownError, match=r"decided, but not finished after 0\.2 s: towards voters") as caught:
+        await Cluster(Script(view(), slow), 0.2).remove(3)
+    assert isinstance(caught.value, TimeoutError)
