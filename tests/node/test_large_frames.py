@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from node.wireclient import single
 from ringleader import PutResult
 from ringleader.client import connect
-from ringleader.errors import OutcomeUnknownError
+from ringleader.client.ops import LONGEST_KEY
+from ringleader.errors import OutcomeUnknownError, Reason, UsageError
 from ringleader.node import Node
 
 
@@ -52,3 +55,26 @@ async def test_answers_that_do_not_fit_together_cost_the_small_ones_nothing(tmp_
             assert len(answer.previous.value) == 1_000_000
         else:
             assert isinstance(answer, OutcomeUnknownError)
+
+
+async def test_a_key_that_no_node_would_read_breaks_no_connection(tmp_path: Path) -> None:
+    async with Node(single(tmp_path / "data")) as node:
+        await node.ready(60)
+        async with connect(node.client_address, timeout=60) as db, db.kv.watch("a") as changes:
+            large = "x" * 9_000_000
+            reads = (
+                lambda: db.kv.get(large), lambda: db.kv.range("a", range_end=large), lambda: db.kv.delete(large, prefix=True),
+                lambda: db.kv.watch(large).ready(), lambda: db.auth.tokens(large), lambda: db.cache(large).open(),
+            )  # fmt: skip
+            for read in reads:
+                with pytest.raises(UsageError) as refused:
+                    await read()
+                assert refused.value.reason is Reason.TOO_LARGE
+            name = "x" * LONGEST_KEY
+            many = await asyncio.gather(*(db.kv.range(name, range_end="y" * LONGEST_KEY) for _ in range(2_000)))
+            assert not any(many)
+            await db.kv.put("a", "1")
+            assert (await anext(changes)).text == "1"
+        with pytest.raises(UsageError):
+            connect(node.client_address, name=large)
+        assert node._callers.door.refused == 0

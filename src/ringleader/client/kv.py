@@ -8,7 +8,7 @@ from typing import Literal
 
 from ringleader.client import types
 from ringleader.client.engine import Engine
-from ringleader.client.ops import Condition, Operation, check, span
+from ringleader.client.ops import LONGEST_KEY, Condition, Operation, check, span
 from ringleader.client.types import DeleteResult, KeyValue, PutResult, RangeResult, TxnResult, to_bytes, to_text, whole
 from ringleader.client.watching import WatchStream
 from ringleader.store import commands as wire
@@ -66,9 +66,10 @@ class KV:
         `consistency`: "linearizable" sees every write that was answered before the call; "leader_lease" trusts the
         leader's clock; "stale" may answer from the past, by at most `max_staleness` seconds (`None`: however far).
         """
-        if not key:
-            span(key, None, False)
-        read = wire.Range(to_bytes(key, "key"), b"", whole(revision, "revision"))
+        name = to_bytes(key, "key")
+        if not name or len(name) > LONGEST_KEY:
+            span(name, None, False)
+        read = wire.Range(name, b"", whole(revision, "revision"))
         number, future = self._ask(read, consistency, max_staleness, timeout)
         try:
             (found,) = await future

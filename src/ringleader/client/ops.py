@@ -16,6 +16,7 @@ from ringleader.errors import Reason, UsageError
 from ringleader.store import commands as wire
 
 __all__ = [
+    "LONGEST_KEY",
     "Condition",
     "Key",
     "Operation",
@@ -30,6 +31,8 @@ __all__ = [
     "txn",
 ]
 
+LONGEST_KEY = 6 * 1024
+"""Bytes: more than any key has, and so few that all reads that share a frame fit into it."""
 Condition = wire.Compare
 """A condition of a transaction, made by `key(...)`."""
 Operation = wire.Put | wire.Delete | wire.Range | wire.Txn
@@ -38,7 +41,7 @@ Operation = wire.Put | wire.Delete | wire.Range | wire.Txn
 
 def span(key: str | bytes, range_end: str | bytes | None, prefix: bool) -> tuple[bytes, bytes]:
     """The first key and the end of a range as the store wants them. Raises `UsageError` for what makes no sense."""
-    first = to_bytes(key, "key")
+    first = _bounded(to_bytes(key, "key"))
     if prefix:
         if range_end is not None:
             message = "give either prefix=True or range_end, not both"
@@ -50,7 +53,15 @@ def span(key: str | bytes, range_end: str | bytes | None, prefix: bool) -> tuple
     if not first:
         hint = 'Use prefix=True for all keys that begin with it ("" for all keys).'
         raise UsageError("a key must not be empty", reason=Reason.INVALID_ARGUMENT, hint=hint)
-    return first, b"" if range_end is None else to_bytes(range_end, "range end")
+    return first, b"" if range_end is None else _bounded(to_bytes(range_end, "range end"))
+
+
+def _bounded(key: bytes) -> bytes:
+    """Refuse what no node would read to its end: the connection would break, and all that is under way on it with it."""
+    if len(key) > LONGEST_KEY:
+        message = f"a key of {len(key)} bytes: none is longer than {LONGEST_KEY}"
+        raise UsageError(message, reason=Reason.TOO_LARGE)
+    return key
 
 
 class Subject:

@@ -132,7 +132,7 @@ class Shell:
             self._loop.call_soon(self._scheduled_turn)
 
     def _scheduled_turn(self) -> None:
-        if self._scheduled:
+        if self._scheduled and self.place.same_process:
             self._turn()
 
     def _turn(self) -> None:

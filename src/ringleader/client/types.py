@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _MOST = (1 << 63) - 1
+_LONGEST_TEXT = 1024
 
 
 def to_bytes(value: object, what: str) -> bytes:
@@ -44,10 +45,12 @@ def to_bytes(value: object, what: str) -> bytes:
 
 
 def to_text(value: object, what: str) -> str:
-    """`value` if it is text that can be written as UTF-8. Raises `UsageError` naming `what` it was meant for."""
+    """`value` if it is text, not long, that can be written as UTF-8. Raises `UsageError` naming `what` it was meant for."""
     if not isinstance(value, str):
         raise UsageError(f"a {what} is str, not {type(value).__name__}", reason=Reason.INVALID_ARGUMENT)
-    to_bytes(value, what)
+    if len(to_bytes(value, what)) > _LONGEST_TEXT:
+        message = f"a {what} of {len(value):,} characters: at most {_LONGEST_TEXT} bytes are allowed"
+        raise UsageError(message, reason=Reason.TOO_LARGE)
     return value
 
 

@@ -287,7 +287,7 @@ class Host:
         out = self.out
         if out.peers or out.clients or out.bulk_peers or out.close or not self.member.idle:
             return False
-        if self.snapshots.lane.ready or self.members.differs() or self.store.watches.behind or self.service.parts:
+        if self.snapshots.lane.ready or self.members.differs() or self.store.watches.behind or self.service.parts.rest:
             return False
         return self.working is not None or not (self.pending_ops or self.writer.wants_work)
 

@@ -18,20 +18,13 @@ _OVERHEAD = 96
 
 
 class Parts:
-    """What is still to be sent of revisions that were begun. `most`: bytes of a part, but for its last event."""
+    """`most`: bytes of a part, but for its last event. `rest`: what is still to be sent of revisions that were begun, by watch:
+    which one, the parts after the next, and the next.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._rest: dict[Watcher, tuple[int, Iterator[list[Event]], list[Event]]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._rest)
-
-    def __contains__(self, watcher: Watcher) -> bool:
-        return watcher in self._rest
-
-    def __iter__(self) -> Iterator[Watcher]:
-        return iter(list(self._rest))
+        self.rest: dict[Watcher, tuple[int, Iterator[list[Event]], list[Event]]] = {}
 
     def begin(self, watcher: Watcher, revision: int, events: list[Event]) -> bool:
         """Take over what was polled for a watch, if it is too large for one frame; whether it was."""
@@ -41,20 +34,20 @@ class Parts:
         first = next(parts)
         if len(first) == len(events):
             return False
-        self._rest[watcher] = (revision, parts, first)
+        self.rest[watcher] = (revision, parts, first)
         return True
 
     def take(self, watcher: Watcher) -> tuple[int, list[Event], bool]:
         """The next part of a revision that was begun: which one, its events, and whether there are more."""
-        revision, parts, events = self._rest.pop(watcher)
+        revision, parts, events = self.rest.pop(watcher)
         following = next(parts, None)
         if following is not None:
-            self._rest[watcher] = (revision, parts, following)
+            self.rest[watcher] = (revision, parts, following)
         return revision, events, following is not None
 
     def forget(self, watcher: Watcher) -> None:
         """The watch has ended."""
-        self._rest.pop(watcher, None)
+        self.rest.pop(watcher, None)
 
     def _cut(self, events: list[Event]) -> Iterator[list[Event]]:
         start = size = 0

@@ -275,14 +275,16 @@ class Service:
         """
         if self.member.installing:
             return  # watches go on from where they are once the state is there
-        behind = [*self.parts, *[each for each in self.member.store.watches.ready() if each not in self.parts]]
+        behind = list(self.member.store.watches.ready())
+        if rest := self.parts.rest:
+            behind = [*rest, *[watcher for watcher in behind if watcher not in rest]]
         if behind:
             sent: Counter[int] = Counter()
             while behind:
                 behind = [watcher for watcher in behind if self._deliver_frame(watcher, sent)]
         for watcher, revision in self.progress.due(self.member.store.watches, self.member.now):
             conn, watch = self.owners[watcher]
-            if self.connections[conn].writable and watcher not in self.parts:
+            if self.connections[conn].writable and watcher not in self.parts.rest:
                 self.send(conn, WatchEvents(watch, revision, []))
 
     def _deliver_frame(self, watcher: Watcher, sent: Counter[int]) -> bool:
@@ -291,7 +293,7 @@ class Service:
         connection = self.connections[conn]
         if connection.over or not connection.writable or sent[conn] >= self.options.watch_frames_per_turn:
             return False
-        if watcher in self.parts:
+        if watcher in self.parts.rest:
             self._send_part(conn, watch, watcher, sent)
             return False
         got = self.member.store.watches.poll(watcher, self.options.watch_bytes)

@@ -166,6 +166,7 @@ def _place(folder: Path) -> Iterator[Path]:
         if there:
             _move_in(unfinished, folder, moved)
         else:
+            _check_empty(folder, gone=True)  # another one may have been faster; if it is only now, the rename fails
             unfinished.rename(folder)
             FolderDisk(folder.parent).execute([SyncFolder()])
     except BaseException as error:
@@ -184,8 +185,10 @@ def _place(folder: Path) -> Iterator[Path]:
             lock.release()
 
 
-def _check_empty(folder: Path) -> None:
-    """Raise `UsageError` unless `folder` is one that holds nothing of worth."""
+def _check_empty(folder: Path, *, gone: bool = False) -> None:
+    """Raise `UsageError` unless `folder` is one that holds nothing of worth; `gone`: or is not there."""
+    if gone and not folder.exists():
+        return
     if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - _WORTHLESS - _unfinished(folder):
         raise UsageError(
             f"data_dir {folder} is not empty: a back-up makes a new node, it does not change one",

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import ringleader
+from ringleader.client import place
 from ringleader.client.client import Client
 from ringleader.client.watching import WatchStream
 from unit.client.fakes import FakeCluster
@@ -144,3 +145,36 @@ async def test_a_call_from_outside_any_loop_changes_nothing() -> None:
         assert (await anext(stream)).text == "1"
         assert len(server.cluster.store.watches) == 1
         await stream.aclose()
+
+
+def test_a_counter_counts_in_each_loop() -> None:
+    """What waited in one loop was dropped when another one added."""
+    with served() as server:
+        db = ringleader.connect(server.address)
+        first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+        counter = db.counter("visits")
+        waiting = []
+        for _ in range(2):  # the second one waits for the first
+            waiting.append(first.create_task(counter.add(timeout=20)))
+            first.run_until_complete(asyncio.sleep(0))
+        assert second.run_until_complete(counter.add(timeout=20)) == 1
+        assert first.run_until_complete(asyncio.gather(*waiting)) == [2, 3]
+        assert second.run_until_complete(counter.add(timeout=20)) == 4
+        first.run_until_complete(db.close())
+        second.run_until_complete(asyncio.sleep(0))
+        first.close()
+        second.close()
+
+
+async def test_a_forked_copy_of_a_loop_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was about to leave is the parent's to send."""
+    async with FakeServer(FakeCluster(1), 1) as server, ringleader.connect(server.address) as db:
+        await db.kv.put("a", "1")
+        number = len(server.frames)
+        call = db.kv.put("a", "2")
+        call.send(None)  # it is to leave at the end of this turn
+        with monkeypatch.context() as child:
+            child.setattr(place, "_forks", place._forks + 1)
+            await asyncio.sleep(0.05)
+            assert len(server.frames) == number
+        call.close()

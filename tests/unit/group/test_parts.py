@@ -67,9 +67,9 @@ def test_a_watch_that_ends_between_two_parts_leaves_nothing_behind() -> None:
     world.results(writer, Delete(b"k", b"l"))
     world.hosts[1].client_writable(reader, True)
     world.hosts[1].service.end_turn()
-    assert world.hosts[1].service.parts
+    assert world.hosts[1].service.parts.rest
     world.tell(reader, WatchCancel(1))
-    assert not world.hosts[1].service.parts
+    assert not world.hosts[1].service.parts.rest
     world.run(1)
 
 

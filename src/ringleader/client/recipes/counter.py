@@ -1,4 +1,4 @@
-"""A counter that many add to: exact, by compare and set, with all that wait in one process added in one step.
+"""A counter that many add to: exact, by compare and set, with all that wait in one event loop added in one step.
 
 A lost answer is asked for again within the client's session, so an addition is never counted twice.
 """
@@ -58,27 +58,65 @@ class Counter:
         self._kv = kv
         self._key = COUNTERS + quoted(name, "counter")
         self._timeout = timeout
+        self._steps: dict[asyncio.AbstractEventLoop, _Steps] = {}
+        self.name = name
+
+    async def get(self, *, timeout: float | None = None) -> int:
+        """What it is now."""
+        return await self._here().get(timeout)
+
+    async def add(self, amount: int = 1, *, timeout: float | None = None) -> int:
+        """Add `amount`, which may be negative; returns what it is then. Raises `UsageError` beyond 64 bits."""
+        seconds = self._timeout if timeout is None else timeout
+        return await self._here().add(whole(amount, "the amount", _LEAST), seconds)
+
+    async def set(self, value: int, *, timeout: float | None = None) -> None:
+        """Make it `value`, whatever it was."""
+        change = put(self._key, str(whole(value, "the value", _LEAST)))
+        await self._kv.txn(success=[change], timeout=timeout)
+
+    async def compare_and_set(self, expected: int, value: int, *, timeout: float | None = None) -> bool:
+        """Make it `value` if it is `expected`; whether it was."""
+        whole(expected, "the expected value", _LEAST)
+        whole(value, "the value", _LEAST)
+        seconds = self._timeout if timeout is None else timeout
+        return await self._here().compare_and_set(expected, value, seconds)
+
+    def _here(self) -> _Steps:
+        """What belongs to the loop that runs: others may run at the same time, in threads, and a fork goes on with its own."""
+        loop = asyncio.get_running_loop()
+        steps = self._steps.get(loop)
+        if steps is None:
+            for other in [each for each in list(self._steps) if each.is_closed()]:
+                self._steps.pop(other, None)
+            steps = self._steps[loop] = _Steps(self._kv, self.name, self._key, self._timeout, self._entropy)
+        return steps
+
+
+class _Steps:
+    """The additions that wait in one event loop, and what is known there of the counter."""
+
+    def __init__(self, kv: KV, name: str, where: bytes, timeout: float, entropy: Entropy) -> None:
+        self._entropy = entropy
+        self._kv = kv
+        self._key = where
+        self._timeout = timeout
         self._known = (0, 0)  # value and mod revision as last seen
         self._waiting: deque[_Addition] = deque()
         self._adder: asyncio.Task[None] | None = None
         self._trouble: RingleaderError | None = None  # why the cluster does not serve, while it does not
         self.name = name
 
-    async def get(self, *, timeout: float | None = None) -> int:
+    async def get(self, timeout: float | None = None) -> int:
         """What it is now."""
         return self._learn(await self._kv.range(self._key, timeout=timeout))
 
-    async def add(self, amount: int = 1, *, timeout: float | None = None) -> int:
-        """Add `amount`, which may be negative; returns what it is then. Raises `UsageError` beyond 64 bits."""
-        addition = _Addition(whole(amount, "the amount", _LEAST))
-        seconds = self._timeout if timeout is None else timeout
-        loop = asyncio.get_running_loop()
-        if self._adder is not None and self._adder.get_loop() is not loop:
-            self._waiting.clear()  # of another loop, or of the process that this one was forked from
-            self._adder = None
+    async def add(self, amount: int, seconds: float) -> int:
+        """See `Counter.add`."""
+        addition = _Addition(amount)
         self._waiting.append(addition)
         if self._adder is None or self._adder.done():
-            self._adder = loop.create_task(self._add_all(), name=f"counter {self.name}")
+            self._adder = asyncio.get_running_loop().create_task(self._add_all(), name=f"counter {self.name}")
         try:
             async with asyncio.timeout(seconds):
                 return await addition.result
@@ -95,16 +133,8 @@ class Counter:
             hint = "Give it a longer timeout." if trouble is None else trouble.hint
             raise DeadlineError(message, reason=Reason.DEADLINE, hint=hint) from None
 
-    async def set(self, value: int, *, timeout: float | None = None) -> None:
-        """Make it `value`, whatever it was."""
-        change = put(self._key, str(whole(value, "the value", _LEAST)))
-        await self._kv.txn(success=[change], timeout=timeout)
-
-    async def compare_and_set(self, expected: int, value: int, *, timeout: float | None = None) -> bool:
-        """Make it `value` if it is `expected`; whether it was."""
-        whole(expected, "the expected value", _LEAST)
-        whole(value, "the value", _LEAST)
-        seconds = self._timeout if timeout is None else timeout
+    async def compare_and_set(self, expected: int, value: int, seconds: float) -> bool:
+        """See `Counter.compare_and_set`."""
         budget = Budget(seconds, f"compare and set of counter {self.name!r}")
         while True:
             if self._learn(await self._kv.range(self._key, timeout=budget.left)) != expected:
@@ -113,7 +143,7 @@ class Counter:
                 return True
 
     async def _add_all(self) -> None:
-        """Add what everyone who waits in this process wants to add, step by step."""
+        """Add what everyone who waits here wants to add, step by step."""
         while self._waiting:
             batch: list[_Addition] = []
             while self._waiting and len(batch) < _BATCH:

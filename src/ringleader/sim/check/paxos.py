@@ -45,7 +45,7 @@ __all__ = ["PaxosModel"]
 
 ELECTION = 1.0
 NEVER = float("-inf")
-ANYTHING = Bounds(crashes=True, transfers=True, changes=(Config(()),))
+ANYTHING = Bounds(beats=True, crashes=True, transfers=True, changes=(Config(()),))
 """A model that knows of no bounds forgets nothing that might matter within some."""
 _decoder: msgspec.msgpack.Decoder[PaxosMessage] = msgspec.msgpack.Decoder(PaxosMessage)
 
@@ -70,6 +70,7 @@ class PaxosModel:
     ) -> None:
         self.crashes = bounds.crashes
         self.changes = bool(bounds.changes)
+        self.beats = bounds.beats
         self.follows = bool(bounds.transfers or bounds.changes or canvass)  # whether it matters whom
         self.options = PaxosOptions(
             heartbeat=ELECTION,
@@ -124,7 +125,7 @@ class PaxosModel:
         lead = core.lead
         if lead is None:
             return
-        check = self.options.check_quorum
+        check = self._is_timed(lead)
         lead.heartbeat_due = lead.transfer_until = ELECTION
         lead.moved_at = 0.0 if check and lead.moved_at >= core.now else NEVER
         lead.promise_record = max(lead.promise_record - shift, 0)
@@ -138,8 +139,13 @@ class PaxosModel:
             peer.flight_bytes = 0
             peer.snapshot_asked = 0.0
 
+    def _is_timed(self, lead: Leadership) -> bool:
+        """Whether time may still pass for it in this ballot: then it matters whom it has heard since, and whether it got on."""
+        return self.options.check_quorum and (self.beats or not lead.open)
+
     def _phase1_is_over(self, lead: Leadership) -> bool:
-        return lead.open and not self.changes
+        """Whether promises tell it nothing any more: it takes proposals, and will not ask for more."""
+        return lead.open and not self.changes and not self._is_timed(lead)
 
     def alarm(self, core: Paxos) -> float | None:
         """See `Model.alarm`."""
@@ -206,7 +212,7 @@ class PaxosModel:
     def _told_before(self, lead: Leadership, sender: int, message: Accepted) -> bool:
         """Whether the leader knows that `sender` has accepted more, and has heard of it since then; not where it may crash."""
         peer = lead.progress.get(sender)
-        if peer is None or self.crashes or self.options.check_quorum:  # with that, when it was heard counts
+        if peer is None or self.crashes or self._is_timed(lead):
             return False
         return message.upto < peer.match and message.round <= min(peer.round, peer.match_round)
 

@@ -9,6 +9,7 @@ Why nothing is lost by `normalise`:
   "since then or not" matters. Real clocks make only some of these orders of events possible; all are checked.
 * *Records* are numbered from the last durable one on: a core only compares their numbers.
 * *Windows* (`flight`): with less than 256 messages on the way they never fill, and nothing else reads them.
+* *Whom a member follows* it only tells others, and who installs a snapshot; here nobody does.
 * *Leftovers*: votes of an election that is over, the first index of a past leadership; each is set anew before it is read.
 """
 
@@ -94,6 +95,7 @@ class RaftModel:
         if core.role is not Role.LEADER:
             core.term_start = 0
             core.handed_over = core.leaving = False
+            core.leader = 0
         core.emitted -= shift
         core.durable = 0
         core.promise_record = max(core.promise_record - shift, 0)

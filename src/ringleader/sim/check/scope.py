@@ -288,6 +288,14 @@ SCOPES: tuple[Scope, ...] = (
         options=BARE,
     ),
     Scope(
+        "everybody",
+        "paxos",
+        "all three lead and take a command each",
+        Bounds(term=1, commands=1),
+        options=BARE,
+        quick=False,
+    ),
+    Scope(
         "leftovers",
         "paxos",
         "what two leaders have left in the open slots contradicts each other, and the older one leads again",
