@@ -59,7 +59,7 @@ PROBES: dict[str, str] = {
     "learner away as it is to be promoted": "a learner was down when it was asked to be made a voter",
     "learner promoted": "a learner became a voter",
     "wiped node came back": "a node started with an empty disk under its old name",
-    "needed voter wiped": "a voter lost its disk, and the leader its links, when all others lacked what was committed",
+    "needed voter wiped": "a voter lost its disk, and the leader its links, when others lacked what was committed",
     "expelled node stopped": "a node found out that it was no member any more",
     "link refused": "a node would not talk to another that is no member, or not the same any more",
     "session expired with a call pending": "a client's session was gone while nobody could tell what had become of a call",

@@ -48,7 +48,7 @@ def _wipe(nemesis: Nemesis, choice: Choice, restart: float, away: float, patienc
 
 
 def _needed(nemesis: Nemesis) -> list[tuple[int, Machine]]:
-    """Leaders, and for each the voters that hold what is committed while all but them and the leader do not."""
+    """Leaders, each with a voter that holds what is committed, while with that voter's vote those who do not are a majority."""
     world = nemesis.world
     committed, found = world.oracle.ledger.last, []
     for leader in world.machines.values():
