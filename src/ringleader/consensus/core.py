@@ -142,6 +142,16 @@ class Core(Generic[Message]):
         """The configuration in force at `index`, and where it stands itself."""
         return next(item for item in reversed(self.configs) if item[0] <= index)
 
+    @property
+    def parties(self) -> set[int]:
+        """See `ReplicatedLog.parties`: of the last configuration that is committed, and of all that came after it."""
+        parties = set(self.config.members())
+        for index, config in reversed(self.configs):
+            parties.update(config.members())
+            if index <= self.commit:
+                break
+        return parties
+
     def compact(self, index: int, keep_entries: int = 0, keep_bytes: int = 0) -> SnapshotMeta:
         """See `ReplicatedLog.compact`."""
         index = self.log.tail_start(index, keep_entries, keep_bytes)

@@ -228,6 +228,11 @@ class ReplicatedLog(Protocol):
         ...
 
     @property
+    def parties(self) -> set[int]:
+        """Whoever takes part in a configuration that is in force here, or in one that it may still need to be decided."""
+        ...
+
+    @property
     def config_settled(self) -> bool:
         """Whether that configuration is known to be committed and no joint one."""
         ...

@@ -107,9 +107,9 @@ class MembersHere:
     # ------------------------------------------------------------------------------------------------- the others
 
     def links(self) -> list[Peer]:
-        """Everyone this node has to reach: the members of the table, and of the configuration in force."""
+        """Everyone this node has to reach: the members of the table, and who has a say in the configuration."""
         rows = self.rows()
-        ids = {row.id for row in rows.values() if row.active} | set(self.core.config.members())
+        ids = {row.id for row in rows.values() if row.active} | self.core.parties
         ids |= {id for id in self.linked if self._parting(id)}
         self.newer = {id: name for id, name in self.newer.items() if id >= self._next_id()}
         ids |= self.newer.keys()
@@ -139,13 +139,17 @@ class MembersHere:
 
         One that came later than all that is known here is remembered, so that it is answered.
         """
-        if node >= self._next_id() and node not in self.core.config.members():
+        parties = self.core.parties
+        if node >= self._next_id() and node not in parties:
             # It became a member while this node was away; as it knows the secret, it is to be believed: refusing it could
             # leave this node alone for ever, when all whom it knows have gone.
             if len(self.newer) < self.config.limits.members:
                 self.newer[node] = name
             return None
-        in_config = node in self.core.config.members() or (node in self.linked and self._parting(node))
+        in_config = node in parties or (node in self.linked and self._parting(node))
+        # By a table that is ahead of the own log nobody is turned away for good: a member that the table has given up takes
+        # part in consensus until that is decided, which may need its own vote, and whether it is, the log has yet to tell.
+        in_config = in_config or (self._newer_memory() is not None and self.gone(node))
         return admit(self.rows().get(node), self.gone(node), in_config, node, name, incarnation)
 
     # ---------------------------------------------------------------------------------------------------- this one
@@ -153,7 +157,7 @@ class MembersHere:
     def expelled(self) -> RingleaderError | None:
         """Why this node is no member any more, by what is committed; None while it is one, or may become one."""
         node, name = self.config.node, self.config.name
-        in_config = node in self.core.config.members()
+        in_config = node in self.core.parties
         if self.gone(node) and not (in_config or not self.core.config_settled):
             return expulsion(Reason.MEMBER_REMOVED, "this node was removed from the cluster", name)
         row = self.rows().get(node)

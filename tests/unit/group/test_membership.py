@@ -7,7 +7,7 @@ import pytest
 from ringleader.consensus.shape import Config
 from ringleader.errors import Reason
 from ringleader.group.options import GroupOptions
-from ringleader.group.roster import ROSTER_FILE
+from ringleader.group.roster import ROSTER_FILE, Roster
 from ringleader.log import LogCorruptError
 from ringleader.store.commands import Failure, Put, Result
 from ringleader.store.member_ops import (
@@ -181,6 +181,45 @@ def test_a_removed_follower_is_told_or_turned_away() -> None:
         assert refusal is not None
         assert refusal[0] is Reason.MEMBER_REMOVED
         assert gone not in [peer.id for peer in world.links[id]]
+
+
+def test_who_lags_behind_its_own_table_turns_nobody_away_for_good() -> None:
+    """Found by the simulator: a node that had just joined sent away the leader that was being removed, and without whose vote,
+    since another voter was dead, the removal itself could never be decided."""
+    world = up()
+    grow(world, 4)
+    gone = 4
+    assert isinstance(ask(world, MemberRemove(gone)), MemberResult)
+    world.run(2.0)
+    rows = [row for _, row in sorted(world.hosts[world.leader()].store.members.rows.items())]
+    newcomer = world.start(5, "i5")
+    newcomer.members.remembered = Roster(100, 6, rows)  # as the join told it
+    assert newcomer.members.gone(gone)
+    assert newcomer.members.admit(gone, f"n{gone}", f"i{gone}") is None
+    refusal = newcomer.members.admit(gone, "somebody", "")
+    assert refusal is not None
+    assert refusal[0] is Reason.MEMBER_REMOVED
+
+
+def test_who_restarts_in_the_middle_of_a_removal_still_listens_to_the_one_that_goes() -> None:
+    world = up(4)
+    leader = world.leader()
+    gone, other, last = [id for id in (1, 2, 3, 4) if id != leader]
+    world.cut.update((other, last))
+    core = world.hosts[leader].core
+    voters = tuple(id for id in core.config.voters if id != gone)
+    assert core.change_members(Config(voters))
+    world.run(0.2)
+    assert not core.config_settled
+    for id in (leader, gone):
+        host = world.hosts[id]
+        assert gone in host.core.parties
+    world.stop(leader)
+    back = world.start(leader)
+    back.take_output()
+    assert gone in back.core.parties
+    assert gone in [peer.id for peer in back.members.links()]
+    assert back.members.admit(gone, f"n{gone}", "") is None
 
 
 def test_a_new_leader_finishes_a_joint_change_that_the_old_one_left() -> None:
