@@ -16,7 +16,6 @@ from ringleader.errors import Reason, UsageError
 from ringleader.store import commands as wire
 
 __all__ = [
-    "LONGEST_KEY",
     "Condition",
     "Key",
     "Operation",
