@@ -195,9 +195,18 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
     def _first_written(self, index: int, entry: Entry) -> float:
         return self._first[index, entry.term, entry.data]
 
-    def _config_for(self, slot: int) -> Config:
-        """Who decides `slot`: the members after the last configuration below it."""
-        return next((config for at, config in reversed(self.configs) if at < slot), self._founders)
+    def _config_for(self, slot: int, ballot: int) -> Config:
+        """Who decides `slot` in `ballot`: the members after the last configuration below it.
+
+        Not one in whose slot the ballot has proposed something else: its leader knows nothing of that configuration, and
+        steps down when it learns of it, so it never counts what its new members had accepted before they became members.
+        """
+        for at, config in reversed(self.configs):
+            if at < slot:
+                proposed = self._accepted.get(at, {}).get(ballot)
+                if proposed is None or _same(proposed.entry, self.ledger.entries[at - 1]):
+                    return config
+        return self._founders
 
     # --------------------------------------------------------------------------------------------- what leaves
 
@@ -241,7 +250,7 @@ class PaxosOracle(Oracle[PaxosSeen, Paxos]):
         chosen = self._chosen.get(slot)
         if chosen is not None and chosen[0] <= ballot:
             return
-        if has_phase2(self._config_for(slot).voters, found.nodes, self._phase2):
+        if has_phase2(self._config_for(slot, ballot).voters, found.nodes, self._phase2):
             if chosen is not None and not _same(chosen[1], found.entry):
                 raise Violation(
                     "chosen stays chosen", f"two values are chosen in slot {slot}: one in ballot {ballot_word(ballot)}"
